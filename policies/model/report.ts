@@ -1,0 +1,66 @@
+/** What a site says of itself: its report and the events of its journal (design §4, §5). */
+import type { Result, SiteState } from './command.js';
+
+/** A release as a site holds it. */
+export interface HeldRelease {
+  version: string;
+  digest: string;
+  confirmedAt?: number;
+}
+
+export interface StreamReport {
+  state: SiteState;
+  live?: HeldRelease;
+  /** What an undo of the live (or pending) release goes back to. */
+  lkg?: HeldRelease;
+  /** Being brought in by an unfinished command. */
+  pending?: HeldRelease;
+  /** Highest (generation, try) ever accepted: the floor below which commands are `STALE`. */
+  generation: number;
+  try: number;
+  checks: { name: string; need: 'required' | 'wanted'; healthy: boolean; detail: string }[];
+}
+
+export interface SiteReport {
+  site: string;
+  /** Times in epoch ms by the site's clock. */
+  at: number;
+  epoch: number;
+  /** Sequence of the last journaled event of this epoch. */
+  sequence: number;
+  agentVersion: string;
+  streams: Record<string, StreamReport>;
+  versions: Record<string, string>;
+  quarantined: { stream: string; digest: string; version: string; code: string; at: number }[];
+}
+
+export type SiteEventKind =
+  | 'started'
+  | 'adopted'
+  | 'accepted'
+  | 'staged'
+  | 'switching'
+  | 'watching'
+  | 'confirmed'
+  | 'rejected'
+  | 'reverting'
+  | 'reverted'
+  | 'superseded'
+  | 'safe-mode'
+  | 'allowed';
+
+/** One journaled event. `hash` is sha256 over the JCS form of all other fields; `previous` the hash before it. */
+export interface SiteEvent {
+  site: string;
+  epoch: number;
+  sequence: number;
+  at: number;
+  kind: SiteEventKind;
+  stream?: string;
+  commandId?: string;
+  detail: Record<string, unknown>;
+  /** On events that end a command. */
+  result?: Result;
+  previous: string;
+  hash: string;
+}

@@ -1,0 +1,96 @@
+/** Rollouts as people and workflows see them (design §2, §4, §7). */
+import type { Cause, ResultWord, SiteState } from './command.js';
+import type { Reason, GateVerdict } from './verdict.js';
+import type { Selector } from './strategy.js';
+
+export const TASK_QUEUE = 'foothold';
+
+export type RolloutOutcome = 'promoted' | 'reverted' | 'aborted' | 'refused' | 'halted' | 'terminated';
+
+/** What a person pastes into the Temporal UI: references by name. */
+export interface RolloutRequest {
+  release: string;
+  strategy: string;
+  only?: Selector;
+  by?: string;
+  reason?: string;
+  /** Digest of a plan that freezing must reproduce (`start --plan`). */
+  planDigest?: string;
+}
+
+export const ROLLOUT_VERBS = ['pause', 'resume', 'promote', 'abort', 'revert'] as const;
+export type RolloutVerb = (typeof ROLLOUT_VERBS)[number];
+
+/** Payload of every verb, as update and as signal. Self-asserted. */
+export interface VerbPayload {
+  by: string;
+  reason: string;
+  /** Only for promote: against a `fail`. */
+  override?: boolean;
+}
+/** What a verb answers: whether it was accepted, and what happens now, in one sentence. */
+export interface VerbAnswer {
+  accepted: boolean;
+  message: string;
+}
+
+/** How the centre sees a site of a rollout: a result, or a disposition. */
+export type SiteOutcomeWord = ResultWord | 'owed' | 'deferred' | 'untouched';
+export interface SiteOutcome {
+  site: string;
+  outcome: SiteOutcomeWord;
+  stage: string;
+  wave: number;
+  reason?: Reason;
+  cause?: Cause;
+  /** When it happened at the site (results), epoch ms by the site's clock. */
+  at?: number;
+  /** Last heartbeated state of a site without a result; null: the command was never received. */
+  state?: SiteState | null;
+  until?: number;
+}
+
+export type RolloutState =
+  'planning' | 'preflight' | 'running' | 'gating' | 'waiting' | 'paused' | 'reverting' | 'sealed';
+
+/** A wait: why, whose, until when, what then (design §4.6). */
+export interface Wait {
+  reason: Reason;
+  owner: string;
+  since: number;
+  until?: number;
+  then: 'stay' | 'revert-stage' | 'revert-all';
+}
+
+export interface StageStatus {
+  name: string;
+  sites: number;
+  wave: number;
+  waves: number;
+  confirmed: number;
+  failed: number;
+  owed: number;
+  state: 'untouched' | 'running' | 'gating' | 'waiting' | 'promoted' | 'reverted' | 'stopped';
+  gate?: GateVerdict;
+}
+
+/** The answer of the `status` query and the row that the registry keeps. */
+export interface RolloutStatus {
+  label: string;
+  workflowId: string;
+  firstRunId: string;
+  stream: string;
+  release: { version: string; digest: string };
+  strategy: string;
+  planDigest: string;
+  generation: number;
+  state: RolloutState;
+  outcome?: RolloutOutcome;
+  reason?: Reason;
+  wait?: Wait;
+  stages: StageStatus[];
+  startedAt: number;
+  updatedAt: number;
+  /** Sites whose latest command is a revert without an answer. */
+  owedReverts: string[];
+}

@@ -1,0 +1,22 @@
+/** The site door: the one interface through which any link brings commands to a site's agent (design §3, §4). */
+import type { Envelope, Settled, SiteState } from './command.js';
+import type { SiteEvent, SiteReport } from './report.js';
+
+export interface SiteDoor {
+  /** Takes a command durably, idempotent by command id. A refused one has the journaled result `rejected`. */
+  accept(envelope: Envelope): Promise<{ commandId: string; state: SiteState }>;
+  /**
+   * Watches a command to its journaled result; calls `onState` at once and at every change. A newer observer of the
+   * same command, or `signal`, ends this one as unsettled; the agent carries on either way.
+   */
+  observe(commandId: string, signal: AbortSignal, onState: (state: SiteState) => void): Promise<Settled>;
+  report(): Promise<SiteReport>;
+  /** Events not acknowledged yet, oldest first, at most `limit`. */
+  unacknowledged(limit: number): SiteEvent[];
+  /** True while an observer is attached to the command that this event belongs to. */
+  observed(event: SiteEvent): boolean;
+  /** Calls back after each journaled event; returns how to stop. */
+  onEvent(listener: (event: SiteEvent) => void): () => void;
+  /** The link reports each proven contact with the centre. */
+  contacted(at: number): void;
+}

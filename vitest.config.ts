@@ -1,0 +1,26 @@
+import { defineConfig } from 'vitest/config';
+
+const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra'];
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: [...rooms.map((room) => `test/${room}/**/*.test.ts`), 'test/*.test.ts'], testTimeout: 20_000 },
+      },
+      { extends: true, test: { name: 'replay', include: ['test/replay/**/*.test.ts'], testTimeout: 60_000 } },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts', 'test/golden/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
