@@ -86,6 +86,25 @@ export const REASONS = {
   GROUP_CHANGING: 'another member of the redundancy group is changing',
   NOT_COMMANDED: 'the rollout ended before the site was commanded',
   TERMINATED: 'the rollout was terminated in Temporal',
+  // programs of the development stack
+  PROGRAM_NOT_READY: 'a program that Foothold started ended or did not become ready in time',
+  // command line
+  BAD_ARGUMENT: 'the command was called with arguments that it does not understand',
+  NOT_AVAILABLE: 'the design knows this, but it is not built yet',
+  PROJECT_NOT_FOUND: 'there is no foothold.yaml here or above',
+  FILE_EXISTS: 'a file that would be created is already there',
+  ROLLOUT_NOT_FOUND: 'there is no rollout of that name',
+  ROLLOUT_AMBIGUOUS: 'several rollouts fit the name that was given',
+  SITE_NOT_FOUND: 'the fleet has no such site',
+  TEMPORAL_UNREACHABLE: 'Temporal could not be reached, or did not answer in time',
+  WORKER_ABSENT: 'no control worker answered in time',
+  REGISTRY_UNREACHABLE: 'the registry could not be opened',
+  REGISTRY_LOCKED: 'another process holds the registry',
+  REGISTRY_NEWER: 'the registry was written by a newer version of the program',
+  REGISTRY_INVALID: 'the registry address or its file is not a registry of this program',
+  REGISTRY_BROKEN: 'the registry could not be read or written',
+  PORT_IN_USE: 'another process listens on the address',
+  NOTHING_RUNNING: 'no rollout is running that this verb could act on',
 } as const;
 
 export type ReasonCode = keyof typeof REASONS;

@@ -2,7 +2,7 @@
  * What is known (design §4 "Central state"): the one interface to the registry. Every method is one short transaction,
  * idempotent by the keys it is given. Times in epoch ms.
  */
-import type { Settled, SiteState } from '../../policies/model/command.js';
+import type { ResultWord, Settled, SiteState, Verb } from '../../policies/model/command.js';
 import type { EvidenceDraft, EvidenceEntry, EvidenceKey } from '../../policies/model/evidence.js';
 import type { Finding, FrozenPlan } from '../../policies/model/plan.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
@@ -25,13 +25,61 @@ export interface FrozenRollout {
   /** For converging; reverts of this rollout carry `generation + 1`. */
   generation: number;
   attempt: number;
+  /**
+   * The plan that this rollout was frozen with. A retry that resolved its files to another plan gets the first one
+   * here, and must go on with that.
+   */
+  planDigest: string;
 }
 
-/** One row a site of a rollout, by its stage and wave; `outcome` only once it is known. */
+/**
+ * One row a site of a rollout, in the order of stage, wave and site: the outcome of its latest command that has one. A
+ * local revert stays the site's outcome when the central revert after it found nothing to change.
+ */
 export interface SiteRow extends SiteOutcome {
   commandId: string;
-  verb: 'converge' | 'revert';
+  verb: Verb;
   recordedAt: number;
+  /** What the command had answered before a local revert changed the outcome. */
+  first?: { result: ResultWord; at: number };
+  /** A later command of the rollout to this site that has no outcome yet; `state` as last recorded. */
+  pending?: { commandId: string; verb: Verb; state?: SiteState | null };
+}
+
+/** A site for which a converge was ever scheduled, with its latest converge and the outcome of the site. */
+export interface CommandedSite {
+  site: string;
+  stage: string;
+  wave: number;
+  commandId: string;
+  switchBy?: number;
+  /** Last recorded state of an unsettled command; null: never received; absent: nothing was recorded. */
+  state?: SiteState | null;
+  outcome?: SiteOutcome;
+}
+
+/** A site event that told something new of a rollout: `outcome` is what it makes of the site. */
+export interface FreshEvent {
+  firstRunId: string;
+  workflowId: string;
+  running: boolean;
+  event: SiteEvent;
+  outcome: SiteOutcome;
+}
+
+/**
+ * What was wrong with an event: `gap` (events before it are missing), `link` (not linked to the event before it),
+ * `hash` (content and hash differ), `conflict` (the sequence is taken by another event), `foreign` (it speaks for
+ * another site), `result` (another result for a command that has a final one), `generation` (a report names one that
+ * cannot be).
+ */
+export interface SiteAnomaly {
+  site: string;
+  epoch: number;
+  sequence: number;
+  kind: 'gap' | 'link' | 'hash' | 'conflict' | 'foreign' | 'result' | 'generation';
+  detail: Record<string, unknown>;
+  at: number;
 }
 
 export interface KnownReport {
@@ -97,24 +145,28 @@ export interface Registry {
   ): Promise<void>;
   siteRows(firstRunId: string): Promise<SiteRow[]>;
   /** Sites for which a converge was ever scheduled, in a stage or in all, with the latest state known. */
-  commanded(
-    firstRunId: string,
-    stage?: string,
-  ): Promise<{ site: string; commandId: string; switchBy?: number; outcome?: SiteOutcome }[]>;
+  commanded(firstRunId: string, stage?: string): Promise<CommandedSite[]>;
 
   recordReport(report: SiteReport, now: number): Promise<void>;
   /**
    * Events of one site, idempotent by (site, epoch, sequence); a gap or a broken hash link throws nothing and is
    * recorded as evidence of it. Returns the results that were new, with the rollout that each belongs to.
+   *
+   * `delivery` names the activity that calls. With it, a retry after a crash between commit and answer gets the same
+   * `fresh` again, so that no local revert is recorded and then told to nobody; without it, a retry gets none.
    */
   recordSiteEvents(
     report: SiteReport,
     events: SiteEvent[],
     now: number,
-  ): Promise<{ fresh: { firstRunId: string; workflowId: string; running: boolean; event: SiteEvent }[] }>;
+    delivery?: { runId: string; activityId: string },
+  ): Promise<{ fresh: FreshEvent[]; anomalies: SiteAnomaly[] }>;
+  /** The latest anomalies of a site, newest first. */
+  siteAnomalies(site: string, limit: number): Promise<SiteAnomaly[]>;
   reports(sites?: string[]): Promise<Map<string, KnownReport>>;
+  /** The latest `limit` events of a site, in the order of its journal. */
   siteEvents(site: string, limit: number): Promise<SiteEvent[]>;
-  /** The last sequence without a gap before it, per epoch: what a command acknowledges. */
+  /** The last sequence without a gap before it, of the latest epoch: what a command acknowledges. */
   ackedThrough(site: string): Promise<{ epoch: number; sequence: number }>;
 
   block(block: Block): Promise<void>;
@@ -134,8 +186,14 @@ export interface Registry {
   putSamples(firstRunId: string, stage: string, wave: number, samples: Sample[]): Promise<void>;
   samples(firstRunId: string, stage?: string, wave?: number): Promise<(Sample & { stage: string; wave: number })[]>;
 
+  /**
+   * A retry repeats its entries: what it says differently is not recorded. One call an activity; an activity that
+   * appends twice gives the second call another `activityId`, such as `<id>/seal`.
+   */
   appendEvidence(key: EvidenceKey, drafts: EvidenceDraft[], now: number): Promise<void>;
   evidence(firstRunId: string): Promise<EvidenceEntry[]>;
+  /** Where the chain ends, kept apart from it: entries cut off its end show against this. */
+  evidenceHead(firstRunId: string): Promise<{ sequence: number; hash: string } | undefined>;
   /** For readers that need the recorded state of an unsettled command. */
   recordState(firstRunId: string, site: string, state: SiteState | null): Promise<void>;
 }
