@@ -1,16 +1,16 @@
 /** The file kind `Fleet` (design §6) and the resolved site that plans are made of. */
 import { z } from 'zod';
-import { Duration } from './duration.js';
-import { ApiVersion, Name, Vars } from './names.js';
+import { Duration, PositiveDuration } from './duration.js';
+import { ApiVersion, GroupName, Name, Text, Vars } from './names.js';
 
 export const RISKS = ['low', 'medium', 'high'] as const;
 export const Risk = z.enum(RISKS);
 export type Risk = z.infer<typeof Risk>;
 
 export const LinkClassFile = z.strictObject({
-  settleWithin: Duration.optional(),
-  startWithin: Duration.optional(),
-  heartbeat: Duration.optional(),
+  settleWithin: PositiveDuration.optional(),
+  startWithin: PositiveDuration.optional(),
+  heartbeat: PositiveDuration.optional(),
   bandwidth: z.string().optional(),
   clockTolerance: Duration.optional(),
   syncGap: Duration.optional(),
@@ -23,41 +23,65 @@ export interface LinkClass {
   heartbeat: number;
 }
 
+const State = z.enum(['active', 'maintenance', 'retired']);
+
 const inherited = {
-  region: z.string().optional(),
-  cluster: z.string().optional(),
-  owner: z.string().optional(),
+  owner: Text.optional(),
   timezone: z.string().optional(),
-  assetType: z.string().optional(),
+  assetType: GroupName.optional(),
   risk: Risk.optional(),
-  link: z.string().optional(),
+  link: Name.optional(),
   streams: z.array(Name).optional(),
-  versions: z.record(z.string(), z.string()).optional(),
+  versions: z.record(Name, Text.describe('text: put a version in quotes')).optional(),
   vars: Vars.optional(),
-  state: z.enum(['active', 'maintenance', 'retired']).optional(),
+  state: State.optional(),
 };
+const region = GroupName.optional();
+const cluster = GroupName.optional();
+
 export const SiteFile = z.strictObject({
   id: Name,
+  region,
+  cluster,
   ...inherited,
   dependsOn: z.array(Name).optional(),
   neighbours: z.array(Name).optional(),
   redundancyGroup: Name.optional(),
-  queue: z.string().optional(),
+  queue: Text.optional(),
 });
 export type SiteFile = z.infer<typeof SiteFile>;
+/** An included file: a list of sites, bare or under `sites`. */
+export const IncludedSites = z.strictObject({ sites: z.array(SiteFile) });
 
-export const Group = z.strictObject(inherited);
+const Defaults = z.strictObject({
+  region,
+  cluster,
+  ...inherited,
+  risk: Risk.default('high'),
+  link: Name.default('cellular'),
+  streams: z.array(Name).default([]),
+  state: State.default('active'),
+});
+const RegionGroup = z.strictObject(inherited);
+const ClusterGroup = z.strictObject({ region, ...inherited });
+/** What defaults, a region or a cluster can hand down. */
+export type Group = z.infer<typeof ClusterGroup> & { cluster?: string | undefined };
+
 export const Fleet = z.strictObject({
   apiVersion: ApiVersion,
   kind: z.literal('Fleet'),
-  include: z.array(z.string()).optional(),
+  include: z.array(Text).default([]),
   linkClasses: z.record(Name, LinkClassFile).default({}),
-  defaults: Group.prefault({}),
+  defaults: Defaults.prefault({}),
   groups: z
-    .strictObject({ region: z.record(z.string(), Group).default({}), cluster: z.record(z.string(), Group).default({}) })
+    .strictObject({
+      region: z.record(GroupName, RegionGroup).default({}),
+      cluster: z.record(GroupName, ClusterGroup).default({}),
+    })
     .prefault({}),
   sites: z.array(SiteFile).default([]),
 });
+/** One fleet file with its defaults filled in; included files are apart. Durations in ms. */
 export type Fleet = z.infer<typeof Fleet>;
 
 /** A site with everything inherited and defaulted. `link` is resolved to its class. */
@@ -76,7 +100,7 @@ export interface Site {
   vars: Vars;
   state: 'active' | 'maintenance' | 'retired';
 }
-/** The fleet as plans see it: every site resolved, ordered by id; `digest` identifies the imported files. */
+/** The fleet as plans see it: every site resolved, ordered by id; `digest` identifies the resolved sites. */
 export interface ResolvedFleet {
   digest: string;
   sites: Site[];

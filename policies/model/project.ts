@@ -1,33 +1,44 @@
 /** The file kinds `Project` (foothold.yaml) and `Agent` (agent.yaml), design §6. */
 import { z } from 'zod';
-import { ApiVersion, Name } from './names.js';
+import { ApiVersion, Argv, HttpUrl, Name, Text } from './names.js';
 
 export const Project = z.strictObject({
   apiVersion: ApiVersion,
   kind: z.literal('Project'),
-  fleet: z.string().default('fleet.yaml'),
-  strategies: z.string().default('strategies/'),
+  fleet: Text.default('fleet.yaml'),
+  strategies: Text.default('strategies/'),
   windows: z.string().optional(),
   guardrails: z.string().optional(),
-  depot: z.strictObject({ write: z.string().default('depot/'), read: z.string() }),
-  prometheus: z.string().optional(),
-  registry: z.string().default('sqlite:registry.db'),
-  controlKey: z.string().default('control.key'),
+  depot: z.strictObject({ write: Text.default('depot/'), read: HttpUrl }),
+  prometheus: HttpUrl.optional(),
+  registry: z
+    .string()
+    .regex(/^(sqlite:.+|postgres(ql)?:\/\/.+)$/)
+    .default('sqlite:registry.db')
+    .describe('`sqlite:` and a path, such as sqlite:registry.db'),
+  controlKey: Text.default('control.key'),
 });
 export type Project = z.infer<typeof Project>;
+
+const ListenAddress = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:/]+):\d{1,5}$/)
+  .refine((address) => Number(/\d+$/.exec(address)?.[0]) <= 65_535, 'expected a port of at most 65535')
+  .describe('a host and a port, such as 127.0.0.1:9464');
 
 export const AgentFile = z.strictObject({
   apiVersion: ApiVersion,
   kind: z.literal('Agent'),
   site: Name,
-  data: z.string(),
-  controlKeys: z.array(z.string()).min(1),
-  depot: z.string(),
-  metrics: z.string().optional(),
-  reports: z.record(z.string(), z.array(z.string()).min(1)).default({}),
-  secrets: z.string().optional(),
-  uplink: z.array(z.string()).default([]),
-  profile: z.string().optional(),
+  data: Text,
+  controlKeys: z.array(Text).min(1),
+  depot: HttpUrl,
+  metrics: ListenAddress.optional(),
+  reports: z.record(Name, Argv).default({}),
+  // Read by nothing until releases can ask for `secrets` or `uplink: required`, which are refused until then.
+  secrets: Text.optional(),
+  uplink: z.array(HttpUrl).default([]),
+  profile: Text.optional(),
 });
 /** A site's own configuration. Paths are resolved against the file's directory by the loader. */
 export type AgentFile = z.infer<typeof AgentFile>;

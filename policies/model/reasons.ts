@@ -39,6 +39,8 @@ export const REASONS = {
   STRATEGY_NOT_FOUND: 'there is no such strategy',
   STRATEGY_INVALID: 'the strategy does not fit the fleet or is not valid',
   FLEET_INVALID: 'the fleet files are not valid',
+  FILE_INVALID: 'a file cannot be read as what it should be',
+  FILE_NOT_FOUND: 'there is no such file',
   SELECTOR_EMPTY: 'a selector matches no active site of the stream',
   SITE_IN_NO_STAGE: 'a site in scope is taken by no stage',
   PLAN_CHANGED: 'freezing the plan again gave another digest',
@@ -86,6 +88,8 @@ export const REASONS = {
   GROUP_CHANGING: 'another member of the redundancy group is changing',
   NOT_COMMANDED: 'the rollout ended before the site was commanded',
   TERMINATED: 'the rollout was terminated in Temporal',
+  // this machine
+  PROGRAM_MISSING: 'a program that has to be started is not on this machine',
   // programs of the development stack
   PROGRAM_NOT_READY: 'a program that Foothold started ended or did not become ready in time',
   // command line

@@ -1,28 +1,31 @@
 /** The file kind `Release` (design §6): the immutable desired state of one stream. */
 import { z } from 'zod';
-import { Duration } from './duration.js';
-import { ApiVersion, Digest, Name } from './names.js';
+import { Duration, TimerDuration } from './duration.js';
+import { MistakeError } from './failure.js';
+import { pathText, type Fault } from './fault.js';
+import { ApiVersion, Argv, Digest, Name, Text, VarName } from './names.js';
+import { notYetFaults } from './not-yet.js';
+import { releaseFaults } from './release-rules.js';
 
-const Argv = z.array(z.string()).min(1);
-const Program = z.strictObject({ exec: Argv, timeout: Duration.prefault('30s') });
+const Program = z.strictObject({ exec: Argv, timeout: TimerDuration.prefault('30s') });
 
 export const DirectoryDriver = z.strictObject({
   type: z.literal('directory'),
-  files: z.string(),
-  templates: z.array(z.string()).default([]),
-  target: z.string(),
+  files: Text,
+  templates: z.array(Text).default([]),
+  target: Text,
   reload: Argv.optional(),
-  timeout: Duration.prefault('30s'),
+  timeout: TimerDuration.prefault('30s'),
 });
 export const ExecDriver = z.strictObject({
   type: z.literal('exec'),
-  files: z.string(),
-  templates: z.array(z.string()).default([]),
+  files: Text,
+  templates: z.array(Text).default([]),
   apply: Argv,
   verify: Argv,
   revert: Argv,
   save: Argv,
-  timeout: Duration.prefault('30s'),
+  timeout: TimerDuration.prefault('30s'),
 });
 export const Driver = z.discriminatedUnion('type', [DirectoryDriver, ExecDriver]);
 export type Driver = z.infer<typeof Driver>;
@@ -34,13 +37,14 @@ export type Component = z.infer<typeof Component>;
 
 const checkCommon = {
   name: Name,
-  every: Duration.prefault('5s'),
-  timeout: Duration.prefault('2s'),
-  failures: z.number().int().min(1).default(3),
+  every: TimerDuration.prefault('5s'),
+  timeout: TimerDuration.prefault('2s'),
+  failures: z.number().int().min(1).default(3).describe('a whole number of at least 1'),
   need: z.enum(['required', 'wanted']).default('required'),
 };
-const HttpCheck = z.strictObject({ ...checkCommon, http: z.string(), expect: z.number().int().default(200) });
-const TcpCheck = z.strictObject({ ...checkCommon, tcp: z.string() });
+const StatusCode = z.number().int().min(100).max(599).describe('an HTTP status from 100 to 599');
+const HttpCheck = z.strictObject({ ...checkCommon, http: Text, expect: StatusCode.default(200) });
+const TcpCheck = z.strictObject({ ...checkCommon, tcp: Text });
 const ExecCheck = z.strictObject({ ...checkCommon, exec: Argv });
 const TlsCheck = z.strictObject({ ...checkCommon, tls: z.string() });
 const MetricCheck = z.strictObject({ ...checkCommon, metric: z.string() });
@@ -50,36 +54,40 @@ const PersonCheck = z.strictObject({ ...checkCommon, person: z.string() });
 export const Check = z.union([HttpCheck, TcpCheck, ExecCheck, TlsCheck, MetricCheck, PeerCheck, PersonCheck]);
 export type Check = z.infer<typeof Check>;
 
+const SemverRange = Text.describe('a semver range in quotes, such as ">=3.2 <5"');
+
 export const ReleaseFile = z.strictObject({
   apiVersion: ApiVersion,
   kind: z.literal('Release'),
   stream: Name,
-  version: z.string(),
+  version: Text.describe('a semver version in quotes, such as "2.4.0"'),
   description: z.string().optional(),
   owner: z.string().optional(),
   change: z.string().optional(),
   undo: z.enum(['automatic', 'none']).default('automatic'),
-  requires: z.record(z.string(), z.string()).default({}),
-  conflicts: z.record(z.string(), z.string()).default({}),
-  vars: z.record(z.string(), z.enum(['string', 'integer', 'number', 'boolean'])).default({}),
+  requires: z.record(Name, SemverRange).default({}),
+  conflicts: z.record(Name, SemverRange).default({}),
+  vars: z.record(VarName, z.enum(['string', 'integer', 'number', 'boolean'])).default({}),
   secrets: z.array(Name).default([]),
   components: z.array(Component).min(1).optional(),
   driver: Driver.optional(),
   before: Program.optional(),
   after: Program.optional(),
-  checks: z.union([z.array(Check).min(1), z.literal('none')]),
-  because: z.string().min(1).optional(),
+  checks: z.union([z.array(Check).min(1).describe('a list of at least one check'), z.literal('none')]),
+  because: Text.optional(),
   alreadySick: z.enum(['reject', 'proceed']).default('reject'),
   first: z.boolean().default(false),
   confirm: z
     .strictObject({
-      within: Duration.prefault('10m'),
+      within: TimerDuration.prefault('10m'),
       healthyFor: Duration.prefault('30s'),
       uplink: z.enum(['ignored', 'required']).default('ignored'),
     })
     .prefault({}),
-  watchFor: Duration.prefault('24h'),
+  // §6 promises 24h: the default moves there once checks go on after confirming.
+  watchFor: Duration.prefault('0s'),
 });
+/** The file with every default filled in. Durations in ms. */
 export type ReleaseFile = z.infer<typeof ReleaseFile>;
 
 /** A release with its flat form unfolded: exactly what agent and policies work on. Durations in ms. */
@@ -93,6 +101,27 @@ export function unfoldRelease(file: ReleaseFile): Release {
   const { components, driver, checks, ...rest } = file;
   const unfolded = components ?? (driver ? [{ name: 'main', driver }] : []);
   return { ...rest, components: unfolded, checks: checks === 'none' ? [] : checks };
+}
+
+/** The file as one would write it with every default spelled out; `parseReleaseData` of it gives the same release. */
+export function fillRelease(file: ReleaseFile): unknown {
+  return z.encode(ReleaseFile, file);
+}
+
+/**
+ * The release of a manifest, which carries the filled file. An older agent meets a newer release here: what it cannot
+ * do is refused. Throws MistakeError RELEASE_INVALID naming every fault.
+ */
+export function parseReleaseData(data: unknown): Release {
+  const read = ReleaseFile.safeParse(data);
+  const shape: Fault[] = (read.error?.issues ?? []).map(({ path, message }) => ({
+    path: path.map((part) => (typeof part === 'number' ? part : String(part))),
+    message,
+  }));
+  const faults = [...notYetFaults('Release', data), ...shape, ...(read.success ? releaseFaults(read.data) : [])];
+  if (read.success && faults.length === 0) return unfoldRelease(read.data);
+  const lines = faults.map(({ path, message }) => (path.length > 0 ? `\`${pathText(path)}\`: ${message}` : message));
+  throw new MistakeError('RELEASE_INVALID', `expected a valid release, found: ${lines.join('; ')}`, lines);
 }
 
 /** One file of a release. `path` is relative to the release directory, with forward slashes; `mode` is 0o644 or 0o755. */
