@@ -1,0 +1,155 @@
+/** Child processes of the development stack: with a log file, awaited until ready, never left behind. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WorldError } from '../../policies/model/failure.js';
+import { forgetGroup, watchGroup } from './reaper.js';
+
+export interface ProcessOptions {
+  /** Names the log file `<directory>/<name>.log` and the process in errors. */
+  name: string;
+  directory: string;
+  path: string;
+  args: string[];
+  env?: NodeJS.ProcessEnv;
+  cwd?: string;
+  /** Asked every 50 ms until true. Without it, the process is ready at once. */
+  ready?: () => Promise<boolean>;
+  /** Milliseconds until `ready` must be true. */
+  within?: number;
+  /** Milliseconds that `stop` leaves the process before it kills it. */
+  stopWithin?: number;
+}
+
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+export interface RunningProcess {
+  readonly name: string;
+  readonly pid: number;
+  readonly logFile: string;
+  readonly exited: Promise<Exit>;
+  running(): boolean;
+  /** The last lines of its log. */
+  tail(lines?: number): string;
+  /** SIGTERM, then SIGKILL to its whole group; safe to call twice. */
+  stop(): Promise<void>;
+  /** `kill -9` of this one process, as a crash would be; its children stay. */
+  crash(): Promise<void>;
+}
+
+/**
+ * Starts a program in a process group of its own, so that Ctrl-C reaches only this process, which stops its children
+ * in order. Throws WorldError with the last lines of the log if it ends or is not ready in time.
+ */
+export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
+  mkdirSync(options.directory, { recursive: true });
+  const logFile = join(options.directory, `${options.name}.log`);
+  const log = openSync(logFile, 'a');
+  const child = spawn(options.path, options.args, {
+    stdio: ['ignore', log, log],
+    detached: true,
+    env: options.env ?? process.env,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  closeSync(log);
+  const spawned = await new Promise<Error | undefined>((resolve) => {
+    child.once('spawn', () => resolve(undefined));
+    child.once('error', resolve);
+  });
+  if (spawned || child.pid === undefined) {
+    throw new WorldError('PROGRAM_NOT_READY', `${options.name} could not be started: ${String(spawned)}`);
+  }
+  const running = new ChildOfDevStack(options, child, child.pid, logFile);
+  await running.becomeReady();
+  return running;
+}
+
+class ChildOfDevStack implements RunningProcess {
+  readonly name: string;
+  readonly exited: Promise<Exit>;
+  private ended: Exit | undefined;
+  private released = false;
+
+  constructor(
+    private readonly options: ProcessOptions,
+    child: ChildProcess,
+    readonly pid: number,
+    readonly logFile: string,
+  ) {
+    this.name = options.name;
+    watchGroup(pid);
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.ended = { code, signal };
+        resolve(this.ended);
+      });
+    });
+  }
+
+  running(): boolean {
+    return this.ended === undefined;
+  }
+
+  tail(lines = 20): string {
+    const all = readFileSync(this.logFile, 'utf8').trimEnd().split('\n');
+    return all.slice(-lines).join('\n');
+  }
+
+  async becomeReady(): Promise<void> {
+    const { ready, within = 30_000 } = this.options;
+    if (!ready) return;
+    const deadline = performance.now() + within;
+    while (!(await ready().catch(() => false))) {
+      if (this.ended || performance.now() > deadline) {
+        const message = this.notReady(within);
+        await this.stop();
+        throw new WorldError('PROGRAM_NOT_READY', message);
+      }
+      await sleep(50);
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (!this.ended) {
+      this.signal(this.pid, 'SIGTERM');
+      await Promise.race([this.exited, sleep(this.options.stopWithin ?? 5_000, undefined, { ref: false })]);
+    }
+    if (this.released) return;
+    this.released = true;
+    // A killed leader leaves its group behind (a killed nginx master its workers).
+    this.signal(-this.pid, 'SIGKILL');
+    await this.exited;
+    forgetGroup(this.pid);
+  }
+
+  async crash(): Promise<void> {
+    if (!this.ended) this.signal(this.pid, 'SIGKILL');
+    await this.exited;
+  }
+
+  private notReady(within: number): string {
+    const how = this.ended
+      ? `ended with ${this.ended.signal ?? `code ${this.ended.code ?? '?'}`} before it was ready`
+      : `was not ready within ${within} ms`;
+    return `expected ${this.name} to start, it ${how}; the last lines of ${this.logFile}:\n${this.tail()}`;
+  }
+
+  private signal(pid: number, signal: NodeJS.Signals): void {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+}
+
+/** True once the address answers an HTTP request with the expected status. */
+export async function answers(url: string, status = 200): Promise<boolean> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined);
+  await response?.arrayBuffer();
+  return response?.status === status;
+}

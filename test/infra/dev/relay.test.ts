@@ -1,0 +1,133 @@
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { startRelay, type Relay } from '../../../infra/dev/relay.js';
+
+const toStop: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const stop of toStop.splice(0).reverse()) await stop();
+});
+
+/** Answers every chunk with the same bytes. */
+async function echo(): Promise<{ address: string; connections: () => number }> {
+  let connections = 0;
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    connections += 1;
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.pipe(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  toStop.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, connections: () => connections };
+}
+
+interface Client {
+  socket: Socket;
+  received: () => string;
+  closed: () => boolean;
+}
+
+async function client(relay: Relay): Promise<Client> {
+  const [host = '', port] = relay.address.split(':');
+  const socket = connect(Number(port), host);
+  let received = '';
+  let closed = false;
+  socket.setEncoding('utf8');
+  socket.on('data', (text: string) => (received += text));
+  socket.on('close', () => (closed = true));
+  socket.on('error', () => undefined);
+  await new Promise((resolve) => socket.once('connect', resolve));
+  toStop.push(() => void socket.destroy());
+  return { socket, received: () => received, closed: () => closed };
+}
+
+async function relayTo(target: string): Promise<Relay> {
+  const relay = await startRelay({ target });
+  toStop.push(() => relay.stop());
+  return relay;
+}
+
+describe('relay', () => {
+  it('passes both directions and counts the bytes of both by the time at which they passed', async () => {
+    const relay = await relayTo((await echo()).address);
+    const one = await client(relay);
+    const from = Date.now();
+    one.socket.write('hello');
+    await expect.poll(one.received).toBe('hello');
+    await expect.poll(() => relay.bytesBetween(from, Date.now())).toBe(10);
+    expect(relay.bytesBetween(0, from - 1)).toBe(0);
+    expect(relay.bytesBetween(Date.now() + 1, Infinity)).toBe(0);
+  });
+
+  it('cut, passes nothing in either direction, refuses nobody and closes nothing', async () => {
+    const server = await echo();
+    const relay = await relayTo(server.address);
+    const before = await client(relay);
+    before.socket.write('a');
+    await expect.poll(before.received).toBe('a');
+
+    relay.cut();
+    const cutAt = Date.now() + 1;
+    await sleep(5);
+    before.socket.write('b');
+    const during = await client(relay);
+    during.socket.write('c');
+    await sleep(150);
+
+    expect(relay.mode()).toBe('drop');
+    expect(before.received()).toBe('a');
+    expect(during.received()).toBe('');
+    expect([before.closed(), during.closed()]).toEqual([false, false]);
+    expect(server.connections()).toBe(1);
+    expect(relay.bytesBetween(cutAt, Date.now())).toBe(0);
+  });
+
+  it('restored, brings what was on its way, whole and in order', async () => {
+    const relay = await relayTo((await echo()).address);
+    const before = await client(relay);
+    before.socket.write('a');
+    await expect.poll(before.received).toBe('a');
+    relay.cut();
+    const during = await client(relay);
+    const large = 'x'.repeat(300_000);
+    before.socket.write(large);
+    during.socket.write('c');
+    await sleep(50);
+
+    relay.restore();
+
+    await expect.poll(() => before.received().length).toBe(300_001);
+    expect(before.received()).toBe(`a${large}`);
+    await expect.poll(during.received).toBe('c');
+  });
+
+  it('cut, tells nobody that the other side has gone; restored, it does', async () => {
+    const server = createServer((socket) => void socket.end('bye'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    toStop.push(() => void server.close());
+    const relay = await relayTo(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+    relay.cut();
+    const one = await client(relay);
+    one.socket.on('end', () => one.socket.end());
+    await sleep(50);
+    expect(one.received()).toBe('');
+    relay.restore();
+    await expect.poll(one.received).toBe('bye');
+    await expect.poll(one.closed).toBe(true);
+  });
+
+  it('hands a refused target on as a closed connection', async () => {
+    const free = createServer();
+    await new Promise<void>((resolve) => free.listen(0, '127.0.0.1', resolve));
+    const { port } = free.address() as AddressInfo;
+    await new Promise((resolve) => free.close(resolve));
+    const relay = await relayTo(`127.0.0.1:${port}`);
+    const one = await client(relay);
+    await expect.poll(one.closed).toBe(true);
+  });
+});
