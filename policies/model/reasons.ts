@@ -82,6 +82,11 @@ export const REASONS = {
   NOT_LIVE: 'the release to be undone is not live at the site',
   REVERT_FAILED: 'the undo itself failed',
   NOTHING_VERIFIED: 'no verified release to go back to is on disk',
+  ADOPTED: 'what was live at the site was taken over as its first confirmed release',
+  STORE_BROKEN: 'the database of the agent could not be read or written',
+  AGENT_RUNNING: 'another agent has the data directory',
+  AGENT_NOT_RUNNING: 'no agent answers on the data directory',
+  AGENT_BUSY: 'the agent is changing the stream just now',
   // centre's view of a site
   UNREACHED: 'the command was never received',
   NO_RESULT: 'the command was received, no result came in time',
