@@ -1,3 +1,4 @@
+/** Three kinds of tests: `unit` is fast and runs in `npm run check`; `replay` and `integration` run in `npm test` only. */
 import { defineConfig } from 'vitest/config';
 
 const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra'];
@@ -8,7 +9,11 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: [...rooms.map((room) => `test/${room}/**/*.test.ts`), 'test/*.test.ts'], testTimeout: 20_000 },
+        test: {
+          name: 'unit',
+          include: [...rooms.map((room) => `test/${room}/**/*.test.ts`), 'test/*.test.ts'],
+          testTimeout: 20_000,
+        },
       },
       { extends: true, test: { name: 'replay', include: ['test/replay/**/*.test.ts'], testTimeout: 60_000 } },
       {
@@ -18,6 +23,7 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts', 'test/golden/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 120_000,
+          // Each file has its own servers; two sets at once on two cores would time out for lack of processor, not of correctness.
           fileParallelism: false,
         },
       },

@@ -1,0 +1,33 @@
+// @ts-check
+/**
+ * Where a program is: the one answer that set-up and everything it sets up for share. First the environment variable that names
+ * it, then PATH, then what set-up recorded in the cache.
+ */
+import { cacheDirectory, readPrograms } from './cache.mjs';
+import { SetupError, isExecutable, onPath } from './run.mjs';
+
+/** Names under which a distribution installs a program, where they differ from ours. */
+const OTHER_NAMES = /** @type {Record<string, string[]>} */ ({ alertmanager: ['prometheus-alertmanager'] });
+
+/** @param {string} name @returns {string} the environment variable that names a program's path */
+export const overrideOf = (name) => `FOOTHOLD_${name.toUpperCase()}`;
+
+/**
+ * @param {string} name
+ * @param {string} [cache]
+ * @returns {Promise<import('./cache.mjs').ProgramRecord | undefined>} undefined when set-up has to get it first
+ * @throws {SetupError} when the environment variable names something that cannot be started
+ */
+export async function locateProgram(name, cache = cacheDirectory()) {
+  const override = process.env[overrideOf(name)];
+  if (override) {
+    if (await isExecutable(override)) return { path: override, env: {}, from: overrideOf(name) };
+    throw new SetupError(`expected a program at ${override} (${overrideOf(name)}), there is none that can be started`);
+  }
+  for (const each of [name, ...(OTHER_NAMES[name] ?? [])]) {
+    const path = await onPath(each);
+    if (path) return { path, env: {}, from: 'PATH' };
+  }
+  const known = (await readPrograms(cache))[name];
+  return known && (await isExecutable(known.path)) ? known : undefined;
+}
