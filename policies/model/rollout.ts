@@ -72,6 +72,8 @@ export interface StageStatus {
   owed: number;
   state: 'untouched' | 'running' | 'gating' | 'waiting' | 'promoted' | 'reverted' | 'stopped';
   gate?: GateVerdict;
+  /** While gating: when the soak is over, epoch ms. */
+  soakUntil?: number;
 }
 
 /** The answer of the `status` query and the row that the registry keeps. */
