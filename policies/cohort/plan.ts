@@ -4,20 +4,11 @@ import type { ResolvedFleet, Site } from '../model/fleet.js';
 import { didYouMean } from '../model/nearest.js';
 import type { Plan, PlannedSite, PlanStage } from '../model/plan.js';
 import type { ReleaseRef } from '../model/release.js';
-import type { Selector, Stage, Strategy } from '../model/strategy.js';
+import { stageSettings, type Selector, type Stage, type Strategy } from '../model/strategy.js';
 import { planCohorts, type Cohort } from './cohorts.js';
 import { planScope } from './scope.js';
 import { isZero } from './share.js';
 import { planWaves } from './waves.js';
-
-/** What a stage is if neither it nor the strategy's `defaults` says (design §6 "Defaults"). Durations in ms. */
-export const STAGE_DEFAULTS = {
-  soak: 600_000,
-  concurrency: 10,
-  settleWithin: 'link',
-  failed: 0,
-  owed: '10%',
-} as const;
 
 export interface PlanInput {
   release: ReleaseRef;
@@ -60,25 +51,27 @@ export function planRollout(input: PlanInput): { plan: UnsealedPlan; sites: Reco
 
 function planStage({ name, stage, sites }: Cohort, strategy: Strategy, digestOf: PlanInput['digestOf']): PlanStage {
   refuseShrinking(stage);
-  const defaults = strategy.defaults;
-  const budget = { ...defaults.budget, ...stage.budget };
+  const settings = stageSettings(strategy, stage);
   return {
     name,
     waves: planWaves(sites, stage.waves).map((wave) => ({
       sites: wave.sites.map((site) => ({ id: site.id, varsDigest: digestOf(site.vars) })),
       ...(wave.hold ? { hold: true as const } : {}),
     })),
-    gate: planGate(stage, strategy),
-    soak: stage.soak ?? defaults.soak ?? STAGE_DEFAULTS.soak,
-    concurrency: stage.concurrency ?? defaults.concurrency ?? STAGE_DEFAULTS.concurrency,
-    settleWithin: stage.settleWithin ?? defaults.settleWithin ?? STAGE_DEFAULTS.settleWithin,
-    budget: { failed: budget.failed ?? STAGE_DEFAULTS.failed, owed: budget.owed ?? STAGE_DEFAULTS.owed },
+    gate: planGate(stage, strategy, settings),
+    soak: settings.soak,
+    concurrency: settings.concurrency,
+    settleWithin: settings.settleWithin,
+    budget: settings.budget,
   };
 }
 
 /** A gate is mandatory: leaving it out is a mistake, and leaving it out on purpose has to say why. */
-function planGate(stage: Stage, strategy: Strategy): PlanStage['gate'] {
-  const name = stage.gate ?? strategy.defaults.gate;
+function planGate(
+  stage: Stage,
+  strategy: Strategy,
+  { gate: name, because }: { gate?: string | undefined; because?: string | undefined },
+): PlanStage['gate'] {
   const known = Object.keys(strategy.gates);
   if (name === undefined) {
     throw invalid(
@@ -87,7 +80,6 @@ function planGate(stage: Stage, strategy: Strategy): PlanStage['gate'] {
     );
   }
   if (name === 'none') {
-    const because = stage.because ?? (stage.gate === undefined ? strategy.defaults.because : undefined);
     if (because === undefined) throw invalid(stage, 'says gate: none without because:');
     return { name: 'none', because };
   }
