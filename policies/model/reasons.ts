@@ -108,6 +108,7 @@ export const REASONS = {
   ROLLOUT_AMBIGUOUS: 'several rollouts fit the name that was given',
   SITE_NOT_FOUND: 'the fleet has no such site',
   TEMPORAL_UNREACHABLE: 'Temporal could not be reached, or did not answer in time',
+  TEMPORAL_NOT_READY: 'the namespace of Temporal lacks what Foothold needs',
   WORKER_ABSENT: 'no control worker answered in time',
   REGISTRY_UNREACHABLE: 'the registry could not be opened',
   REGISTRY_LOCKED: 'another process holds the registry',
