@@ -50,7 +50,7 @@ export async function ensurePackages(progress, root = CHECKOUT) {
  * accounts therefore also finds an installation that was cut short.
  * @param {string} root
  */
-async function packagesMatch(root) {
+export async function packagesMatch(root) {
   const [wanted, installed] = await Promise.all([
     readLock(join(root, 'package-lock.json')),
     readLock(join(root, 'node_modules/.package-lock.json')),
