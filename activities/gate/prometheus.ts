@@ -30,11 +30,12 @@ export function createPrometheus(options: PrometheusOptions): Prometheus {
     async ask(query, at, signal) {
       const patience = AbortSignal.timeout(timeout);
       try {
-        return read(await post(url, { query, at, timeout, maxBytes, signal: AbortSignal.any([signal, patience]) }));
+        const both = AbortSignal.any([signal, patience]);
+        return named(url, read(await post(url, { query, at, timeout, maxBytes, signal: both })));
       } catch (error) {
         signal.throwIfAborted();
         const what = patience.aborted ? `no answer within ${formatDuration(timeout)}` : explain(error, maxBytes);
-        return { kind: 'failed', detail: `${what}, from ${origin(url)}` };
+        return named(url, failed(what));
       }
     },
   };
@@ -136,6 +137,10 @@ function contentType(response: AxiosResponse<string>): string {
 function oneLine(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+}
+
+function named(url: string, answer: Answer): Answer {
+  return answer.kind === 'failed' ? failed(`${answer.detail}, from ${origin(url)}`) : answer;
 }
 
 function origin(url: string): string {

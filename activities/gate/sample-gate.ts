@@ -49,7 +49,7 @@ export interface GateActivityOptions {
 }
 
 export interface GateActivities {
-  sampleGate(input: SampleGateInput): Promise<SampleGateOutput>;
+  sampleGate: (input: SampleGateInput) => Promise<SampleGateOutput>;
 }
 
 /** What a heartbeat tells of the progress. */

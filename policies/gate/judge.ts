@@ -101,8 +101,8 @@ function endingAtSoak(metric: Metric, tally: Tally, { soakOver, soak }: Progress
 function passIfAnyPassed(tally: Tally): Ending {
   const { counts } = tally;
   if (counts.pass === 0) {
-    const last = tally.samples.findLast((sample) => sample.outcome !== 'pass');
-    return inconclusive(last?.reason?.code ?? 'GATE_NO_DATA', `no sample passed; ${last?.reason?.detail ?? ''}`);
+    const last = tally.samples.findLast((sample) => sample.outcome !== 'fail');
+    return inconclusive(last?.reason?.code ?? 'GATE_STOPPED_SHORT', `no sample passed; ${last?.reason?.detail ?? ''}`);
   }
   const told = `${counts.pass} samples passed, ${counts.fail} failed, ${counts.inconclusive} inconclusive, ${counts.error} errors`;
   return { verdict: 'pass', reason: { code: 'GATE_PASSED', detail: told } };

@@ -35,7 +35,9 @@ export function promqlString(text: string): string {
  * of PromQL's quotes, the raw one included, and Prometheus still sees plain literals that it can look up.
  */
 function regexLiteral(text: string): string {
-  return text.replace(/[.$|()[\]{}*+?]/g, '[$&]').replace(/\\|\^/g, '\\$&');
+  return text.replace(/[\]\\^]|[.$|()[{}*+?]/g, (special) =>
+    /[\]\\^]/.test(special) ? `\\${special}` : `[${special}]`,
+  );
 }
 
 function valueOf(word: string, facts: QueryFacts): string {
