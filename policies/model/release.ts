@@ -51,7 +51,9 @@ const MetricCheck = z.strictObject({ ...checkCommon, metric: z.string() });
 const PeerCheck = z.strictObject({ ...checkCommon, peer: z.string() });
 const PersonCheck = z.strictObject({ ...checkCommon, person: z.string() });
 /** One of `http`, `tcp`, `exec`; the format also knows `tls`, `metric`, `peer` and `person`. */
-export const Check = z.union([HttpCheck, TcpCheck, ExecCheck, TlsCheck, MetricCheck, PeerCheck, PersonCheck]);
+export const Check = z
+  .union([HttpCheck, TcpCheck, ExecCheck, TlsCheck, MetricCheck, PeerCheck, PersonCheck])
+  .describe('a check: a map with `name` and one of `http`, `tcp` or `exec`');
 export type Check = z.infer<typeof Check>;
 
 const SemverRange = Text.describe('a semver range in quotes, such as ">=3.2 <5"');

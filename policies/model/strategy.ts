@@ -123,8 +123,3 @@ export function stageSettings({ defaults }: Pick<Strategy, 'defaults'>, stage: S
     },
   };
 }
-
-/** How many samples a soak holds: what `count` means where a metric does not say it. */
-export function samplesInSoak(soak: number, interval: number): number {
-  return Math.floor(soak / interval);
-}

@@ -1,0 +1,172 @@
+/** YAML and JSON (which is YAML) as data with positions. One document, plain values, no tricks. */
+import {
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseAllDocuments,
+  type Document,
+  type Node,
+} from 'yaml';
+import type { ReasonCode } from '../../policies/model/reasons.js';
+import { readText } from './read-text.js';
+import { placeText, refusal, type Finding, type Located, type Position, type SourceFile } from './located.js';
+
+/** What aliases may add to a file before it counts as an attempt to exhaust memory. */
+const LARGEST_REPETITION = 10_000;
+/** A broken file breaks again at every later line; the first ones say it. */
+const SYNTAX_FINDINGS = 3;
+
+/** Reads and parses `path`. Throws MistakeError `code` with every finding in `details`. */
+export async function readYamlFile(path: string, code: ReasonCode): Promise<SourceFile> {
+  return parseYaml(path, await readText(path, code), code);
+}
+
+/** `text` as data; `path` only names it in findings. */
+export function parseYaml(path: string, text: string, code: ReasonCode): SourceFile {
+  const lines = new LineCounter();
+  const place = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset);
+    return { line, column: col };
+  };
+  const finding = (offset: number, message: string): Finding => ({ path, at: place(offset), message });
+  const documents = parseAllDocuments(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: false,
+    logLevel: 'error',
+  });
+  const document = 'empty' in documents ? undefined : documents[0];
+  const faults = syntaxFindings(documents, finding);
+  if (faults.length > 0) throw refusal(code, faults);
+  if (!document?.contents) throw refusal(code, [finding(0, 'expected a document, found an empty file')]);
+  return new Reader(path, place).read(document.contents, code);
+}
+
+function syntaxFindings(
+  documents: Document.Parsed[] | { empty: true },
+  finding: (offset: number, message: string) => Finding,
+): Finding[] {
+  if ('empty' in documents) return [];
+  const errors = documents.flatMap((document) => document.errors);
+  const deep = errors.find((error) => error.code === 'RESOURCE_EXHAUSTION');
+  if (deep) return [finding(deep.pos[0], 'expected plain data, found lists or maps nested too deeply')];
+  const second = documents[1];
+  const broken = errors.slice(0, SYNTAX_FINDINGS).map(({ pos, message }) => {
+    return finding(pos[0], `expected valid YAML or JSON, found a mistake in its form: ${message}`);
+  });
+  const several = 'expected one document in the file, found a second one (after `---`); put it into a file of its own';
+  if (second && broken.length === 0) broken.push(finding(second.range[0], several));
+  const version = documents[0]?.directives.yaml;
+  if (version?.explicit && version.version !== '1.2') {
+    broken.push(
+      finding(0, `expected YAML 1.2, found %YAML ${version.version}, which reads words such as \`no\` otherwise`),
+    );
+  }
+  return broken;
+}
+
+interface Read {
+  data: unknown;
+  located: Located;
+}
+
+/** Walks the tree once, in the order of the file, building data and places side by side. */
+class Reader {
+  private readonly findings: Finding[] = [];
+  private readonly anchors = new Map<string, Node>();
+  /** What is being read right now: an alias to one of these would never end. */
+  private readonly open = new Set<unknown>();
+  private aliasDepth = 0;
+  private repeated = 0;
+
+  constructor(
+    private readonly path: string,
+    private readonly place: (offset: number) => Position,
+  ) {}
+
+  read(contents: Node, code: ReasonCode): SourceFile {
+    const { data, located } = this.value(contents);
+    if (this.repeated > LARGEST_REPETITION) {
+      this.fault(located.at, `expected plain data, found aliases that repeat more than ${LARGEST_REPETITION} values`);
+    }
+    if (this.findings.length > 0) throw refusal(code, this.findings);
+    return { path: this.path, data, root: located };
+  }
+
+  private value(node: unknown): Read {
+    const at = this.placeOfNode(node);
+    const nothing = { data: null, located: { at } };
+    if (this.aliasDepth > 0 && ++this.repeated > LARGEST_REPETITION) return nothing;
+    if (isAlias(node)) return this.alias(node.source, at) ?? nothing;
+    if (!isNode(node)) return nothing;
+    this.refuseTag(node.tag, at);
+    if (node.anchor !== undefined && this.aliasDepth === 0) this.anchors.set(node.anchor, node);
+    if (isScalar(node)) return { data: node.value, located: { at } };
+    this.open.add(node);
+    const read = isMap(node) ? this.map(node.items, at) : isSeq(node) ? this.list(node.items, at) : nothing;
+    this.open.delete(node);
+    return read;
+  }
+
+  private alias(name: string, at: Position): Read | undefined {
+    const target = this.anchors.get(name);
+    if (!target) this.fault(at, `expected an anchor \`&${name}\` before this alias, found none`);
+    else if (this.open.has(target)) this.fault(at, `expected plain data, found \`*${name}\` inside of itself`);
+    else {
+      this.aliasDepth++;
+      const read = this.value(target);
+      this.aliasDepth--;
+      return read;
+    }
+    return undefined;
+  }
+
+  private map(items: { key: unknown; value: unknown }[], at: Position): Read {
+    const data: Record<string, unknown> = {};
+    const below = new Map<string | number, Located>();
+    for (const { key, value } of items) {
+      const keyAt = this.placeOfNode(key);
+      const name = keyName(key);
+      const first = name === undefined ? undefined : below.get(name)?.keyAt;
+      if (name === undefined) this.fault(keyAt, 'expected a plain word as key, found something else');
+      else if (first) {
+        this.fault(keyAt, `the key \`${name}\` is there twice; first at ${placeText(this.path, first)}`);
+      } else {
+        const read = this.value(value);
+        data[name] = read.data;
+        below.set(name, { ...read.located, at: isNode(value) ? read.located.at : keyAt, keyAt });
+      }
+    }
+    return { data, located: { at, below } };
+  }
+
+  private list(items: unknown[], at: Position): Read {
+    const read = items.map((item) => this.value(item));
+    const below = new Map<string | number, Located>(read.map((entry, i) => [i, entry.located]));
+    return { data: read.map((entry) => entry.data), located: { at, below } };
+  }
+
+  /** `!!binary` and its like would turn into text here: what the author meant is lost, so say so. */
+  private refuseTag(tag: string | undefined, at: Position): void {
+    if (tag === undefined || /^tag:yaml\.org,2002:(str|int|float|bool|null|map|seq)$/.test(tag)) return;
+    this.fault(at, `expected plain data, found the tag ${tag}`);
+  }
+
+  private fault(at: Position, message: string): void {
+    this.findings.push({ path: this.path, at, message });
+  }
+
+  private placeOfNode(node: unknown): Position {
+    return this.place((isNode(node) ? node.range?.[0] : undefined) ?? 0);
+  }
+}
+
+/** `__proto__` is no key: assigning it would change the object instead of filling it. */
+function keyName(key: unknown): string | undefined {
+  if (!isScalar(key) || key.value === null) return undefined;
+  const name = key.source ?? '';
+  return name === '__proto__' ? undefined : name;
+}
