@@ -50,7 +50,7 @@ function startOne(stack: Stack, centre: World['centre'], site: DemoSite, links: 
 /** `foothold init` leaves what is there; it makes the key, of which sites pin the public half. */
 async function makeControlKey(foothold: Foothold, stack: Stack): Promise<string> {
   await foothold.json('init');
-  const key = join(stack.workplace.project, 'control.key.pub');
+  const key = join(stack.workplace.project, 'control.pub');
   if (!existsSync(key)) throw new Error(`expected foothold init to make ${key}, it did not`);
   return key;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { freePort } from '../../infra/dev/ports.js';
 import { nginxPaths } from '../../infra/dev/nginx.js';
-import { loadFleet } from '../../records/files/fleet.js';
+import { loadFleet } from '../../records/files/fleet-file.js';
 import { renderText } from '../../policies/render/template.js';
 import { EXAMPLES, STREAM, type DemoSite, type Workplace } from './places.js';
 

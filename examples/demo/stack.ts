@@ -73,11 +73,9 @@ export async function startControl(stack: Stack, centre: Centre): Promise<void> 
       env,
       ...(ready ? { ready } : {}),
     });
-  const [host, port = ''] = centre.depot.split(':');
-  const listen = [`--host`, host ?? '', '--port', port];
   const served = async (): Promise<boolean> =>
     (await answers(`http://${centre.depot}/`, 404)) || answers(`http://${centre.depot}/`);
-  stack.keep(await foothold('depot', ['depot', 'serve', join(project, 'depot'), ...listen], served));
+  stack.keep(await foothold('depot', ['depot', 'serve', join(project, 'depot'), '--listen', centre.depot], served));
   stack.keep(await foothold('worker', ['worker', 'run']));
 }
 
