@@ -33,7 +33,7 @@ export interface FrozenRollout {
 }
 
 /**
- * One row a site of a rollout, in the order of stage, wave and site: the outcome of its latest command that has one. A
+ * One row a site of a rollout, ordered by site: the outcome of its latest command that has one. A
  * local revert stays the site's outcome when the central revert after it found nothing to change.
  */
 export interface SiteRow extends SiteOutcome {
@@ -71,13 +71,13 @@ export interface FreshEvent {
  * What was wrong with an event: `gap` (events before it are missing), `link` (not linked to the event before it),
  * `hash` (content and hash differ), `conflict` (the sequence is taken by another event), `foreign` (it speaks for
  * another site), `result` (another result for a command that has a final one), `generation` (a report names one that
- * cannot be).
+ * cannot be), `malformed` (not an event or report at all).
  */
 export interface SiteAnomaly {
   site: string;
   epoch: number;
   sequence: number;
-  kind: 'gap' | 'link' | 'hash' | 'conflict' | 'foreign' | 'result' | 'generation';
+  kind: 'gap' | 'link' | 'hash' | 'conflict' | 'foreign' | 'result' | 'generation' | 'malformed';
   detail: Record<string, unknown>;
   at: number;
 }
@@ -136,8 +136,17 @@ export interface Registry {
     }[],
     now: number,
   ): Promise<void>;
-  /** Results with the reports and events they carry, and their evidence, in one transaction. */
-  recordSettled(key: EvidenceKey, at: { stage: string; wave: number }, settled: Settled[], now: number): Promise<void>;
+  /**
+   * Results with the reports and events they carry, and their evidence, in one transaction. `fresh` are the events among
+   * them that say more than these results, the local revert of an earlier stage for instance; the inbox tells their
+   * rollouts too, so that passing them on is quicker but not needed.
+   */
+  recordSettled(
+    key: EvidenceKey,
+    at: { stage: string; wave: number },
+    settled: Settled[],
+    now: number,
+  ): Promise<{ fresh: FreshEvent[] }>;
   recordDispositions(
     key: EvidenceKey,
     rows: { site: string; commandId: string; outcome: SiteOutcome }[],

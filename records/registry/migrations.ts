@@ -1,0 +1,176 @@
+/** The schema, step by step. A step that was released is never changed: the next one mends it. */
+import type { CreateTableBuilder } from 'kysely';
+import { MistakeError } from '../../policies/model/failure.js';
+import type { Db, Tables, Tx } from './tables.js';
+
+interface Step {
+  name: string;
+  up(tx: Tx): Promise<void>;
+}
+
+const STEPS: Step[] = [{ name: 'first tables', up: firstTables }];
+
+/** Brings the schema up to date, in one transaction; a schema newer than this program is refused by name. */
+export async function migrate(db: Db, place: string, now: number, steps: Step[] = STEPS): Promise<void> {
+  if ((await judgeSchema(db, place, steps)) === steps.length) return;
+  await db.transaction().execute(async (tx) => {
+    await tx.schema
+      .createTable('foothold_schema')
+      .ifNotExists()
+      .addColumn('version', 'integer', (column) => column.primaryKey())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('applied_at', 'bigint', (column) => column.notNull())
+      .execute();
+    // Another process may have been faster: what is missing is judged again under the write lock.
+    const version = await judgeSchema(tx, place, steps);
+    for (const [index, step] of steps.entries()) {
+      if (index < version) continue;
+      await step.up(tx);
+      const row = { version: index + 1, name: step.name, applied_at: now };
+      await tx.insertInto('foothold_schema').values(row).execute();
+    }
+  });
+}
+
+/** The version of the schema there, 0 for an empty database. */
+async function judgeSchema(db: Db, place: string, steps: Step[]): Promise<number> {
+  const tables = await db.introspection.getTables();
+  if (!tables.some((table) => table.name === 'foothold_schema')) {
+    if (tables.length === 0) return 0;
+    const message = `expected a registry at ${place}, got a database with other tables (${tables[0]?.name}): change \`registry\``;
+    throw new MistakeError('REGISTRY_INVALID', message);
+  }
+  const applied = await db.selectFrom('foothold_schema').selectAll().orderBy('version').execute();
+  const unknown = applied.find((row) => row.version > steps.length || steps[row.version - 1]?.name !== row.name);
+  if (unknown === undefined) return applied.length;
+  const known = `version ${steps.length} ("${steps.at(-1)?.name}")`;
+  const message = `expected a registry of at most ${known} at ${place}, got version ${unknown.version} ("${unknown.name}"): use the newer program that wrote it`;
+  throw new MistakeError('REGISTRY_NEWER', message);
+}
+
+type Columns<T extends keyof Tables> = Record<keyof Tables[T] & string, 'text' | 'bigint' | 'text?' | 'bigint?'>;
+
+async function firstTables(tx: Tx): Promise<void> {
+  await documentTables(tx);
+  await rolloutTables(tx);
+  await siteTables(tx);
+  await evidenceTables(tx);
+}
+
+async function documentTables(tx: Tx): Promise<void> {
+  await table(tx, 'worker', ['id'], { id: 'bigint', owner: 'text', since: 'bigint' });
+  const named = { kind: 'text', name: 'text', digest: 'text' } as const;
+  await table(tx, 'documents', ['kind', 'name', 'digest'], { ...named, body: 'text' });
+  await table(tx, 'document_names', ['kind', 'name'], { ...named, imported_at: 'bigint' });
+  const allowed = { stream: 'text', digest: 'text', site: 'text', at: 'bigint', by: 'text', reason: 'text' } as const;
+  await table(tx, 'allowances', ['stream', 'digest', 'site', 'at'], allowed);
+  const blocked = { stream: 'text', digest: 'text', version: 'text', rollout: 'text', at: 'bigint' } as const;
+  await table(tx, 'blocks', ['stream', 'digest'], blocked);
+}
+
+async function rolloutTables(tx: Tx): Promise<void> {
+  await table(tx, 'plans', ['digest'], { digest: 'text', body: 'text', frozen_at: 'bigint' });
+  await table(tx, 'streams', ['stream'], { stream: 'text', next_generation: 'bigint' });
+  await table(tx, 'rollouts', ['first_run_id'], {
+    first_run_id: 'text',
+    workflow_id: 'text',
+    label: 'text',
+    stream: 'text',
+    version: 'text',
+    attempt: 'bigint',
+    generation: 'bigint',
+    plan_digest: 'text',
+    started_at: 'bigint',
+    updated_at: 'bigint',
+    sealed: 'bigint',
+    status: 'text?',
+  });
+  await index(tx, 'rollouts', ['label']);
+  await index(tx, 'rollouts', ['workflow_id']);
+  await index(tx, 'rollouts', ['stream', 'version']);
+  await index(tx, 'rollouts', ['started_at']);
+  const run = { first_run_id: 'text', continuation: 'bigint', run_id: 'text' } as const;
+  await table(tx, 'runs', ['first_run_id', 'continuation'], run);
+  await table(tx, 'findings', ['first_run_id'], { first_run_id: 'text', body: 'text' });
+  const judged = {
+    first_run_id: 'text',
+    stage: 'text',
+    wave: 'bigint',
+    metric: 'text',
+    scheduled_at: 'bigint',
+  } as const;
+  const sampleKey = ['first_run_id', 'stage', 'wave', 'metric', 'scheduled_at'] as const;
+  await table(tx, 'samples', [...sampleKey], { ...judged, body: 'text' });
+}
+
+async function siteTables(tx: Tx): Promise<void> {
+  await table(tx, 'commands', ['first_run_id', 'site', 'command_id'], {
+    first_run_id: 'text',
+    site: 'text',
+    command_id: 'text',
+    verb: 'text',
+    try: 'bigint',
+    stage: 'text',
+    wave: 'bigint',
+    switch_by: 'bigint?',
+    scheduled_at: 'bigint?',
+    state: 'text?',
+    result: 'text?',
+    later: 'text?',
+    disposition: 'text?',
+    recorded_at: 'bigint',
+  });
+  await index(tx, 'commands', ['command_id']);
+  const place = { site: 'text', epoch: 'bigint', sequence: 'bigint' } as const;
+  await table(tx, 'reports', ['site'], { ...place, at: 'bigint', received_at: 'bigint', body: 'text' });
+  await table(tx, 'site_events', ['site', 'epoch', 'sequence'], {
+    ...place,
+    hash: 'text',
+    at: 'bigint',
+    command_id: 'text?',
+    recorded_at: 'bigint',
+    tells: 'bigint',
+    told_by: 'text?',
+    body: 'text',
+  });
+  await index(tx, 'site_events', ['command_id']);
+  await table(tx, 'site_epochs', ['site', 'epoch'], { site: 'text', epoch: 'bigint', contiguous: 'bigint' });
+  const anomaly = { ...place, kind: 'text', hash: 'text', detail: 'text', at: 'bigint' } as const;
+  await table(tx, 'site_anomalies', ['site', 'epoch', 'sequence', 'kind', 'hash'], anomaly);
+}
+
+async function evidenceTables(tx: Tx): Promise<void> {
+  const key = { first_run_id: 'text', sequence: 'bigint', run_id: 'text', activity_id: 'text', slot: 'text' } as const;
+  await table(tx, 'evidence', ['first_run_id', 'sequence'], { ...key, kind: 'text', body: 'text' });
+  await index(tx, 'evidence', ['first_run_id', 'run_id', 'activity_id', 'slot'], 'unique');
+  const head = { first_run_id: 'text', sequence: 'bigint', hash: 'text', at: 'bigint' } as const;
+  await table(tx, 'evidence_heads', ['first_run_id'], head);
+}
+
+async function table<T extends keyof Tables>(
+  tx: Tx,
+  name: T,
+  key: (keyof Tables[T] & string)[],
+  columns: Columns<T>,
+): Promise<void> {
+  let builder: CreateTableBuilder<string, string> = tx.schema.createTable(name);
+  for (const [column, kind] of Object.entries<string>(columns)) {
+    const type = kind.startsWith('bigint') ? 'bigint' : 'text';
+    builder = builder.addColumn(column, type, (built) => (kind.endsWith('?') ? built : built.notNull()));
+  }
+  await builder.addPrimaryKeyConstraint(`${name}_key`, key).execute();
+}
+
+async function index<T extends keyof Tables>(
+  tx: Tx,
+  name: T,
+  columns: (keyof Tables[T] & string)[],
+  unique?: 'unique',
+): Promise<void> {
+  const names: string[] = columns;
+  const builder = tx.schema
+    .createIndex(`${name}_by_${names.join('_')}`)
+    .on(name)
+    .columns(names);
+  await (unique ? builder.unique() : builder).execute();
+}

@@ -1,0 +1,37 @@
+/** What was wrong with what a site said: kept, never a reason to refuse the rest of it. */
+import type { SiteAnomaly } from './registry.js';
+import type { Db, Tx } from './tables.js';
+
+const ROWS_AT_ONCE = 200;
+
+/** Idempotent by (site, epoch, sequence, kind, hash in the detail). */
+export async function noteAnomalies(tx: Tx, anomalies: SiteAnomaly[]): Promise<void> {
+  const rows = anomalies.map(({ site, epoch, sequence, kind, detail, at }) => {
+    const hash = typeof detail['hash'] === 'string' ? detail['hash'] : '';
+    return { site, epoch, sequence, kind, hash, detail: JSON.stringify(detail), at };
+  });
+  for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
+    await tx
+      .insertInto('site_anomalies')
+      .values(rows.slice(from, from + ROWS_AT_ONCE))
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+}
+
+export async function siteAnomalies(db: Db, site: string, limit: number): Promise<SiteAnomaly[]> {
+  const rows = await db
+    .selectFrom('site_anomalies')
+    .select(['site', 'epoch', 'sequence', 'kind', 'detail', 'at'])
+    .where('site', '=', site)
+    .orderBy('at', 'desc')
+    .orderBy('epoch', 'desc')
+    .orderBy('sequence', 'desc')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({
+    ...row,
+    kind: row.kind as SiteAnomaly['kind'],
+    detail: JSON.parse(row.detail) as SiteAnomaly['detail'],
+  }));
+}

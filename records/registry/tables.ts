@@ -1,0 +1,114 @@
+/** The tables of the registry, as the query builder sees them. Times are epoch ms; JSON is text. */
+import type { Kysely, Transaction } from 'kysely';
+import type { Verb } from '../../policies/model/command.js';
+
+export type Db = Kysely<Tables>;
+/** What a write needs: it can be had only inside a transaction. */
+export type Tx = Transaction<Tables>;
+
+export interface Tables {
+  foothold_schema: { version: number; name: string; applied_at: number };
+  /** Who took the worker's lock last: only meaningful while the lock is held. */
+  worker: { id: number; owner: string; since: number };
+
+  documents: { kind: string; name: string; digest: string; body: string };
+  /** The latest import of each name. */
+  document_names: { kind: string; name: string; digest: string; imported_at: number };
+
+  plans: { digest: string; body: string; frozen_at: number };
+  streams: { stream: string; next_generation: number };
+  rollouts: RolloutRow;
+  runs: { first_run_id: string; continuation: number; run_id: string };
+  findings: { first_run_id: string; body: string };
+
+  commands: CommandRow;
+  reports: { site: string; epoch: number; sequence: number; at: number; received_at: number; body: string };
+  site_events: SiteEventRow;
+  /** `contiguous`: the last sequence without a gap before it. */
+  site_epochs: { site: string; epoch: number; contiguous: number };
+  site_anomalies: {
+    site: string;
+    epoch: number;
+    sequence: number;
+    kind: string;
+    /** Tells two conflicts at one sequence apart. */
+    hash: string;
+    detail: string;
+    at: number;
+  };
+
+  blocks: { stream: string; digest: string; version: string; rollout: string; at: number };
+  allowances: { stream: string; digest: string; site: string; at: number; by: string; reason: string };
+  samples: {
+    first_run_id: string;
+    stage: string;
+    wave: number;
+    metric: string;
+    scheduled_at: number;
+    body: string;
+  };
+
+  evidence: {
+    first_run_id: string;
+    sequence: number;
+    run_id: string;
+    activity_id: string;
+    /** Which entry of which call of the activity: what makes a retry repeat it. */
+    slot: string;
+    kind: string;
+    body: string;
+  };
+  evidence_heads: { first_run_id: string; sequence: number; hash: string; at: number };
+}
+
+/** `attempt` 0: has a status, but no plan was frozen. */
+export interface RolloutRow {
+  first_run_id: string;
+  workflow_id: string;
+  label: string;
+  stream: string;
+  version: string;
+  attempt: number;
+  generation: number;
+  plan_digest: string;
+  started_at: number;
+  updated_at: number;
+  sealed: number;
+  status: string | null;
+}
+
+export interface CommandRow {
+  first_run_id: string;
+  site: string;
+  command_id: string;
+  verb: Verb;
+  try: number;
+  stage: string;
+  wave: number;
+  switch_by: number | null;
+  /** Null: it was never scheduled (a site left untouched). */
+  scheduled_at: number | null;
+  /** Null: nothing recorded; empty: never received. */
+  state: string | null;
+  /** The first and final result. */
+  result: string | null;
+  /** A local revert after the result. */
+  later: string | null;
+  disposition: string | null;
+  recorded_at: number;
+}
+
+export interface SiteEventRow {
+  site: string;
+  epoch: number;
+  sequence: number;
+  hash: string;
+  at: number;
+  command_id: string | null;
+  recorded_at: number;
+  /** 1: it changed the outcome of a site, and no observer tells the rollout. */
+  tells: number;
+  /** The delivery that told the rollout. */
+  told_by: string | null;
+  body: string;
+}
