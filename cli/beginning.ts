@@ -1,0 +1,53 @@
+/** What becomes of a rollout just after its start: it gets its label, or it is refused before it has one. */
+import type { RolloutStatus } from '../policies/model/rollout.js';
+import type { Context } from './context.js';
+import { pause } from './io.js';
+import { queryStatus } from './rollouts.js';
+
+export type Beginning =
+  | { kind: 'begun'; rollout: RolloutStatus }
+  | { kind: 'refused'; code: string; detail: string }
+  /** No control worker took it while this waited: Temporal keeps it. */
+  | { kind: 'not taken' };
+
+const PATIENCE = 10_000;
+const EVERY = 250;
+
+/** Waits until the plan is frozen and preflight is over, the rollout ends, or `patience` (ms) runs out. */
+export async function awaitBeginning(context: Context, workflowId: string, patience = PATIENCE): Promise<Beginning> {
+  const until = context.io.now() + patience;
+  let seen: RolloutStatus | undefined;
+  for (;;) {
+    seen = (await look(context, workflowId)) ?? seen;
+    if (seen && seen.state !== 'planning' && seen.state !== 'preflight') return { kind: 'begun', rollout: seen };
+    const refused = seen ? undefined : await refusal(context, workflowId);
+    if (refused) return refused;
+    if (context.io.now() >= until || context.io.interrupted.aborted) break;
+    await pause(EVERY, context.io.interrupted);
+  }
+  return seen ? { kind: 'begun', rollout: seen } : { kind: 'not taken' };
+}
+
+async function look(context: Context, workflowId: string): Promise<RolloutStatus | undefined> {
+  const registry = await context.registryIfHere();
+  if (registry) return registry.findRollout(workflowId);
+  const status = await queryStatus(await context.temporal(), workflowId, 2_000).catch(() => undefined);
+  return status === 'unknown workflow' ? undefined : status;
+}
+
+/** A rollout that was refused before its plan was frozen is not in the registry: only the workflow knows why. */
+async function refusal(context: Context, workflowId: string): Promise<Beginning | undefined> {
+  const { client } = await context.temporal();
+  const handle = client.workflow.getHandle(workflowId);
+  const { status } = await handle.describe();
+  if (status.name === 'RUNNING') return undefined;
+  const { ApplicationFailure } = await import('@temporalio/common');
+  try {
+    await handle.result();
+    return undefined;
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined;
+    const code = cause instanceof ApplicationFailure ? (cause.type ?? status.name) : status.name;
+    return { kind: 'refused', code, detail: cause instanceof Error ? cause.message : String(error) };
+  }
+}

@@ -1,0 +1,53 @@
+/** `plan`: which site in which wave of which stage, and what stands against it. Changes nothing. */
+import { writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { WorldError } from '../../policies/model/failure.js';
+import { EXIT, type Answer } from '../answer.js';
+import type { Context } from '../context.js';
+import type { Execute } from '../execute.js';
+import { judgePlan } from '../judge-plan.js';
+import { planDocument, planText } from '../render/plan.js';
+
+export interface PlanFlags {
+  only?: string[];
+  output?: string;
+}
+
+export function declarePlan(program: Command, execute: Execute): void {
+  program
+    .command('plan')
+    .description('which site in which wave of which stage, and what stands against it')
+    .argument('<release>', 'stream@version in the depot, or a release directory')
+    .argument('<strategy>', 'a name, or a file')
+    .option('--only <selector>', 'key=value[,value]; repeated: and', collect, [])
+    .option('-o, --output <file>', 'write the plan there as well')
+    .action((release: string, strategy: string, flags: PlanFlags, self: Command) =>
+      execute(self, (context) => plan(context, release, strategy, flags)),
+    );
+}
+
+/** The document of design §7; exit code 1 if preflight blocks. */
+export async function plan(context: Context, release: string, strategy: string, flags: PlanFlags): Promise<Answer> {
+  const judged = await judgePlan(context, release, strategy, flags.only ?? []);
+  const document = planDocument(judged.frozen.plan, judged.findings);
+  if (flags.output !== undefined) await write(context.path(flags.output), document);
+  const basis =
+    judged.judgedBy === 'declarations'
+      ? 'sites count as reporting what the fleet file declares: no registry here\n'
+      : '';
+  const text = `${planText(judged.frozen.plan, judged.findings, context.paint)}${basis}`;
+  return { exit: judged.blocked ? EXIT.no : EXIT.done, document, text };
+}
+
+async function write(path: string, document: unknown): Promise<void> {
+  try {
+    await writeFile(path, `${JSON.stringify(document, undefined, 2)}\n`);
+  } catch (error) {
+    throw new WorldError('FILE_NOT_WRITTEN', `expected to write the plan to ${path}, could not`, { cause: error });
+  }
+}
+
+/** For options that may be repeated. */
+export function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}

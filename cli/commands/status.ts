@@ -1,0 +1,101 @@
+/** `status`: where a rollout stands. Reads the registry, so that it answers with Temporal down. */
+import type { Command } from 'commander';
+import type { RolloutStatus } from '../../policies/model/rollout.js';
+import type { Registry } from '../../records/registry/registry.js';
+import { done, type Answer } from '../answer.js';
+import type { Context } from '../context.js';
+import type { Execute } from '../execute.js';
+import { summarizeGates } from '../gates.js';
+import { motionOf, type Motion } from '../motion.js';
+import { headline, rolloutText } from '../render/rollout.js';
+import { table } from '../render/table.js';
+import { span } from '../render/times.js';
+import { findRollout } from '../rollouts.js';
+
+export function declareStatus(program: Command, execute: Execute): void {
+  program
+    .command('status')
+    .description('where a rollout stands, or all of them')
+    .argument('[rollout]', 'its id, or the stream while only one runs')
+    .action((reference: string | undefined, _flags: unknown, self: Command) =>
+      execute(self, (context) => (reference === undefined ? statusOfAll(context) : statusOfOne(context, reference))),
+    );
+}
+
+/** `{ rollout, sites, gate, findings, temporal?, missing? }`; sites, gate and findings are empty without the registry. */
+export async function statusOfOne(context: Context, reference: string): Promise<Answer> {
+  const { rollout, registry } = await findRollout(context, reference);
+  const motion: Motion =
+    rollout.state === 'sealed' ? { kind: 'unknown', because: 'sealed' } : await motionOf(context, rollout);
+  const known = registry ? await readAll(registry, rollout) : { sites: [], gate: [], findings: [] };
+  const remarks = [...remarksOn(context, rollout, motion), ...(registry ? [] : [NO_REGISTRY])];
+  const document = {
+    rollout,
+    ...known,
+    ...(rollout.state === 'sealed' ? {} : { temporal: motion }),
+    ...(registry ? {} : { missing: ['sites', 'gate', 'findings'] }),
+  };
+  const view = { now: context.io.now(), paint: context.paint };
+  const text = rolloutText(rollout, known.sites, view);
+  return done(document, [text, ...remarks.map((remark) => `${context.paint('dim', `note: ${remark}`)}\n`)].join(''));
+}
+
+const NO_REGISTRY =
+  'no registry here: this is what the workflow itself knows; sites, samples and findings are missing (--registry, or run it where the control worker is)';
+
+async function readAll(registry: Registry, rollout: RolloutStatus) {
+  const [sites, samples, plan, findings, evidence] = await Promise.all([
+    registry.siteRows(rollout.firstRunId),
+    registry.samples(rollout.firstRunId),
+    registry.frozenPlan(rollout.planDigest),
+    registry.findings(rollout.firstRunId),
+    registry.evidence(rollout.firstRunId),
+  ]);
+  return { sites, gate: summarizeGates(plan?.plan, samples, evidence), findings };
+}
+
+function remarksOn(context: Context, rollout: RolloutStatus, motion: Motion): string[] {
+  if (rollout.state === 'sealed') return [];
+  const age = span(context.io.now() - rollout.updatedAt);
+  switch (motion.kind) {
+    case 'runs':
+      return [];
+    case 'closed':
+      return [`Temporal says ${motion.status}: the rollout is over though it was never sealed; its sites finish alone`];
+    case 'unknown':
+      return [`Temporal could not be asked; this is the record of ${age} ago`];
+  }
+}
+
+const RECENT = 10;
+
+/** Running rollouts, and the last that are over: `{ rollouts }`, newest first. */
+export async function statusOfAll(context: Context): Promise<Answer> {
+  // Without a project there is nothing to list, and saying so beats an empty list.
+  if (context.flags.registry === undefined) context.projectPath();
+  const registry = await context.registryIfHere();
+  const rollouts = (await registry?.rollouts({ limit: 50 })) ?? [];
+  const running = rollouts.filter((rollout) => rollout.state !== 'sealed');
+  const over = rollouts.filter((rollout) => rollout.state === 'sealed').slice(0, RECENT);
+  const shown = [...running, ...over];
+  return done({ rollouts: shown }, listText(context, running, shown));
+}
+
+function listText(context: Context, running: RolloutStatus[], shown: RolloutStatus[]): string {
+  if (shown.length === 0) return 'no rollout yet · next: foothold start RELEASE STRATEGY';
+  const view = { now: context.io.now(), paint: context.paint };
+  const urgent = running.find((one) => one.state === 'waiting' || one.outcome === 'halted') ?? running[0] ?? shown[0];
+  const rows = shown.map((one) => [
+    one.label,
+    one.state === 'sealed' ? (one.outcome ?? 'sealed') : one.state,
+    `${one.stages.reduce((sum, stage) => sum + stage.confirmed, 0)}/${one.stages.reduce((sum, stage) => sum + stage.sites, 0)}`,
+    String(one.owedReverts.length),
+    one.strategy,
+    `${span(view.now - one.startedAt)} ago`,
+  ]);
+  const list = table(['ROLLOUT', 'STATE', 'CONFIRMED', 'OWED REVERTS', 'STRATEGY', 'STARTED'], rows, [
+    'CONFIRMED',
+    'OWED REVERTS',
+  ]);
+  return `${urgent ? headline(urgent, view) : ''}\n\n${list}`;
+}

@@ -1,0 +1,106 @@
+/** `pause`, `resume`, `promote`, `abort`, `revert`: the updates of a running rollout, and nothing beside them. */
+import type { Command } from 'commander';
+import { WorldError } from '../../policies/model/failure.js';
+import type { RolloutStatus, RolloutVerb, VerbAnswer, VerbPayload } from '../../policies/model/rollout.js';
+import { EXIT, done, type Answer } from '../answer.js';
+import type { Context } from '../context.js';
+import type { Execute } from '../execute.js';
+import { operatorName, requireReason } from '../operator.js';
+import { headline } from '../render/rollout.js';
+import { findRunningRollout } from '../rollouts.js';
+
+const MEANING: Record<RolloutVerb, string> = {
+  pause: 'begin nothing new and promote nothing; what is in flight settles',
+  resume: 'go on after a pause',
+  promote: 'end a wait; against a failed verdict only with --override',
+  abort: 'revert every site that was commanded and has not confirmed; confirmed sites stay',
+  revert: 'abort, and revert every site that was commanded',
+};
+
+export interface VerbFlags {
+  reason?: string;
+  by?: string;
+  override?: boolean;
+  dryRun?: boolean;
+}
+
+export function declareVerbs(program: Command, execute: Execute): void {
+  for (const [verb, meaning] of Object.entries(MEANING) as [RolloutVerb, string][]) {
+    const command = program
+      .command(verb)
+      .description(meaning)
+      .argument('<rollout>', 'its id, or the stream while only one runs')
+      .option('--reason <why>', 'goes into the evidence; required')
+      .option('--by <name>', 'who asks (default: FOOTHOLD_BY, else user@host)')
+      .option('--dry-run', 'say what would be asked, and ask nothing');
+    if (verb === 'promote') command.option('--override', 'also against a failed verdict');
+    command.action((rollout: string, flags: VerbFlags, self: Command) =>
+      execute(self, (context) => runVerb(context, verb, rollout, flags)),
+    );
+  }
+}
+
+/** Exit code 1 if the rollout says no. */
+export async function runVerb(
+  context: Context,
+  verb: RolloutVerb,
+  reference: string,
+  flags: VerbFlags,
+): Promise<Answer> {
+  const payload: VerbPayload = {
+    by: operatorName(flags.by, context.io.env),
+    reason: requireReason(flags.reason, verb),
+    ...(flags.override === true ? { override: true } : {}),
+  };
+  const { rollout } = await findRunningRollout(context, reference);
+  if (flags.dryRun === true) return dryAnswer(context, verb, rollout, payload);
+  const answer = await ask(context, verb, rollout, payload);
+  const document = { rollout: rollout.label, verb, ...answer };
+  const said = answer.accepted ? context.paint('green', 'accepted') : context.paint('red', 'refused');
+  const text = `${said} · ${verb} ${rollout.label}: ${answer.message}\nnext: foothold status ${rollout.label}`;
+  return { exit: answer.accepted ? EXIT.done : EXIT.no, document, text };
+}
+
+function dryAnswer(context: Context, verb: RolloutVerb, rollout: RolloutStatus, payload: VerbPayload): Answer {
+  const view = { now: context.io.now(), paint: context.paint };
+  const text = `would ask ${rollout.label}: ${verb} ${JSON.stringify(payload)}\nnow: ${headline(rollout, view)}`;
+  return done({ rollout: rollout.label, verb, payload, dryRun: true }, text);
+}
+
+/** An update is answered by a live control worker only, so the wait is bounded. */
+const ANSWER_WITHIN = 20_000;
+
+async function ask(
+  context: Context,
+  verb: RolloutVerb,
+  rollout: RolloutStatus,
+  payload: VerbPayload,
+): Promise<VerbAnswer> {
+  const { client, connection } = await context.temporal();
+  const errors = await import('@temporalio/client');
+  const handle = client.workflow.getHandle(rollout.workflowId, undefined, { firstExecutionRunId: rollout.firstRunId });
+  try {
+    return await connection.withDeadline(Date.now() + ANSWER_WITHIN, () =>
+      handle.executeUpdate<VerbAnswer, [VerbPayload]>(verb, { args: [payload] }),
+    );
+  } catch (error) {
+    if (error instanceof errors.WorkflowUpdateFailedError) {
+      return { accepted: false, message: error.cause?.message ?? error.message };
+    }
+    if (error instanceof errors.WorkflowNotFoundError) {
+      return { accepted: false, message: 'the workflow has ended; foothold status says how' };
+    }
+    throw noAnswer(verb, rollout, payload, error);
+  }
+}
+
+/** Says how to leave the verb as a signal: Temporal keeps it even while no worker is up. */
+function noAnswer(verb: RolloutVerb, rollout: RolloutStatus, payload: VerbPayload, cause: unknown): WorldError {
+  const input = JSON.stringify(payload).replaceAll("'", "'\\''");
+  const signal = `temporal workflow signal --workflow-id '${rollout.workflowId}' --name ${verb} --input '${input}'`;
+  return new WorldError(
+    'WORKER_ABSENT',
+    `expected an answer to ${verb} within ${ANSWER_WITHIN / 1000} s, got none; it is not known to be heard: is a control worker running (foothold worker run)? To leave it for when one is back: ${signal}`,
+    { cause },
+  );
+}

@@ -1,0 +1,112 @@
+/** `watch`: follows a rollout to its end, or until it is halted and only a person can move it. */
+import type { Command } from 'commander';
+import { MistakeError, WorldError } from '../../policies/model/failure.js';
+import type { RolloutStatus } from '../../policies/model/rollout.js';
+import type { Registry } from '../../records/registry/registry.js';
+import { EXIT, type Answer } from '../answer.js';
+import type { Context } from '../context.js';
+import type { Execute } from '../execute.js';
+import { pause } from '../io.js';
+import { motionOf } from '../motion.js';
+import { headline, rolloutText, stageTable } from '../render/rollout.js';
+import { screenFor, type Screen } from '../render/screen.js';
+import { clockWithSeconds } from '../render/times.js';
+import { findRollout, queryStatus } from '../rollouts.js';
+import { plain } from '../render/paint.js';
+
+export function declareWatch(program: Command, execute: Execute): void {
+  program
+    .command('watch')
+    .description('follow a rollout to its end; exit code 0 if it was promoted')
+    .argument('[rollout]', 'its id, or the stream while only one runs (default: the only one that runs)')
+    .action((reference: string | undefined, _flags: unknown, self: Command) =>
+      execute(self, async (context) => watchRollout(context, reference ?? (await onlyRunning(context)))),
+    );
+}
+
+async function onlyRunning(context: Context): Promise<string> {
+  const registry = await context.registryIfHere();
+  const running = (await registry?.rollouts({ running: true })) ?? [];
+  const [only] = running;
+  if (only && running.length === 1) return only.label;
+  throw new MistakeError(
+    running.length === 0 ? 'NOTHING_RUNNING' : 'ROLLOUT_AMBIGUOUS',
+    `expected the id of a rollout, because ${running.length} are running`,
+    running.map((rollout) => rollout.label),
+  );
+}
+
+const EVERY = 1_000;
+const LOOK_EVERY = 5_000;
+
+/** Exit code 0 if promoted, 1 if it ended otherwise, is halted, or the watcher was interrupted (the rollout goes on). */
+export async function watchRollout(context: Context, reference: string): Promise<Answer> {
+  const found = await findRollout(context, reference);
+  const screen = screenOf(context);
+  let rollout = found.rollout;
+  let looked = 0;
+  for (;;) {
+    await draw(context, screen, rollout, found.registry);
+    if (rollout.state === 'sealed' || rollout.outcome === 'halted') break;
+    if (context.io.interrupted.aborted) return left(context, rollout);
+    await pause(EVERY, context.io.interrupted);
+    rollout = (await again(context, rollout, found.registry)) ?? rollout;
+    if (rollout.state !== 'sealed' && context.io.now() - looked > LOOK_EVERY) {
+      looked = context.io.now();
+      const motion = await motionOf(context, rollout);
+      if (motion.kind === 'closed') return closed(context, rollout, motion.status, found.registry);
+    }
+  }
+  return ended(context, rollout, found.registry);
+}
+
+/** The status now; undefined while it cannot be read, which is shown and tried again. */
+async function again(context: Context, last: RolloutStatus, registry: Registry | undefined) {
+  try {
+    if (registry) return await registry.findRollout(last.firstRunId);
+    const status = await queryStatus(await context.temporal(), last.workflowId);
+    return status === 'unknown workflow' ? undefined : status;
+  } catch (error) {
+    if (!(error instanceof WorldError)) throw error;
+    context.note(`cannot see ${last.label} now, trying again: ${error.message}`);
+    return undefined;
+  }
+}
+
+async function draw(context: Context, screen: Screen, rollout: RolloutStatus, registry?: Registry): Promise<void> {
+  const now = context.io.now();
+  const view = { now, paint: context.paint };
+  const sites = registry && context.live ? await registry.siteRows(rollout.firstRunId) : [];
+  const line = headline(rollout, { now, paint: plain }).replace(/ · next: .*$/, '');
+  screen.show(clockWithSeconds(now), line, rolloutText(rollout, sites, view));
+}
+
+function screenOf(context: Context): Screen {
+  const { io } = context;
+  const write = (text: string): void => {
+    if (context.flags.json === true) io.err(text);
+    else io.out(text);
+  };
+  return screenFor(write, context.live, io.columns);
+}
+
+async function ended(context: Context, rollout: RolloutStatus, registry?: Registry): Promise<Answer> {
+  const sites = (await registry?.siteRows(rollout.firstRunId)) ?? [];
+  const exit = rollout.outcome === 'promoted' ? EXIT.done : EXIT.no;
+  const text = context.live ? '' : `\n${stageTable(rollout.stages)}`;
+  return { exit, document: { rollout, sites }, text };
+}
+
+/** The workflow is closed and the record does not say so: read once more, for the seal may have come between. */
+async function closed(context: Context, last: RolloutStatus, status: string, registry?: Registry): Promise<Answer> {
+  await pause(2 * EVERY, context.io.interrupted);
+  const rollout = (await again(context, last, registry)) ?? last;
+  if (rollout.state === 'sealed') return ended(context, rollout, registry);
+  const text = `${status} in Temporal, before the rollout was sealed; the sites finish alone · last recorded: ${rollout.state}`;
+  return { exit: EXIT.no, document: { rollout, temporal: status }, text };
+}
+
+function left(context: Context, rollout: RolloutStatus): Answer {
+  context.note(`stopped watching; the rollout goes on · next: foothold status ${rollout.label}`);
+  return { exit: EXIT.no, document: { rollout, interrupted: true }, text: '' };
+}

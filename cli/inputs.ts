@@ -1,0 +1,113 @@
+/** From what a person writes for a release, a strategy and a fleet to what they mean. */
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MistakeError } from '../policies/model/failure.js';
+import type { ResolvedFleet } from '../policies/model/fleet.js';
+import type { Manifest, Release, ReleaseRef } from '../policies/model/release.js';
+import { Strategy } from '../policies/model/strategy.js';
+import type { TemplateText } from '../policies/render/release.js';
+import type { DocumentKind, ImportedDocument } from '../records/registry/registry.js';
+import type { Context } from './context.js';
+import { suggestions } from './nearest.js';
+
+export interface MeantRelease {
+  ref: ReleaseRef;
+  manifest: Manifest;
+  release: Release;
+  templates: TemplateText[];
+  /** Set if it was named by its directory, and so may not be published yet. */
+  directory?: string;
+}
+
+const REFERENCE = /^([^@\s/]+)@([^@\s/]+)$/;
+
+/** `stream@version` in the depot, or a release directory. Throws MistakeError RELEASE_NOT_FOUND or RELEASE_INVALID. */
+export async function meantRelease(context: Context, written: string, depot?: string): Promise<MeantRelease> {
+  const path = context.path(written);
+  if (existsSync(path)) return { ...(await releaseInDirectory(path)), directory: path };
+  const [, stream, version] = REFERENCE.exec(written) ?? [];
+  if (stream === undefined || version === undefined) {
+    throw new MistakeError(
+      'RELEASE_NOT_FOUND',
+      `expected a release as stream@version or as a directory, got ${written}, which is neither`,
+    );
+  }
+  return releaseInDepot(depot ?? (await context.depotToRead()), stream, version);
+}
+
+async function releaseInDepot(location: string, stream: string, version: string): Promise<MeantRelease> {
+  const { openDepot } = await import('../records/depot/open-depot.js');
+  const depot = openDepot(location);
+  const published = await depot.release(stream, version);
+  return { ...published, templates: await depot.templateTexts(published) };
+}
+
+/** Published into a depot of its own for a moment: the one way to a digest, and nothing that others see changes. */
+async function releaseInDirectory(directory: string): Promise<MeantRelease> {
+  const { publishRelease } = await import('../records/depot/publish.js');
+  const depot = await mkdtemp(join(tmpdir(), 'foothold-'));
+  try {
+    const { ref } = await publishRelease(directory, depot);
+    return await releaseInDepot(depot, ref.stream, ref.version);
+  } finally {
+    await rm(depot, { recursive: true, force: true });
+  }
+}
+
+export interface MeantStrategy {
+  strategy: Strategy;
+  digest: string;
+  /** The filled file, as it is imported. */
+  filled: unknown;
+  /** Set if it was named by its file: `start` imports it first. */
+  file?: string;
+}
+
+/** A name, or a file. Throws MistakeError STRATEGY_NOT_FOUND or STRATEGY_INVALID. */
+export async function meantStrategy(context: Context, written: string): Promise<MeantStrategy> {
+  const { loadStrategies, loadStrategy } = await import('../records/files/strategy-file.js');
+  const path = context.path(written);
+  if (looksLikeFile(written)) {
+    if (existsSync(path)) return { ...(await loadStrategy(path)), file: path };
+    throw new MistakeError('STRATEGY_NOT_FOUND', `expected a strategy file at ${path}, there is none`);
+  }
+  const own = await loadStrategies((await context.project()).strategies);
+  const found = own.get(written);
+  const imported = await newerImport(context, 'strategy', written, found?.path);
+  if (imported) return { strategy: Strategy.parse(imported.body), digest: imported.digest, filled: imported.body };
+  if (found) return { strategy: found.strategy, digest: found.digest, filled: found.filled };
+  const documents = (await (await context.registryIfHere())?.documents('strategy')) ?? [];
+  throw new MistakeError(
+    'STRATEGY_NOT_FOUND',
+    `expected the name or the file of a strategy, got ${written}`,
+    suggestions(written, [...own.keys(), ...documents.map(({ name }) => name)], 'strategy'),
+  );
+}
+
+function looksLikeFile(written: string): boolean {
+  return /[/\\]|\.(ya?ml|json)$/.test(written);
+}
+
+/** Under this name the registry keeps the fleet. */
+export const FLEET_NAME = 'fleet';
+
+/** `--fleet FILE`, else what the control worker would take: the project's file, or a later import. */
+export async function meantFleet(context: Context): Promise<ResolvedFleet> {
+  if (context.flags.fleet !== undefined) return context.fleet();
+  const imported = await newerImport(context, 'fleet', FLEET_NAME, await context.fleetPath());
+  return imported ? (imported.body as ResolvedFleet) : context.fleet();
+}
+
+/** The latest import of a name, unless a file that says the same name was changed after it. */
+async function newerImport(
+  context: Context,
+  kind: DocumentKind,
+  name: string,
+  path: string | undefined,
+): Promise<ImportedDocument | undefined> {
+  const imported = await (await context.registryIfHere())?.latestDocument(kind, name);
+  if (!imported || path === undefined) return imported;
+  return imported.importedAt >= (await stat(path)).mtimeMs ? imported : undefined;
+}

@@ -1,0 +1,25 @@
+/** Whether a rollout still runs: that is Temporal's to say, and the registry's record may be behind it (design §4). */
+import type { RolloutStatus } from '../policies/model/rollout.js';
+import type { Context } from './context.js';
+
+export type Motion =
+  | { kind: 'runs' }
+  /** Closed in Temporal: `status` is its word, such as TERMINATED. */
+  | { kind: 'closed'; status: string }
+  | { kind: 'unknown'; because: string };
+
+const LOOK_WITHIN = 3_000;
+
+/** Never throws: a reader of the registry must answer with Temporal down. */
+export async function motionOf(context: Context, rollout: RolloutStatus): Promise<Motion> {
+  try {
+    const { client, connection } = await context.temporal(LOOK_WITHIN);
+    const handle = client.workflow.getHandle(rollout.workflowId, undefined, {
+      firstExecutionRunId: rollout.firstRunId,
+    });
+    const { status } = await connection.withDeadline(Date.now() + LOOK_WITHIN, () => handle.describe());
+    return status.name === 'RUNNING' ? { kind: 'runs' } : { kind: 'closed', status: status.name };
+  } catch (error) {
+    return { kind: 'unknown', because: error instanceof Error ? error.message : String(error) };
+  }
+}
