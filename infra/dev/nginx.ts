@@ -51,8 +51,9 @@ function configurationOf(prefix: string): string {
 }
 
 /**
- * No `reuseport`: with it, connections waiting on the socket of a worker that a reload ends would be lost. The one
- * listening socket stays open across a reload, and old workers finish what they have accepted.
+ * No `reuseport` in a release: with it every worker has a listening socket of its own, and a reload that lowers
+ * `worker_processes` closes one, with the connections that wait on it. The one shared socket stays open across a
+ * reload, and old workers finish what they have accepted.
  */
 function mainFile(prefix: string, live: string): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];

@@ -52,7 +52,7 @@ async function relayTo(target: string): Promise<Relay> {
   return relay;
 }
 
-describe('relay', () => {
+describe('a relay', () => {
   it('passes both directions and counts the bytes of both by the time at which they passed', async () => {
     const relay = await relayTo((await echo()).address);
     const one = await client(relay);
@@ -107,17 +107,24 @@ describe('relay', () => {
   });
 
   it('cut, tells nobody that the other side has gone; restored, it does', async () => {
-    const server = createServer((socket) => void socket.end('bye'));
+    const ends: (() => void)[] = [];
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.write('hello');
+      ends.push(() => socket.end('bye'));
+    });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     toStop.push(() => void server.close());
     const relay = await relayTo(`127.0.0.1:${(server.address() as AddressInfo).port}`);
-    relay.cut();
     const one = await client(relay);
     one.socket.on('end', () => one.socket.end());
+    await expect.poll(one.received).toBe('hello');
+    relay.cut();
+    for (const end of ends) end();
     await sleep(50);
-    expect(one.received()).toBe('');
+    expect([one.received(), one.closed()]).toEqual(['hello', false]);
     relay.restore();
-    await expect.poll(one.received).toBe('bye');
+    await expect.poll(one.received).toBe('hellobye');
     await expect.poll(one.closed).toBe(true);
   });
 
