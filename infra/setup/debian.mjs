@@ -46,7 +46,8 @@ export async function fetchDebianProgram(apt, want, note = () => {}) {
       if (!(await isExecutable(join(root, want.binary)))) continue;
       return { root, env: await supplyLibraries(apt, name, join(root, want.binary), note), from: `package ${name}` };
     } catch (error) {
-      reason = `\n${/** @type {Error} */ (error).message}`;
+      if (!(error instanceof SetupError)) throw error;
+      reason = `\n${error.message}`;
     }
   }
   throw new SetupError(

