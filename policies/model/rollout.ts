@@ -40,6 +40,7 @@ export interface SiteOutcome {
   site: string;
   outcome: SiteOutcomeWord;
   stage: string;
+  /** Index into the waves of its stage: from 0. */
   wave: number;
   reason?: Reason;
   cause?: Cause;
@@ -65,6 +66,7 @@ export interface Wait {
 export interface StageStatus {
   name: string;
   sites: number;
+  /** The wave begun last, counted from 1; 0 before the first. */
   wave: number;
   waves: number;
   confirmed: number;
