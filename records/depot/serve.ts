@@ -12,7 +12,7 @@ export interface DepotServer {
   port: number;
   /** Since the start: requests answered, and bytes of content sent. */
   counted(): { requests: number; bytes: number };
-  /** Takes no new connection, gives open transfers a second, and ends. */
+  /** Takes no new connection, gives open transfers a second, and ends. A second call does nothing. */
   close(): Promise<void>;
 }
 
@@ -67,6 +67,7 @@ async function listen(server: Server, { host, port }: ServeOptions): Promise<num
 }
 
 async function close(server: Server): Promise<void> {
+  if (!server.listening) return;
   const late = setTimeout(() => server.closeAllConnections(), CLOSE_MS);
   try {
     await new Promise<void>((closed, failed) => {
