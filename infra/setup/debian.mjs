@@ -77,24 +77,32 @@ export async function openApt(cache) {
   const env = { ...process.env, LC_ALL: 'C' };
   const get = (/** @type {string[]} */ args, cwd = home) => run('apt-get', [...options, '-q', ...args], { cwd, env });
   const query = (/** @type {string[]} */ args) => run('apt-cache', [...options, ...args], { cwd: home, env });
-  const updated = { done: false };
+  /** @type {Promise<string> | undefined} */
+  let updated;
 
-  /** The index of the archive goes out of date within days: a package is looked up in a fresh one, once for each set-up. */
-  async function update(/** @type {(text: string) => void} */ note) {
-    if (updated.done) return;
-    updated.done = true;
+  /**
+   * The index of the archive goes out of date within days: a package is looked up in a fresh one, once for each set-up.
+   * One of several sources may be unreachable or unsigned; apt then uses the others, and what it said is told only if a package
+   * is missing for it.
+   * @param {(text: string) => void} note
+   * @returns {Promise<string>} what went wrong
+   */
+  async function update(note) {
     note('fetching the signed package index');
-    await withLock('apt', () => get(['update', '--error-on=any']), cache);
+    return withLock('apt', () => get(['update', '--error-on=any']), cache).then(
+      () => '',
+      (/** @type {Error} */ error) => `\n${error.message}`,
+    );
   }
 
   return {
     query,
     /** @param {string} name @param {(text: string) => void} say @returns {Promise<string>} */
     async unpack(name, say) {
-      await update(say);
+      const problem = await (updated ??= update(say));
       const version = /^\s+Candidate: (\S+)$/m.exec(await query(['policy', name]))?.[1];
       if (!version || version === '(none)')
-        throw new SetupError(`expected a package ${name} in the package index, there is none`);
+        throw new SetupError(`expected a package ${name} in the package index, there is none${problem}`);
       const folder = join(cache, 'packages', `${name}_${version.replaceAll(/[^\w.+~-]/g, '_')}`);
       await fillFolder(folder, async (draft) => {
         say(`fetching package ${name} ${version}`);
