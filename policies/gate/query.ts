@@ -1,5 +1,6 @@
 /** Fills a gate's query: `$sites`, `$release`, `$rollout`, `$stage`, `$window` (design §6, "Meaning"). */
 import { formatDuration } from '../model/duration.js';
+import { QUERY_PLACEHOLDERS } from '../model/strategy.js';
 
 /** What a query may ask for. `window` in ms; `release` is the digest, the one thing that identifies a release. */
 export interface QueryFacts {
@@ -10,14 +11,16 @@ export interface QueryFacts {
   window: number;
 }
 
-const PLACEHOLDER = /\$(sites|release|rollout|stage|window)\b/g;
+const WORDS = QUERY_PLACEHOLDERS.join('|');
+/** `$sites` or `${sites}`. */
+const PLACEHOLDER = new RegExp(`\\$(?:(${WORDS})\\b|\\{(${WORDS})\\})`, 'g');
 
 /** No site can have this name. An empty alternation would match every series that has no `site` label. */
 const NO_SITE = '-no-site-';
 
 /** The query with every placeholder filled in one pass: what is filled in is never read again for placeholders. */
 export function fillQuery(query: string, facts: QueryFacts): string {
-  return query.replace(PLACEHOLDER, (_, word: string) => valueOf(word, facts));
+  return query.replace(PLACEHOLDER, (_, bare?: string, braced?: string) => valueOf(bare ?? braced, facts));
 }
 
 /** Sites as the inside of a PromQL `=~"…"`: each one literal, joined by `|`. */
@@ -40,17 +43,9 @@ function regexLiteral(text: string): string {
   );
 }
 
-function valueOf(word: string, facts: QueryFacts): string {
-  switch (word) {
-    case 'sites':
-      return sitesPattern(facts.sites);
-    case 'window':
-      return formatDuration(facts.window);
-    case 'release':
-      return promqlString(facts.release);
-    case 'rollout':
-      return promqlString(facts.rollout);
-    default:
-      return promqlString(facts.stage);
-  }
+function valueOf(word: string | undefined, facts: QueryFacts): string {
+  if (word === 'sites') return sitesPattern(facts.sites);
+  if (word === 'window') return formatDuration(facts.window);
+  if (word === 'release') return promqlString(facts.release);
+  return promqlString(word === 'rollout' ? facts.rollout : facts.stage);
 }

@@ -14,6 +14,8 @@ interface Told {
   liveSince: number;
   value: (at: number) => string | undefined;
   queries: { query: string; at: number }[];
+  /** Answers HTTP 500 to what is asked about this time. */
+  failsAt?: number;
 }
 
 const open: Listener[] = [];
@@ -30,6 +32,7 @@ async function told(value: Told['value'] = () => '0'): Promise<{ url: string; to
       const form = new URLSearchParams(body);
       const [query, at] = [form.get('query') ?? '', Number(form.get('time')) * 1000];
       state.queries.push({ query, at });
+      if (at === state.failsAt) response.statusCode = 500;
       const result = query.includes('foothold_release_info') ? release(state, at) : figure(state, at);
       response.end(JSON.stringify({ status: 'success', data: { resultType: 'vector', result } }));
     });
@@ -97,6 +100,14 @@ describe('sampleGate, its samples and their verdict', () => {
     expect(words(samples)).toEqual(['SAMPLES_PREDATE_SWITCH']);
     expect(verdict).toMatchObject({ verdict: 'inconclusive', reason: { code: 'SAMPLES_PREDATE_SWITCH' } });
     expect(prometheus.queries.every(({ query }) => query.includes('foothold_release_info'))).toBe(true);
+  });
+
+  it('[B6] not to know what ran one window before is an error, which heals', async () => {
+    const { url, told: prometheus } = await told();
+    prometheus.failsAt = START;
+    const { samples, verdict } = await run(url, input());
+    expect(words(samples)).toEqual(['GATE_QUERY_FAILED', ...Array<string>(5).fill('pass')]);
+    expect([samples[0]?.covered, verdict.verdict]).toEqual([0, 'pass']);
   });
 
   it('[A31] [B6] with Prometheus down for its whole life only errors are recorded, time passes, nothing passes', async () => {

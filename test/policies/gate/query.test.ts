@@ -15,6 +15,10 @@ describe('fillQuery', () => {
     );
   });
 
+  it('knows the form in braces, with a word right behind it', () => {
+    expect(fillQuery('job="${stage}_x"[${window}]', facts)).toBe('job="regions.nordic_x"[90s]');
+  });
+
   it('leaves other dollars alone: anchors, label_replace groups, longer words', () => {
     const query = 'a{code=~"5..$",x="$sitesOf"} label_replace(b, "c", "$1", "d", "(.*)") $unknown';
     expect(fillQuery(query, facts)).toBe(query);

@@ -120,6 +120,13 @@ describe('judgeSample with a series per site', () => {
     expect(verdict(file, answer)).toBe(expected);
   });
 
+  it('[B6] a series that belongs to no site spoils the answer, however good the others are', () => {
+    const good = everySite(0) as Extract<Answer, { kind: 'series' }>;
+    expect(verdict(file, { kind: 'series', series: [...good.series, { labels: {}, value: 0.5 }] })).toBe(
+      'error GATE_NO_DATA',
+    );
+  });
+
   it('[peers: Flagger, the last of several series wins] two series for one site are an error', () => {
     const good = everySite(0) as Extract<Answer, { kind: 'series' }>;
     const twice: Answer = { kind: 'series', series: [...good.series, { labels: { site: 'a', code: '5' }, value: 0 }] };
