@@ -4,10 +4,14 @@ import { run } from '../../infra/dev/run.js';
 import { FOOTHOLD } from './places.js';
 
 export class Foothold {
-  constructor(
-    private readonly cwd: string,
-    private readonly env: NodeJS.ProcessEnv,
-  ) {}
+  private env: NodeJS.ProcessEnv = {};
+
+  constructor(private readonly cwd: string) {}
+
+  /** Where Temporal is, from now on. */
+  use(env: NodeJS.ProcessEnv): void {
+    this.env = env;
+  }
 
   /** The command's document. Throws with what the command said if its exit code is not 0. */
   async json(...args: string[]): Promise<unknown> {

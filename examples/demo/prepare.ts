@@ -16,16 +16,15 @@ const RELEASES = ['2.4.0', '2.5.0', '2.6.0'];
 export async function prepareWorld(stack: Stack, transcript: Transcript): Promise<World> {
   const { sites } = await writeProject(stack.workplace);
   transcript.line(`files in ${stack.workplace.root}`, 'dim');
-  const centre = await startCentre(stack, sites);
+  const foothold = new Foothold(stack.workplace.project);
+  const [centre, controlKey] = await Promise.all([startCentre(stack, sites), publishAll(foothold, stack)]);
   transcript.line(
     `Temporal ${centre.temporal.address}, Prometheus ${centre.prometheus.url}, ${sites.length} nginx under load`,
   );
 
-  const foothold = new Foothold(stack.workplace.project, environmentOf(centre.temporal, centre.temporal.address));
-  const controlKey = await makeControlKey(foothold, stack);
-  await eachOf(RELEASES, 1, (version) => foothold.json('publish', releaseDirectory(stack.workplace, version)));
+  foothold.use(environmentOf(centre.temporal, centre.temporal.address));
   await startControl(stack, centre);
-  transcript.line(`control worker and depot run; published ${RELEASES.join(', ')}`);
+  transcript.line(`control worker and depot run; published: ${RELEASES.join(', ')}`);
 
   const links = await layLinks(stack, centre, sites, controlKey);
   const processes = await eachOf(sites, 4, (site) => startOne(stack, centre, site, links));
@@ -47,11 +46,12 @@ function startOne(stack: Stack, centre: World['centre'], site: DemoSite, links: 
   return startAgent(stack, centre, site, link);
 }
 
-/** `foothold init` leaves what is there; it makes the key, of which sites pin the public half. */
-async function makeControlKey(foothold: Foothold, stack: Stack): Promise<string> {
+/** Returns the public half of the control key. `foothold init` leaves what is there, and makes the key. */
+async function publishAll(foothold: Foothold, stack: Stack): Promise<string> {
   await foothold.json('init');
   const key = join(stack.workplace.project, 'control.pub');
   if (!existsSync(key)) throw new Error(`expected foothold init to make ${key}, it did not`);
+  await eachOf(RELEASES, 2, (version) => foothold.json('publish', releaseDirectory(stack.workplace, version)));
   return key;
 }
 

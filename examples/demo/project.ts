@@ -1,5 +1,5 @@
 /** The demo's own copy of the example project: the same files, with free ports written into fleet and project. */
-import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { freePort } from '../../infra/dev/ports.js';
@@ -25,7 +25,9 @@ export function writeAddresses(workplace: Workplace, at: { depot: string; promet
   const project = parse(readFileSync(file, 'utf8')) as { depot: { read: string }; prometheus: string };
   project.depot.read = at.depot;
   project.prometheus = at.prometheus;
-  writeFileSync(file, stringify(project));
+  // Renamed into place: a command may read it at this moment.
+  writeFileSync(`${file}.new`, stringify(project));
+  renameSync(`${file}.new`, file);
 }
 
 /** `depot`: as the site reaches it, over its own link. `controlKey`: the public half. */
