@@ -1,4 +1,5 @@
 /** The way to Temporal: the same profile file and environment that the `temporal` command reads; flags win over both. */
+import { connect } from 'node:net';
 import type { Client, Connection } from '@temporalio/client';
 import { MistakeError, WorldError } from '../policies/model/failure.js';
 
@@ -31,6 +32,7 @@ export async function openTemporal(
   const { connectionOptions, target } = await temporalTarget(flags, env);
   const { Client, Connection } = await import('@temporalio/client');
   try {
+    await failAtOnceIfRefused(target.address, env);
     const connection = await Connection.connect({ ...connectionOptions, connectTimeout: within });
     return { connection, client: new Client({ connection, namespace: target.namespace }), target };
   } catch (error) {
@@ -40,6 +42,26 @@ export async function openTemporal(
       { cause: error },
     );
   }
+}
+
+/**
+ * gRPC goes on trying a closed port until its patience ends; a person who asks for the status need not wait for that.
+ * Only a plain refusal is believed: whatever else happens is for the real connection to find out.
+ */
+async function failAtOnceIfRefused(address: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const { hostname, port } = new URL(`http://${address}`);
+  const proxied = ['grpc_proxy', 'https_proxy', 'http_proxy'].some((name) => (env[name] ?? '') !== '');
+  if (proxied && hostname !== 'localhost' && !hostname.startsWith('127.')) return;
+  const socket = connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || '7233') });
+  socket.setTimeout(500);
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('timeout', resolve);
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNREFUSED') reject(error);
+      else resolve();
+    });
+  }).finally(() => socket.destroy());
 }
 
 /** Where Temporal is, without touching it. */

@@ -146,7 +146,7 @@ export function currentStage(rollout: RolloutStatus): StageStatus | undefined {
 }
 
 function waveText(stage: StageStatus | undefined): string {
-  return stage && stage.waves > 1 ? ` wave ${Math.min(stage.wave + 1, stage.waves)} of ${stage.waves}` : '';
+  return stage && stage.waves > 1 ? ` wave ${stage.wave} of ${stage.waves}` : '';
 }
 function gateText(stage: StageStatus | undefined): string {
   return stage?.gate ? `gate so far: ${stage.gate.verdict} ${stage.gate.reason.code}` : '';
@@ -179,9 +179,7 @@ export function stageTable(stages: StageStatus[], paint: Paint = plain): string 
   const rows = stages.map((stage) => [
     stage.name,
     paint(stageColour(stage), stage.state),
-    stage.waves === 0
-      ? '-'
-      : `${Math.min(stage.state === 'untouched' ? 0 : stage.wave + 1, stage.waves)}/${stage.waves}`,
+    `${stage.wave}/${stage.waves}`,
     `${bar(stage.confirmed, stage.sites, 10)} ${stage.confirmed}/${stage.sites}`,
     stage.failed > 0 ? paint('red', String(stage.failed)) : '0',
     stage.owed > 0 ? paint('yellow', String(stage.owed)) : '0',

@@ -23,7 +23,7 @@ function rollout(changes: Partial<RolloutStatus> = {}): RolloutStatus {
     state: 'running',
     stages: [
       stage('canary', { sites: 2, confirmed: 2, state: 'promoted' }),
-      stage('regions.nordic', { waves: 3, wave: 1, confirmed: 14, owed: 1, state: 'running' }),
+      stage('regions.nordic', { waves: 3, wave: 2, confirmed: 14, owed: 1, state: 'running' }),
     ],
     startedAt: at('02:00'),
     updatedAt: at('02:59'),
@@ -144,7 +144,7 @@ describe('the rest of status', () => {
 
   test('a stage is one row, with its gate', () => {
     const verdict = { verdict: 'fail' as const, reason: { code: 'GATE_FAILED' as const, detail: '0.06' }, metrics: [] };
-    const text = stageTable([stage('canary', { sites: 2, confirmed: 2, state: 'gating', gate: verdict })]);
+    const text = stageTable([stage('canary', { sites: 2, wave: 1, confirmed: 2, state: 'gating', gate: verdict })]);
     expect(text).toMatch(/canary +gating +1\/1 +\[#{10}\] 2\/2 +0 +0 +fail GATE_FAILED \(0\.06\)/);
   });
 });
