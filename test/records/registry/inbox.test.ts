@@ -1,0 +1,227 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { SiteEvent } from '../../../policies/model/report.js';
+import { hashOfEntry, judgeChain, judgeSiteEvents } from '../../../policies/signing/chain.js';
+import { openRegistry } from '../../../records/registry/open.js';
+import type { Registry } from '../../../records/registry/registry.js';
+import { commandId, frozenPlan, Journal, key, PLACE, report, result, settled, status, STREAM } from './facts.js';
+
+let registry: Registry;
+const RUN = 'run-1';
+const SITE = 'osl-01';
+const C1 = commandId(RUN, SITE);
+const DELIVERY = { runId: 'inbox-run', activityId: '4' };
+
+beforeEach(async () => {
+  registry = await openRegistry('sqlite::memory:');
+  await registry.freeze(frozenPlan(), { firstRunId: RUN, workflowId: 'w-1' }, 1_000);
+  await registry.putStatus(status(RUN, { workflowId: 'w-1' }));
+});
+
+function at(journal: Journal, index: number): SiteEvent {
+  const found = journal.events[index];
+  if (found === undefined) throw new Error(`no event ${index}`);
+  return found;
+}
+
+function journalOf(length: number, epoch = 1): Journal {
+  const journal = new Journal(SITE, epoch);
+  for (let index = 0; index < length; index += 1) journal.add('staged', { commandId: C1 });
+  return journal;
+}
+
+/** Every order of up to five things. */
+function orders<T>(things: T[]): T[][] {
+  if (things.length < 2) return [things];
+  return things.flatMap((one, index) => orders(things.toSpliced(index, 1)).map((rest) => [one, ...rest]));
+}
+
+describe('events of a site', () => {
+  it('[B15] O6: duplicated and in any order end as one journal that verifies', async () => {
+    const journal = journalOf(5);
+    for (const [round, order] of orders([0, 1, 2, 3, 4]).entries()) {
+      const site = `site-${round}`;
+      const own = new Journal(site);
+      journal.events.forEach(() => own.add('staged'));
+      for (const index of order) {
+        await registry.recordSiteEvents(report(site), [at(own, index)], 3_000);
+        await registry.recordSiteEvents(report(site), [at(own, index), at(own, index)], 3_000);
+      }
+      const stored = await registry.siteEvents(site, 10);
+      expect(stored).toEqual(own.events);
+      expect(judgeSiteEvents(stored)).toEqual({ ok: true });
+      expect(await registry.ackedThrough(site)).toEqual({ epoch: 1, sequence: 5 });
+    }
+  });
+
+  it('[B15] are acknowledged only up to where nothing is missing, of the latest epoch; the gap is noted', async () => {
+    const journal = journalOf(5);
+    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 0, sequence: 0 });
+    await registry.recordSiteEvents(report(SITE), [at(journal, 0), at(journal, 3)], 3_000);
+    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 1, sequence: 1 });
+    expect(await registry.siteAnomalies(SITE, 9)).toMatchObject([
+      { kind: 'gap', sequence: 4, detail: { missingFrom: 2, missingTo: 3 } },
+    ]);
+    await registry.recordSiteEvents(report(SITE), [at(journal, 4), at(journal, 1)], 3_000);
+    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 1, sequence: 2 });
+    await registry.recordSiteEvents(report(SITE), [at(journal, 2)], 3_000);
+    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 1, sequence: 5 });
+
+    await registry.recordSiteEvents(report(SITE), [at(journalOf(3, 2), 1)], 3_000);
+    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 2, sequence: 0 });
+    await registry.recordSiteEvents(report(SITE), [at(journal, 0)], 3_000);
+    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 2, sequence: 0 });
+  });
+
+  it('[A43] E1: of a taken sequence are kept as evidence of the conflict, and overwrite nothing', async () => {
+    const journal = journalOf(2);
+    await registry.recordSiteEvents(report(SITE), journal.events, 3_000);
+    const other = new Journal(SITE);
+    other.add('staged', { commandId: C1 });
+    const rewritten = other.add('confirmed', { commandId: C1, result: result(C1, 'confirmed') });
+    const told = await registry.recordSiteEvents(report(SITE), [rewritten], 4_000);
+    expect(told).toMatchObject({ fresh: [], anomalies: [{ kind: 'conflict', sequence: 2 }] });
+    await registry.recordSiteEvents(report(SITE), [rewritten], 5_000);
+    expect(await registry.siteEvents(SITE, 9)).toEqual(journal.events);
+    expect(await registry.siteRows(RUN)).toEqual([]);
+    expect(await registry.siteAnomalies(SITE, 9)).toHaveLength(1);
+    const evidence = await registry.evidence(RUN);
+    expect(evidence.map((entry) => [entry.kind, entry.data['kind']])).toEqual([['site-anomaly', 'conflict']]);
+    expect(judgeChain(evidence)).toEqual({ ok: true });
+  });
+
+  it('[A43] E1: with a broken link or hash are kept and noted; what was altered never confirms', async () => {
+    const journal = journalOf(1);
+    const altered = { ...at(journal, 0), at: 1 };
+    const unlinked = { ...journal.add('staged'), previous: 'f'.repeat(64) };
+    const rehashed = { ...unlinked, hash: hashOfEntry(unlinked) };
+    await registry.recordSiteEvents(report(SITE), [altered, rehashed], 3_000);
+    const kinds = (await registry.siteAnomalies(SITE, 9)).map(({ kind, sequence }) => [kind, sequence]);
+    expect(kinds).toEqual([
+      ['link', 2],
+      ['hash', 1],
+    ]);
+
+    const ended = journal.ended(result(C1, 'confirmed', { at: 2_002 }));
+    await registry.recordSiteEvents(report(SITE), [{ ...ended, detail: { altered: true } }], 3_000);
+    expect(await registry.siteRows(RUN)).toEqual([]);
+    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 1, sequence: 3 });
+  });
+
+  it('that fill a gap are linked to what came before them and after', async () => {
+    const journal = journalOf(3);
+    await registry.recordSiteEvents(report(SITE), [at(journal, 0), at(journal, 2)], 3_000);
+    const other = { ...at(journal, 1), detail: { other: 1 } };
+    await registry.recordSiteEvents(report(SITE), [{ ...other, hash: hashOfEntry(other) }], 4_000);
+    expect(await registry.siteAnomalies(SITE, 1)).toMatchObject([{ kind: 'link', sequence: 3, at: 4_000 }]);
+  });
+
+  it('that are no events, or of another site, harm nobody', async () => {
+    const odd = [
+      { ...at(journalOf(1), 0), sequence: 1.5 },
+      { ...at(journalOf(1), 0), hash: '\0' },
+    ];
+    const foreign = new Journal('brg-01');
+    foreign.ended(result(commandId(RUN, 'brg-01'), 'confirmed'));
+    const smuggled = new Journal(SITE);
+    smuggled.ended(result(commandId(RUN, 'brg-01'), 'confirmed', { site: SITE }));
+    const events = [...odd, ...foreign.events, ...smuggled.events];
+    const { fresh, anomalies } = await registry.recordSiteEvents(report(SITE), events, 3_000);
+    expect(fresh).toEqual([]);
+    expect(anomalies.map((one) => one.kind)).toEqual(['malformed', 'foreign', 'foreign']);
+    expect(await registry.siteRows(RUN)).toEqual([]);
+    expect(await registry.siteEvents('brg-01', 9)).toEqual([]);
+  });
+});
+
+describe('who is told', () => {
+  const reverted = result(C1, 'reverted', { cause: 'deadline', at: 2_900 });
+
+  it('[A43] a rollout is told of a revert that no observer saw, once, and whether it still runs', async () => {
+    const journal = new Journal(SITE);
+    journal.ended(reverted);
+    const first = await registry.recordSiteEvents(report(SITE), journal.events, 3_000, DELIVERY);
+    expect(first.fresh).toMatchObject([{ firstRunId: RUN, workflowId: 'w-1', running: true, outcome: { at: 2_900 } }]);
+    const again = await registry.recordSiteEvents(report(SITE), journal.events, 3_000, {
+      ...DELIVERY,
+      activityId: '9',
+    });
+    expect(again.fresh).toEqual([]);
+    expect(await registry.siteRows(RUN)).toMatchObject([{ outcome: 'reverted', cause: 'deadline' }]);
+
+    await registry.putStatus(status(RUN, { state: 'sealed', updatedAt: 5_000 }));
+    const next = commandId(RUN, SITE, 'converge', 2);
+    journal.ended(result(next, 'reverted', { cause: 'check' }));
+    const late = await registry.recordSiteEvents(report(SITE), journal.events, 6_000);
+    expect(late.fresh).toMatchObject([{ running: false, event: { sequence: 2 } }]);
+  });
+
+  it('the same delivery tried again tells the same: its answer may have been lost', async () => {
+    const journal = new Journal(SITE);
+    journal.ended(reverted);
+    const first = await registry.recordSiteEvents(report(SITE), journal.events, 3_000, DELIVERY);
+    const retry = await registry.recordSiteEvents(report(SITE), journal.events, 3_500, DELIVERY);
+    expect(retry.fresh).toEqual(first.fresh);
+    expect(retry.fresh).toHaveLength(1);
+  });
+
+  it('not what an observer has told already', async () => {
+    const journal = new Journal(SITE);
+    journal.ended(reverted);
+    const { fresh } = await registry.recordSettled(key(RUN, '5'), PLACE, [settled(reverted, journal.events)], 3_000);
+    expect(fresh).toEqual([]);
+    expect((await registry.recordSiteEvents(report(SITE), journal.events, 3_000, DELIVERY)).fresh).toEqual([]);
+  });
+
+  it('but what came by the way in the answer to another rollout, by it and by the inbox', async () => {
+    await registry.freeze(frozenPlan('7.0.0', 'firewall'), { firstRunId: 'run-2', workflowId: 'w-2' }, 1_000);
+    const journal = new Journal(SITE);
+    journal.ended(reverted);
+    const other = result(`run-2/${SITE}/firewall/converge/1`, 'confirmed');
+    journal.ended(other);
+    const byTheWay = await registry.recordSettled(key('run-2', '5'), PLACE, [settled(other, journal.events)], 3_000);
+    expect(byTheWay.fresh).toMatchObject([{ firstRunId: RUN, event: { sequence: 1 } }]);
+    const inbox = await registry.recordSiteEvents(report(SITE), journal.events, 3_000, DELIVERY);
+    expect(inbox.fresh).toMatchObject([{ firstRunId: RUN, event: { sequence: 1 } }]);
+    expect((await registry.evidence(RUN)).map((entry) => entry.kind)).toEqual(['site-event']);
+    expect((await registry.evidence('run-2')).map((entry) => entry.kind)).toEqual(['result']);
+  });
+
+  it('nobody, and no chain begins, for a rollout that is not known', async () => {
+    const journal = new Journal(SITE);
+    journal.ended(result(commandId('run-x', SITE), 'reverted'));
+    expect((await registry.recordSiteEvents(report(SITE), journal.events, 3_000)).fresh).toEqual([]);
+    expect(await registry.evidence('run-x')).toEqual([]);
+    expect(await registry.siteRows('run-x')).toMatchObject([{ outcome: 'reverted' }]);
+  });
+});
+
+describe('reports', () => {
+  const table: [string, Parameters<typeof report>[1], boolean][] = [
+    ['a later epoch', { epoch: 3, sequence: 1, at: 1 }, true],
+    ['a later sequence', { epoch: 2, sequence: 6, at: 1 }, true],
+    ['a later time', { epoch: 2, sequence: 5, at: 101 }, true],
+    ['the same again', { epoch: 2, sequence: 5, at: 100 }, true],
+    ['an earlier time', { epoch: 2, sequence: 5, at: 99 }, false],
+    ['an earlier sequence', { epoch: 2, sequence: 4, at: 900 }, false],
+    ['an earlier epoch', { epoch: 1, sequence: 9, at: 900 }, false],
+  ];
+  it.each(table)('[B15] O6: %s', async (_name, changes, kept) => {
+    await registry.recordReport(report(SITE, { epoch: 2, sequence: 5, at: 100 }), 3_000);
+    await registry.recordReport(report(SITE, changes), 4_000);
+    const known = (await registry.reports([SITE, 'none'])).get(SITE);
+    expect(known).toEqual(
+      kept
+        ? { report: report(SITE, changes), receivedAt: 4_000 }
+        : { report: report(SITE, { epoch: 2, sequence: 5, at: 100 }), receivedAt: 3_000 },
+    );
+  });
+
+  it('raise the generations that the next rollout takes, and cannot exhaust them', async () => {
+    const streams = (generation: number) => ({ [STREAM]: { state: 'idle' as const, generation, try: 1, checks: [] } });
+    await registry.recordReport(report(SITE, { streams: streams(41) }), 3_000);
+    await registry.recordReport(report(SITE, { streams: streams(Number.MAX_SAFE_INTEGER), sequence: 2 }), 3_000);
+    const frozen = await registry.freeze(frozenPlan(), { firstRunId: 'run-2', workflowId: 'w-2' }, 3_000);
+    expect(frozen.generation).toBe(42);
+    expect(await registry.siteAnomalies(SITE, 9)).toMatchObject([{ kind: 'generation' }]);
+  });
+});
