@@ -101,6 +101,7 @@ export const REASONS = {
   // command line
   BAD_ARGUMENT: 'the command was called with arguments that it does not understand',
   NOT_AVAILABLE: 'the design knows this, but it is not built yet',
+  CONTROL_KEY: 'the control key is missing, or others can read it',
   PROJECT_NOT_FOUND: 'there is no foothold.yaml here or above',
   FILE_EXISTS: 'a file that would be created is already there',
   FILE_NOT_WRITTEN: 'a file could not be written',

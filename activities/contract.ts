@@ -1,0 +1,76 @@
+/** The signatures of all activities: what workflows import as types, and what the worker wires. */
+import type { Page, Settled } from '../policies/model/command.js';
+import type { EvidenceDraft } from '../policies/model/evidence.js';
+import type { PlanOutline, ShardInput, OutlineSite } from '../policies/model/outline.js';
+import type { Finding } from '../policies/model/plan.js';
+import type { Result } from '../policies/model/command.js';
+import type { SiteEvent, SiteReport } from '../policies/model/report.js';
+import type { RolloutRequest, RolloutStatus, SiteOutcome } from '../policies/model/rollout.js';
+import type { Metric } from '../policies/model/strategy.js';
+import type { Sample } from '../policies/model/verdict.js';
+
+/** Which run of which rollout asks: the workflow's own ids, and how often it has continued as new. */
+export interface RunIdentity {
+  workflowId: string;
+  firstRunId: string;
+  runId: string;
+  continuation: number;
+}
+
+export interface PreflightSummary {
+  blocked: boolean;
+  /** Counts over all findings; the whole list is in the registry. */
+  counts: { pass: number; warn: number; block: number };
+  /** The first ten that block, else the first ten warnings. */
+  first: Finding[];
+}
+
+export interface IssuedCommand {
+  site: string;
+  queue: string;
+  page: Page;
+  commandId: string;
+  /** Epoch ms; a converge's `switchBy`. A revert has none. */
+  settleBy?: number;
+  issuedAt: number;
+}
+
+export interface SampleGateInput {
+  firstRunId: string;
+  label: string;
+  stream: string;
+  digest: string;
+  stage: string;
+  wave: number;
+  metrics: Metric[];
+  confirmedSites: string[];
+  /** Epoch ms: the end of the wave, and the end of its soak. */
+  from: number;
+  until: number;
+}
+
+export interface ControlActivities {
+  freezePlan(request: RolloutRequest, run: RunIdentity): Promise<PlanOutline>;
+  runPreflight(outline: { planDigest: string; label: string }, run: RunIdentity): Promise<PreflightSummary>;
+  recordProgress(drafts: EvidenceDraft[], status: RolloutStatus, run: RunIdentity): Promise<void>;
+  recordBlock(block: { stream: string; digest: string; version: string; rollout: string }): Promise<void>;
+  issueCommands(input: ShardInput, sites: OutlineSite[]): Promise<IssuedCommand[]>;
+  recordSettled(input: ShardRef, settled: Settled[]): Promise<void>;
+  recordDispositions(input: ShardRef, rows: { site: string; commandId: string; outcome: SiteOutcome }[]): Promise<void>;
+  sampleGate(input: SampleGateInput): Promise<{ samples: Sample[] }>;
+  describeLock(stream: string): Promise<LockHolder | null>;
+  awaitClosed(workflowId: string): Promise<void>;
+  recordInbox(report: SiteReport, events: SiteEvent[]): Promise<{ workflowId: string; results: Result[] }[]>;
+}
+
+export type ShardRef = Pick<ShardInput, 'firstRunId' | 'stage' | 'wave'>;
+
+export interface LockHolder {
+  workflowId: string;
+  firstRunId: string;
+}
+
+/** On the queue of a site, or of a bridge for many. */
+export interface SiteActivities {
+  converge(page: Page): Promise<Settled[]>;
+}

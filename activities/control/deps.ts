@@ -1,0 +1,16 @@
+/** What the control worker's activities work with. */
+import type { Client } from '@temporalio/client';
+import type { Registry } from '../../records/registry/registry.js';
+import type { Depot } from '../../records/depot/open-depot.js';
+
+export interface ControlDeps {
+  registry: Registry;
+  depot: Depot;
+  /** The worker's own foothold.yaml: read again for every plan, so that edits need no restart. */
+  projectPath: string;
+  /** Ed25519 private key, PKCS8 PEM. Never logged, never in a failure. */
+  controlKeyPem: string;
+  prometheusUrl?: string;
+  client: Client;
+  now: () => number;
+}

@@ -1,0 +1,36 @@
+/** All activities of the control worker, wired. Each is one idempotent effect; verdicts are the policies'. */
+import type { ControlActivities } from '../contract.js';
+import { failing } from '../failures.js';
+import { createGateActivities } from '../gate/sample-gate.js';
+import type { ControlDeps } from './deps.js';
+import { evidenceKey } from './evidence-key.js';
+import { freezePlan } from './freeze-plan.js';
+import { issueCommands } from './issue-commands.js';
+import { recordInbox } from './record-inbox.js';
+import { runPreflight } from './run-preflight.js';
+import { awaitClosed, describeLock } from './temporal-facts.js';
+
+export function createControlActivities(deps: ControlDeps): ControlActivities {
+  const { registry, client, now } = deps;
+  return {
+    ...createGateActivities({ prometheusUrl: deps.prometheusUrl, registry, now }),
+    freezePlan: (request, run) => failing(() => freezePlan(deps, request, run)),
+    runPreflight: ({ planDigest }, run) => failing(() => runPreflight(deps, planDigest, run)),
+    issueCommands: (input, sites) => failing(() => issueCommands(deps, input, sites)),
+    recordInbox: (report, events) => failing(() => recordInbox(deps, report, events)),
+    recordBlock: (block) => failing(() => registry.block({ ...block, at: now() })),
+    recordProgress: (drafts, status, run) =>
+      failing(async () => {
+        if (drafts.length > 0) await registry.appendEvidence(evidenceKey(run), drafts, now());
+        await registry.putStatus(status);
+      }),
+    recordSettled: (shard, settled) =>
+      failing(async () => {
+        // What it says of other commands the inbox passes on.
+        await registry.recordSettled(evidenceKey(shard), shard, settled, now());
+      }),
+    recordDispositions: (shard, rows) => failing(() => registry.recordDispositions(evidenceKey(shard), rows, now())),
+    describeLock: (stream) => describeLock(client, stream),
+    awaitClosed: (workflowId) => awaitClosed(client, workflowId),
+  };
+}

@@ -1,0 +1,99 @@
+/** Signing commands shortly before they are scheduled (design §4 "Commands are signed"). */
+import { isAllowed } from '../../policies/preflight/facts.js';
+import type { Command } from '../../policies/model/command.js';
+import type { OutlineSite, ShardInput } from '../../policies/model/outline.js';
+import type { PlannedSite } from '../../policies/model/plan.js';
+import { signCommand } from '../../policies/signing/dsse.js';
+import type { IssuedCommand } from '../contract.js';
+import type { ControlDeps } from './deps.js';
+
+/**
+ * Commands for `sites`, recorded as commanded before they are handed out. A revert is issued with the registry down
+ * as well: it needs nothing from there, and an undo must not wait for a record.
+ */
+export async function issueCommands(
+  deps: ControlDeps,
+  input: ShardInput,
+  sites: OutlineSite[],
+): Promise<IssuedCommand[]> {
+  const now = deps.now();
+  const known = input.verb === 'revert' ? await readIfPossible(deps, input, sites) : await read(deps, input, sites);
+  const issued = sites.map((site) => issue(deps, input, site, known, now));
+  const rows = issued.map(({ site, commandId, settleBy }) => ({
+    site,
+    stage: input.stage,
+    wave: input.wave,
+    verb: input.verb,
+    commandId,
+    ...(settleBy === undefined ? {} : { switchBy: settleBy }),
+  }));
+  const recording = deps.registry.recordCommanded(input.firstRunId, rows, now);
+  if (input.verb === 'converge') await recording;
+  else await recording.catch(() => undefined);
+  return issued;
+}
+
+interface Known {
+  planned: Record<string, PlannedSite>;
+  allowed: Set<string>;
+  acked: Map<string, Command['ackedThrough']>;
+}
+const NOTHING_KNOWN: Known = { planned: {}, allowed: new Set(), acked: new Map() };
+
+async function read(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Known> {
+  const frozen = await deps.registry.frozenPlan(input.planDigest);
+  if (!frozen) throw new TypeError(`the registry does not hold plan ${input.planDigest}`);
+  const { stream, digest } = input.release;
+  const allowances = await deps.registry.allowances(stream, digest);
+  const reports = allowances.length === 0 ? new Map() : await deps.registry.reports(sites.map((site) => site.id));
+  const allowed = sites.filter((site) => isAllowed(reports.get(site.id)?.report, input.release, allowances));
+  const acked = new Map<string, Command['ackedThrough']>();
+  for (const site of sites) acked.set(site.id, await deps.registry.ackedThrough(site.id));
+  return { planned: frozen.sites, allowed: new Set(allowed.map((site) => site.id)), acked };
+}
+
+async function readIfPossible(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Known> {
+  try {
+    return await read(deps, input, sites);
+  } catch {
+    return NOTHING_KNOWN;
+  }
+}
+
+function issue(deps: ControlDeps, input: ShardInput, site: OutlineSite, known: Known, now: number): IssuedCommand {
+  const settleBy = input.verb === 'converge' ? now + patienceOf(input, site) : undefined;
+  const command: Command = {
+    version: 1,
+    id: `${input.firstRunId}/${site.id}/${input.release.stream}/${input.verb}/${input.try}`,
+    rollout: input.label,
+    site: site.id,
+    stream: input.release.stream,
+    verb: input.verb,
+    generation: input.generation,
+    try: input.try,
+    digest: input.release.digest,
+    releaseVersion: input.release.version,
+    vars: known.planned[site.id]?.vars ?? {},
+    planDigest: input.planDigest,
+    issuedAt: now,
+    allowed: known.allowed.has(site.id),
+    ackedThrough: known.acked.get(site.id) ?? { epoch: 1, sequence: 0 },
+    ...(settleBy === undefined ? {} : { switchBy: settleBy }),
+  };
+  const envelope = signCommand(command, deps.controlKeyPem);
+  return {
+    site: site.id,
+    queue: site.queue ?? `site-${site.id}`,
+    commandId: command.id,
+    page: { commands: [{ site: site.id, commandId: command.id, envelope }] },
+    issuedAt: now,
+    ...(settleBy === undefined ? {} : { settleBy }),
+  };
+}
+
+function patienceOf(input: ShardInput, site: OutlineSite): number {
+  if (input.settleWithin !== 'link') return input.settleWithin;
+  const link = input.links[site.link];
+  if (!link) throw new TypeError(`site ${site.id} has no link class`);
+  return link.settleWithin;
+}

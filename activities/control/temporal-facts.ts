@@ -1,0 +1,27 @@
+/** Facts that only Temporal knows: who holds a stream's lock, and whether a shard has closed. */
+import { Context } from '@temporalio/activity';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { LockHolder } from '../contract.js';
+
+const POLL_MS = 500;
+
+/** The holder as the lock's memo names it, or null if it is free by now. */
+export async function describeLock(client: Client, stream: string): Promise<LockHolder | null> {
+  const description = await describeRunning(client, `foothold/stream/${stream}`);
+  return (description?.memo?.['holder'] as LockHolder | undefined) ?? null;
+}
+
+/** Returns once no run of the workflow is open. */
+export async function awaitClosed(client: Client, workflowId: string): Promise<void> {
+  while (await describeRunning(client, workflowId)) await Context.current().sleep(POLL_MS);
+}
+
+async function describeRunning(client: Client, workflowId: string) {
+  try {
+    const description = await client.workflow.getHandle(workflowId).describe();
+    return description.status.name === 'RUNNING' ? description : undefined;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}

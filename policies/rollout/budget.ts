@@ -1,0 +1,76 @@
+/** The budget of a stage (design §4 "Budget"): which sites count, against what, and when it is exceeded. */
+import { sitesOf } from '../cohort/share.js';
+import type { SiteOutcome } from '../model/rollout.js';
+import type { Share } from '../model/strategy.js';
+import type { Reason } from '../model/verdict.js';
+
+export type Tally = 'confirmed' | 'failed' | 'owed' | 'uncounted';
+
+/** A site that answered with one of these was not changed, and the release is not to blame. */
+const REJECTED_AS_OWED = new Set(['ALREADY_SICK', 'HELD', 'STALE']);
+
+/** Where one site counts. A site that was told to revert is never a failure of the release. */
+export function tallyOf(outcome: SiteOutcome): Tally {
+  switch (outcome.outcome) {
+    case 'confirmed':
+      return 'confirmed';
+    case 'reverted':
+    case 'safe-mode':
+      return outcome.cause === 'command' ? 'uncounted' : 'failed';
+    case 'rejected':
+      return outcome.reason && REJECTED_AS_OWED.has(outcome.reason.code) ? 'owed' : 'failed';
+    case 'owed':
+    case 'deferred':
+      return 'owed';
+    case 'superseded':
+    case 'untouched':
+      return 'uncounted';
+  }
+}
+
+export interface StageCount {
+  confirmed: string[];
+  failed: string[];
+  owed: string[];
+}
+
+export function countStage(outcomes: SiteOutcome[]): StageCount {
+  const count: StageCount = { confirmed: [], failed: [], owed: [] };
+  for (const outcome of outcomes) {
+    const tally = tallyOf(outcome);
+    if (tally !== 'uncounted') count[tally].push(outcome.site);
+  }
+  return count;
+}
+
+export interface BudgetVerdict {
+  verdict: 'pass' | 'fail' | 'inconclusive';
+  reason?: Reason;
+  count: StageCount;
+  limits: { failed: number; owed: number };
+}
+
+/**
+ * Judges the outcomes of a stage of `size` sites. Exceeded means more than the limit: `failed` is a fail, `owed` is
+ * inconclusive, and a fail outweighs.
+ */
+export function judgeBudget(
+  budget: { failed: Share; owed: Share },
+  size: number,
+  outcomes: SiteOutcome[],
+): BudgetVerdict {
+  const count = countStage(outcomes);
+  const limits = { failed: sitesOf(budget.failed, size), owed: sitesOf(budget.owed, size) };
+  if (count.failed.length > limits.failed) {
+    return { verdict: 'fail', reason: exceeded('BUDGET_FAILED', count.failed, limits.failed, size), count, limits };
+  }
+  if (count.owed.length > limits.owed) {
+    return { verdict: 'inconclusive', reason: exceeded('BUDGET_OWED', count.owed, limits.owed, size), count, limits };
+  }
+  return { verdict: 'pass', count, limits };
+}
+
+function exceeded(code: 'BUDGET_FAILED' | 'BUDGET_OWED', sites: string[], limit: number, size: number): Reason {
+  const named = sites.slice(0, 10).join(', ') + (sites.length > 10 ? ' …' : '');
+  return { code, detail: `${sites.length} of ${size} sites, limit ${limit}: ${named}` };
+}

@@ -1,0 +1,208 @@
+/** The rollout workflow on a real server: order, gate, undo, verbs, lock, dispositions. */
+import { WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RolloutStatus } from '../../policies/model/rollout.js';
+import { openWorkflowStage, outlineOf, type WorkflowStage } from './workflow-stage.js';
+
+let stage: WorkflowStage;
+beforeAll(async () => {
+  stage = await openWorkflowStage();
+}, 120_000);
+afterAll(async () => {
+  await stage.close();
+});
+
+const verb = { by: 'test', reason: 'to see it happen' };
+const commandsOf = (sites: string[]) => stage.seen.commands.filter((line) => sites.includes(line.split(' ')[1] ?? ''));
+
+async function failureOf(result: Promise<unknown>): Promise<ApplicationFailure> {
+  const error = await result.then(
+    () => undefined,
+    (caught: unknown) => caught,
+  );
+  if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) return error.cause;
+  throw new Error(`expected a failed workflow, got ${String(error)}`);
+}
+
+async function until<T>(read: () => Promise<T | undefined> | T | undefined, words: string): Promise<T> {
+  const end = Date.now() + 20_000;
+  while (Date.now() < end) {
+    const value = await read();
+    if (value !== undefined && value !== false) return value;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`waited in vain for: ${words}`);
+}
+
+describe('rollout', () => {
+  it('[A29] [A30] promotes stage after stage, each gated on its own confirmed sites', async () => {
+    for (const site of ['a1', 'a2', 'a3']) await stage.bringUp(site, { converge: 'confirmed' });
+    const handle = await stage.start(outlineOf('edge-proxy-1.0.0-1', { canary: [['a1']], rest: [['a2', 'a3']] }));
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 3, owed: 0 });
+    expect(commandsOf(['a1', 'a2', 'a3'])).toEqual([
+      'converge a1',
+      expect.stringMatching(/converge a[23]/),
+      expect.stringMatching(/converge a[23]/),
+    ]);
+    expect(stage.seen.gateCalls.slice(-2)).toEqual([
+      { stage: 'canary', wave: 0, confirmedSites: ['a1'] },
+      { stage: 'rest', wave: 0, confirmedSites: expect.arrayContaining(['a2', 'a3']) as string[] },
+    ]);
+    expect(stage.seen.drafts.at(-1)).toMatchObject({ kind: 'sealed', data: { outcome: 'promoted' } });
+  });
+
+  it('[A31] a gate that fails reverts the cohort, and the rest never sees the release', async () => {
+    for (const site of ['b1', 'b2']) await stage.bringUp(site, { converge: 'confirmed' });
+    stage.gate.set('canary-b', 'fail');
+    const handle = await stage.start(outlineOf('edge-proxy-1.0.1-1', { 'canary-b': [['b1']], rest: [['b2']] }));
+    const failure = await failureOf(handle.result());
+    expect(failure.type).toBe('RolloutReverted');
+    expect(commandsOf(['b1', 'b2'])).toEqual(['converge b1', 'revert b1']);
+    expect(stage.seen.blocks).toHaveLength(1);
+  });
+
+  it('[A32] a site that reverts by itself stops the wave; the others are undone, and it counts once', async () => {
+    await stage.bringUp('c1', { converge: 'reverted' });
+    await stage.bringUp('c2', { converge: 'never' });
+    const handle = await stage.start(outlineOf('edge-proxy-1.0.2-1', { canary: [['c1', 'c2']], rest: [['c3']] }));
+    const failure = await failureOf(handle.result());
+    expect(failure.message).toContain('BUDGET_FAILED');
+    expect(failure.message).toContain('1 of 2 sites');
+    expect(commandsOf(['c2'])).toEqual(['converge c2', 'revert c2']);
+    expect(commandsOf(['c3'])).toEqual([]);
+  });
+
+  it('a dark site is owed, not failed; the rollout waits when too many are, and abort leaves the confirmed alone', async () => {
+    await stage.bringUp('d1', { converge: 'confirmed' });
+    const outline = outlineOf('edge-proxy-1.0.3-1', { all: [['d1', 'd2']] });
+    outline.stages = outline.stages.map((one) => ({ ...one, settleWithin: 3_000, budget: { failed: 0, owed: 0 } }));
+    const handle = await stage.start(outline);
+    const waiting = await until(async () => {
+      const status = await handle.query<RolloutStatus | null>('status');
+      return status?.wait ? status : undefined;
+    }, 'the wait');
+    expect(waiting.wait).toMatchObject({ owner: 'duty', then: 'stay', reason: { code: 'BUDGET_OWED' } });
+    expect(stage.seen.dispositions.at(-1)).toMatchObject({ site: 'd2', outcome: 'owed', state: null });
+    expect(await handle.executeUpdate('abort', { args: [verb] })).toMatchObject({ accepted: true });
+    await stage.bringUp('d2', { converge: 'confirmed' });
+    const failure = await failureOf(handle.result());
+    expect(failure.type).toBe('RolloutAborted');
+    expect(commandsOf(['d1', 'd2'])).toEqual(['converge d1', 'revert d2']);
+  });
+
+  it('a second rollout of the stream is refused and names the holder; the lock is free afterwards', async () => {
+    await stage.bringUp('e1', { converge: 'confirmed', afterMs: 2_000 });
+    const first = await stage.start(outlineOf('edge-proxy-1.0.4-1', { all: [['e1']] }));
+    await until(() => stage.seen.commands.includes('converge e1') || undefined, 'the first command');
+    const second = await stage.start(outlineOf('edge-proxy-1.0.5-1', { all: [['e1']] }), 'someone/elses-id');
+    const failure = await failureOf(second.result());
+    expect(failure.type).toBe('RolloutRefused');
+    expect(failure.message).toContain('STREAM_LOCKED');
+    expect(failure.message).toContain('rollout/edge-proxy-1.0.4-1');
+    await first.result();
+    const third = await stage.start(outlineOf('edge-proxy-1.0.6-1', { all: [['e1']] }));
+    expect(await third.result()).toMatchObject({ outcome: 'promoted' });
+  });
+
+  it('malformed signals become evidence and jam nothing; verbs without a reason are refused', async () => {
+    await stage.bringUp('f1', { converge: 'confirmed', afterMs: 1_500 });
+    const handle = await stage.start(outlineOf('edge-proxy-1.0.7-1', { all: [['f1']] }));
+    await until(() => stage.seen.commands.includes('converge f1') || undefined, 'the command');
+    const before = stage.seen.drafts.length;
+    for (const payload of [undefined, 'a text', 42, null, [], { by: 1 }, { by: 'x', reason: 'y'.repeat(100_000) }]) {
+      await handle.signal('abort', payload);
+    }
+    await handle.signal('siteOutcomes', 'nonsense');
+    await handle.signal('lateResults', { not: 'a list' });
+    await expect(handle.executeUpdate('pause', { args: [{ by: 'x' }] })).rejects.toThrow();
+    await expect(handle.executeUpdate('promote', { args: [verb] })).rejects.toThrow();
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted' });
+    const ignored = stage.seen.drafts.slice(before).filter((draft) => draft.kind === 'signal-ignored');
+    expect(ignored.length).toBe(9);
+  });
+
+  it('pause holds promotion while the gate has passed; resume lets it go on', async () => {
+    for (const site of ['g1', 'g2']) await stage.bringUp(site, { converge: 'confirmed' });
+    const handle = await stage.start(outlineOf('edge-proxy-1.0.8-1', { one: [['g1']], two: [['g2']] }));
+    await until(() => stage.seen.commands.includes('converge g1') || undefined, 'the first command');
+    await handle.executeUpdate('pause', { args: [verb] });
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect(commandsOf(['g2'])).toEqual([]);
+    expect((await handle.query<RolloutStatus>('status')).state).toBe('paused');
+    await handle.executeUpdate('resume', { args: [verb] });
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted' });
+    expect(commandsOf(['g2'])).toEqual(['converge g2']);
+  });
+
+  it('a gate without data waits for its owner, never promotes by itself, and reverts everything when told to', async () => {
+    for (const site of ['h1', 'h2']) await stage.bringUp(site, { converge: 'confirmed' });
+    stage.gate.set('blind', 'error');
+    const handle = await stage.start(
+      outlineOf('edge-proxy-1.0.9-1', { first: [['h1']], blind: [['h2']], rest: [['h3']] }),
+    );
+    await until(async () => (await handle.query<RolloutStatus | null>('status'))?.wait, 'the wait');
+    await handle.signal('revert', verb);
+    const failure = await failureOf(handle.result());
+    expect(failure.message).toContain('REVERT_REQUESTED');
+    expect(commandsOf(['h1', 'h2', 'h3']).sort()).toEqual(['converge h1', 'converge h2', 'revert h1', 'revert h2']);
+  });
+
+  it('an owed revert outlives its rollout and is delivered when the site comes back', async () => {
+    await stage.bringUp('k1', { converge: 'reverted' });
+    await stage.bringUp('k2', { converge: 'never' });
+    const outline = outlineOf('edge-proxy-1.1.0-1', { all: [['k1', 'k2']] });
+    outline.stages = outline.stages.map((one) => ({ ...one, settleWithin: 4_000 }));
+    const started = stage.start(outline);
+    await until(() => stage.seen.commands.includes('converge k2') || undefined, 'the command');
+    await stage.bringDown('k2');
+    const handle = await started;
+    await failureOf(handle.result());
+    expect(stage.seen.statuses.at(-1)).toMatchObject({ state: 'sealed', outcome: 'reverted', owedReverts: ['k2'] });
+    await stage.bringUp('k2', { converge: 'confirmed' });
+    await until(() => stage.seen.commands.includes('revert k2') || undefined, 'the owed revert');
+  });
+
+  it('cancel in Temporal means abort', async () => {
+    await stage.bringUp('m1', { converge: 'never' });
+    const handle = await stage.start(outlineOf('edge-proxy-1.1.1-1', { all: [['m1']] }));
+    await until(() => stage.seen.commands.includes('converge m1') || undefined, 'the command');
+    await handle.cancel();
+    const failure = await failureOf(handle.result());
+    expect(failure.type).toBe('RolloutAborted');
+    expect(commandsOf(['m1'])).toEqual(['converge m1', 'revert m1']);
+  });
+
+  it('bad input is refused with the form that was expected', async () => {
+    for (const input of [
+      undefined,
+      'edge-proxy@1',
+      {},
+      { release: 'edge-proxy' },
+      { release: 'a@1', strategy: 's', extra: 1 },
+    ]) {
+      const handle = await stage.client.workflow.start('rollout', {
+        workflowId: `bad/${JSON.stringify(input) ?? 'none'}`,
+        taskQueue: 'foothold',
+        args: input === undefined ? [] : [input],
+      });
+      const failure = await failureOf(handle.result());
+      expect(failure.message).toContain('BAD_INPUT');
+    }
+  });
+
+  it('while records cannot be written nothing more changes, and an undo goes ahead', async () => {
+    for (const site of ['n1', 'n2']) await stage.bringUp(site, { converge: 'confirmed' });
+    const handle = await stage.start(outlineOf('edge-proxy-1.1.2-1', { one: [['n1']], two: [['n2']] }));
+    await until(() => stage.seen.commands.includes('converge n1') || undefined, 'the first command');
+    stage.faults.recordProgress = () => {
+      throw new Error('the registry is away');
+    };
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    expect(commandsOf(['n2'])).toEqual([]);
+    await handle.signal('revert', verb);
+    await until(() => stage.seen.commands.includes('revert n1') || undefined, 'the revert');
+    delete stage.faults.recordProgress;
+    expect((await failureOf(handle.result())).message).toContain('REVERT_REQUESTED');
+  });
+});

@@ -1,0 +1,303 @@
+/**
+ * A stage for the central workflows: a real Temporal server, the real workflows, central activities that only
+ * remember, and sites whose answers a test writes down. What stands here for registry and agent is tested elsewhere.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Context } from '@temporalio/activity';
+import { Client, Connection } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { bundleWorkflowCode, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import type { ControlActivities, SiteActivities } from '../../activities/contract.js';
+import { awaitClosed, describeLock } from '../../activities/control/temporal-facts.js';
+import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
+import type { Result, SiteState } from '../../policies/model/command.js';
+import type { EvidenceDraft } from '../../policies/model/evidence.js';
+import type { PlanOutline } from '../../policies/model/outline.js';
+import { TASK_QUEUE, type RolloutStatus, type SiteOutcome } from '../../policies/model/rollout.js';
+import type { Sample } from '../../policies/model/verdict.js';
+
+export interface SiteScript {
+  /** What a converge ends with; `never` is observed until it is superseded, then answers `superseded`. */
+  converge: 'confirmed' | 'reverted' | 'rejected' | 'never';
+  afterMs?: number;
+}
+
+export interface Seen {
+  drafts: EvidenceDraft[];
+  statuses: RolloutStatus[];
+  settled: Result[];
+  dispositions: SiteOutcome[];
+  /** `<verb> <site>` in the order in which sites received commands. */
+  commands: string[];
+  blocks: string[];
+  gateCalls: { stage: string; wave: number; confirmedSites: string[] }[];
+}
+
+export interface WorkflowStage {
+  server: TemporalServer;
+  client: Client;
+  seen: Seen;
+  /** Starts the worker of a site's queue; until then the site is dark. */
+  bringUp(site: string, script: SiteScript): Promise<void>;
+  bringDown(site: string): Promise<void>;
+  /** What the gate answers for a stage: outcome of each sample taken. Default: pass. */
+  gate: Map<string, Sample['outcome']>;
+  faults: { recordProgress?: () => void; freezePlan?: () => void; preflightBlocks?: boolean };
+  start(outline: PlanOutline, workflowId?: string): Promise<ReturnType<Client['workflow']['getHandle']>>;
+  close(): Promise<void>;
+}
+
+export async function openWorkflowStage(): Promise<WorkflowStage> {
+  Runtime.install({ shutdownSignals: [], logger: silent });
+  const directory = await mkdtemp(join(tmpdir(), 'foothold-stage-'));
+  const server = await startTemporal({ directory });
+  const connection = await NativeConnection.connect({ address: server.address });
+  const client = new Client({ connection: await Connection.connect({ address: server.address }) });
+  const workflowsPath = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
+  const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: silent });
+  const outlines = new Map<string, PlanOutline>();
+  const seen: Seen = {
+    drafts: [],
+    statuses: [],
+    settled: [],
+    dispositions: [],
+    commands: [],
+    blocks: [],
+    gateCalls: [],
+  };
+  const gate: WorkflowStage['gate'] = new Map();
+  const faults: WorkflowStage['faults'] = {};
+  const control = await Worker.create({
+    connection,
+    taskQueue: TASK_QUEUE,
+    workflowBundle,
+    activities: rememberingActivities({ client, outlines, seen, gate, faults }),
+    shutdownForceTime: '2s',
+  });
+  const running = control.run();
+  const sites = new Map<string, { worker: Worker; running: Promise<void>; connection: NativeConnection }>();
+  const latest = new Map<string, string>();
+
+  async function bringUp(site: string, script: SiteScript): Promise<void> {
+    const own = await NativeConnection.connect({ address: server.address });
+    const worker = await Worker.create({
+      connection: own,
+      taskQueue: `site-${site}`,
+      activities: scriptedSite(site, script, seen, latest),
+      activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
+      shutdownForceTime: '1s',
+    });
+    sites.set(site, { worker, running: worker.run(), connection: own });
+  }
+  async function bringDown(site: string): Promise<void> {
+    const up = sites.get(site);
+    if (!up) return;
+    sites.delete(site);
+    up.worker.shutdown();
+    await up.running;
+    await up.connection.close();
+  }
+
+  return {
+    server,
+    client,
+    seen,
+    bringUp,
+    bringDown,
+    gate,
+    faults,
+    async start(outline, workflowId = `rollout/${outline.label}`) {
+      const release = `${outline.release.stream}@${outline.release.version}`;
+      outlines.set(release, outline);
+      return client.workflow.start('rollout', {
+        workflowId,
+        taskQueue: TASK_QUEUE,
+        args: [{ release, strategy: outline.strategy.name }],
+      });
+    },
+    async close() {
+      for (const site of [...sites.keys()]) await bringDown(site);
+      control.shutdown();
+      await running;
+      await connection.close();
+      await client.connection.close();
+      await server.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+const silent = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} };
+
+function rememberingActivities(stage: {
+  client: Client;
+  outlines: Map<string, PlanOutline>;
+  seen: Seen;
+  gate: WorkflowStage['gate'];
+  faults: WorkflowStage['faults'];
+}): ControlActivities {
+  const { client, outlines, seen, gate, faults } = stage;
+  return {
+    async freezePlan(request) {
+      faults.freezePlan?.();
+      const outline = outlines.get(request.release);
+      if (!outline) throw ApplicationFailure.nonRetryable(`no release ${request.release}`, 'RELEASE_NOT_FOUND');
+      return outline;
+    },
+    async runPreflight() {
+      const blocked = faults.preflightBlocks ?? false;
+      return { blocked, counts: { pass: 1, warn: 0, block: blocked ? 1 : 0 }, first: [] };
+    },
+    async recordProgress(drafts, status) {
+      faults.recordProgress?.();
+      seen.drafts.push(...drafts);
+      seen.statuses.push(status);
+    },
+    async recordBlock(block) {
+      seen.blocks.push(block.digest);
+    },
+    async issueCommands(input, sites) {
+      const now = Date.now();
+      return sites.map((site) => {
+        const commandId = `${input.firstRunId}/${site.id}/${input.release.stream}/${input.verb}/${input.try}`;
+        const envelope = { payloadType: 'application/vnd.foothold.command+json' as const, payload: '', signatures: [] };
+        const patience = input.settleWithin === 'link' ? 60_000 : input.settleWithin;
+        return {
+          site: site.id,
+          queue: site.queue ?? `site-${site.id}`,
+          commandId,
+          page: { commands: [{ site: site.id, commandId, envelope }] },
+          issuedAt: now,
+          ...(input.verb === 'converge' ? { settleBy: now + patience } : {}),
+        };
+      });
+    },
+    async recordSettled(_shard, settled) {
+      for (const one of settled) if (one.kind === 'result') seen.settled.push(one.result);
+    },
+    async recordDispositions(_shard, rows) {
+      seen.dispositions.push(...rows.map((row) => row.outcome));
+    },
+    async sampleGate(input) {
+      seen.gateCalls.push({ stage: input.stage, wave: input.wave, confirmedSites: input.confirmedSites });
+      const outcome = gate.get(input.stage) ?? 'pass';
+      const context = Context.current();
+      const until = outcome === 'fail' ? input.from : input.until;
+      while (Date.now() < until) {
+        context.heartbeat();
+        await context.sleep(Math.min(200, until - Date.now()));
+      }
+      const taken = { takenAt: Date.now(), values: [{ value: 0.5 }], covered: 1, confirmed: 1 };
+      return {
+        samples: input.metrics.map((metric) => ({ metric: metric.name, scheduledAt: input.from, outcome, ...taken })),
+      };
+    },
+    describeLock: (stream) => describeLock(client, stream),
+    awaitClosed: (workflowId) => awaitClosed(client, workflowId),
+    async recordInbox(_report, events) {
+      const results = events.flatMap((event) => (event.result ? [event.result] : []));
+      return results.length === 0 ? [] : [{ workflowId: String(events[0]?.detail['workflowId']), results }];
+    },
+  };
+}
+
+/** A site that answers as its script says; a revert supersedes a converge that is still observed. */
+function scriptedSite(site: string, script: SiteScript, seen: Seen, latest: Map<string, string>): SiteActivities {
+  return {
+    async converge(page) {
+      const commandId = page.commands[0]?.commandId ?? '';
+      const verb = commandId.includes('/revert/') ? 'revert' : 'converge';
+      seen.commands.push(`${verb} ${site}`);
+      latest.set(site, verb);
+      const context = Context.current();
+      const beat = (state: SiteState) => context.heartbeat({ [commandId]: state });
+      if (verb === 'revert') return [settled(site, commandId, 'reverted', 'command')];
+      const endAt = script.converge === 'never' ? Infinity : Date.now() + (script.afterMs ?? 50);
+      while (Date.now() < endAt && latest.get(site) === 'converge') {
+        beat('watching');
+        await context.sleep(50);
+      }
+      if (latest.get(site) === 'revert') return [settled(site, commandId, 'superseded')];
+      if (script.converge === 'never') throw new Error('unreachable');
+      return [settled(site, commandId, script.converge, script.converge === 'reverted' ? 'check' : undefined)];
+    },
+  };
+}
+
+function settled(site: string, commandId: string, result: Result['result'], cause?: Result['cause']) {
+  const verb = commandId.includes('/revert/') ? ('revert' as const) : ('converge' as const);
+  const whole: Result = {
+    commandId,
+    site,
+    stream: 'edge-proxy',
+    verb,
+    generation: verb === 'converge' ? 1 : 2,
+    try: 1,
+    result,
+    at: Date.now(),
+    changed: result !== 'rejected',
+    ...(cause === undefined ? {} : { cause }),
+  };
+  const report = {
+    site,
+    at: Date.now(),
+    epoch: 1,
+    sequence: 1,
+    agentVersion: 'test',
+    streams: {},
+    versions: {},
+    quarantined: [],
+  };
+  return { kind: 'result' as const, commandId, result: whole, report, events: [] };
+}
+
+/** A plan of stages: name → sites. Every stage is gated by one metric, unless it says otherwise. */
+export function outlineOf(
+  label: string,
+  stages: Record<string, string[][]>,
+  change: Partial<PlanOutline> = {},
+): PlanOutline {
+  const digest = `sha256:${'1'.repeat(64)}`;
+  const [, version = '1.0.0'] = /^edge-proxy-(.*)-\d+$/.exec(label) ?? [];
+  return {
+    planDigest: `sha256:${'2'.repeat(64)}`,
+    label,
+    generation: 1,
+    release: { stream: 'edge-proxy', version, digest },
+    strategy: {
+      name: 'quick',
+      owner: 'duty',
+      onFailure: 'revert-stage',
+      onInconclusive: { within: 60_000, then: 'stay' },
+    },
+    links: { fibre: { name: 'fibre', settleWithin: 60_000, startWithin: 2_000, heartbeat: 3_000 } },
+    stages: Object.entries(stages).map(([name, waves]) => ({
+      name,
+      soak: 500,
+      concurrency: 10,
+      settleWithin: 'link',
+      budget: { failed: 0, owed: '50%' },
+      gate: { name: 'health', metrics: [metric] },
+      waves: waves.map((sites) => ({ sites: sites.map((id) => ({ id, link: 'fibre' })) })),
+    })),
+    ...change,
+  };
+}
+
+const metric = {
+  name: 'error-ratio',
+  window: 100,
+  query: 'up',
+  pass: 'result < 1',
+  series: 'one' as const,
+  source: 'prometheus' as const,
+  interval: 100,
+  count: 1,
+  coverage: '90%',
+  failureLimit: 0,
+  inconclusiveLimit: 0,
+  consecutiveErrorLimit: 4,
+};

@@ -1,0 +1,17 @@
+/** Bundles the workflows once, at build time: `node dist/worker/bundle.js`. */
+import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode } from '@temporalio/worker';
+
+export const BUNDLE_PATH = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+
+export async function bundleWorkflows(): Promise<string> {
+  const workflowsPath = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
+  const silent = { trace() {}, debug() {}, info() {}, log() {}, warn: console.warn, error: console.error };
+  const { code } = await bundleWorkflowCode({ workflowsPath, logger: silent });
+  return code;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await writeFile(BUNDLE_PATH, await bundleWorkflows());
+}

@@ -1,0 +1,31 @@
+/**
+ * The inbox of a site: what it reports with no observer attached, and on connect. Started by the site's signal, ends
+ * when nothing more comes. Nothing is acknowledged here: the next command tells the site what is recorded.
+ */
+import { allHandlersFinished, condition, getExternalWorkflowHandle, log, setHandler } from '@temporalio/workflow';
+import type { SiteEvent, SiteReport } from '../policies/model/report.js';
+import { deliverSignal, lateResultsSignal } from './messages.js';
+import { patient } from './proxies.js';
+
+const IDLE = '10s';
+
+export async function inbox(_site: string): Promise<void> {
+  const deliveries: { report: SiteReport; events: SiteEvent[] }[] = [];
+  setHandler(deliverSignal, (delivery) => void deliveries.push(delivery), {
+    description: 'Report and events of the site.',
+  });
+  while (await condition(() => deliveries.length > 0, IDLE)) {
+    const next = deliveries.shift();
+    if (next) await take(next.report, next.events);
+  }
+  await condition(allHandlersFinished);
+}
+
+async function take(report: SiteReport, events: SiteEvent[]): Promise<void> {
+  const fresh = await patient.recordInbox(report, events);
+  for (const { workflowId, results } of fresh) {
+    await getExternalWorkflowHandle(workflowId)
+      .signal(lateResultsSignal, results)
+      .catch((error: unknown) => log.info('the rollout has ended meanwhile', { workflowId, error: String(error) }));
+  }
+}

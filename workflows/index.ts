@@ -1,0 +1,5 @@
+/** The workflow types, by their contract names. */
+export { inbox } from './inbox.js';
+export { streamLock } from './lock.js';
+export { rollout } from './rollout.js';
+export { shard } from './shard.js';

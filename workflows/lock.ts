@@ -1,0 +1,68 @@
+/**
+ * The lock of a stream: a child workflow with a fixed id (design §4.1). Temporal refuses a second one, and the
+ * parent-close policy frees it with any end of the rollout, also a terminated one.
+ */
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  CancellationScope,
+  condition,
+  isCancellation,
+  log,
+  ParentClosePolicy,
+  sleep,
+  startChild,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { LockHolder } from '../activities/contract.js';
+import { atStart } from './proxies.js';
+
+export const LOCK_MEMO = 'holder';
+
+/** Does nothing but exist. */
+export async function streamLock(_holder: LockHolder): Promise<void> {
+  await condition(() => false);
+}
+
+export interface StreamLock {
+  /** Ends the lock and waits until it is gone, so that a successor is not refused. */
+  release(): Promise<void>;
+}
+
+/** Takes the lock, or says who holds it. While the holder is this rollout's own earlier run, it is about to go: retry. */
+export async function takeLock(stream: string): Promise<StreamLock | { heldBy: LockHolder }> {
+  const me: LockHolder = { workflowId: workflowInfo().workflowId, firstRunId: workflowInfo().firstExecutionRunId };
+  for (;;) {
+    const lock = await tryLock(stream, me);
+    if (lock) return lock;
+    const holder = await atStart.describeLock(stream);
+    if (holder && holder.firstRunId !== me.firstRunId) return { heldBy: holder };
+    await sleep('500ms');
+  }
+}
+
+async function tryLock(stream: string, me: LockHolder): Promise<StreamLock | undefined> {
+  const scope = new CancellationScope({ cancellable: true });
+  try {
+    const child = await scope.run(() =>
+      startChild(streamLock, {
+        workflowId: `foothold/stream/${stream}`,
+        args: [me],
+        memo: { [LOCK_MEMO]: me },
+        parentClosePolicy: ParentClosePolicy.TERMINATE,
+        staticSummary: `stream ${stream} is being rolled out by ${me.workflowId}`,
+      }),
+    );
+    const ended = child.result().catch((error: unknown) => {
+      if (!isCancellation(error)) log.warn('the lock of the stream ended by itself', { error: String(error) });
+    });
+    return {
+      async release() {
+        scope.cancel();
+        await ended;
+      },
+    };
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;
+    throw error;
+  }
+}

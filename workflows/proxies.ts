@@ -1,0 +1,55 @@
+/** Every activity proxy, named by its patience. */
+import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
+import type { ControlActivities, SiteActivities } from '../activities/contract.js';
+
+/** Short central effects that must happen: retried for ever, because a record that is not written holds changes. */
+export const patient = proxyActivities<ControlActivities>({
+  startToCloseTimeout: '30s',
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
+});
+
+/** Before anything runs: the world gets a minute or so, then the rollout is refused with the reason. */
+export const atStart = proxyActivities<ControlActivities>({
+  startToCloseTimeout: '60s',
+  retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '15s', maximumAttempts: 6 },
+});
+
+/** The gate's sampler lives as long as its soak; it resumes from the registry when its worker dies. */
+export function gateSampler(soakMs: number, summary: string): Pick<ControlActivities, 'sampleGate'> {
+  return proxyActivities<ControlActivities>({
+    startToCloseTimeout: soakMs + 120_000,
+    heartbeatTimeout: '10s',
+    retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '5s' },
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    summary,
+  });
+}
+
+export interface SitePatience {
+  queue: string;
+  heartbeatMs: number;
+  /** Undefined: waits until the site comes back, however long. */
+  startWithinMs?: number;
+  attemptMs: number;
+  /** Over all attempts; undefined: without limit. The server ends the observer then, and knows its last state. */
+  settleMs?: number;
+  summary: string;
+}
+
+/**
+ * A command to a site: attach and observe. Attempts die with the link and are retried without limit.
+ * WAIT_CANCELLATION_COMPLETED because TRY_CANCEL was measured to drop the result and the state.
+ */
+export function atSite(patience: SitePatience): SiteActivities {
+  return proxyActivities<SiteActivities>({
+    taskQueue: patience.queue,
+    heartbeatTimeout: patience.heartbeatMs,
+    startToCloseTimeout: patience.attemptMs,
+    ...(patience.startWithinMs === undefined ? {} : { scheduleToStartTimeout: patience.startWithinMs }),
+    ...(patience.settleMs === undefined ? {} : { scheduleToCloseTimeout: patience.settleMs }),
+    retry: { initialInterval: '500ms', backoffCoefficient: 1.5, maximumInterval: '5s' },
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    allowEagerDispatch: false,
+    summary: patience.summary,
+  });
+}

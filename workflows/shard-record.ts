@@ -1,0 +1,36 @@
+/** Results go to registry and evidence in pages of up to 50: no activity per site except converge (design §4). */
+import { condition } from '@temporalio/workflow';
+import type { ShardRef } from '../activities/contract.js';
+import { patient } from './proxies.js';
+import type { ShardRun } from './shard-run.js';
+
+const PAGE = 50;
+
+/** Records what comes in until the shard closes; retried for ever by its activities. */
+export async function keepRecording(run: ShardRun): Promise<void> {
+  for (;;) {
+    await condition(() => waiting(run) || run.closing);
+    if (!waiting(run)) return;
+    const results = run.unrecorded.slice(0, PAGE);
+    const dispositions = run.unrecordedDispositions.slice(0, PAGE);
+    if (results.length > 0) await patient.recordSettled(refOf(run), results);
+    if (dispositions.length > 0) await patient.recordDispositions(refOf(run), dispositions);
+    // Taken off only once recorded, so that their number tells how far recording lags behind.
+    run.unrecorded.splice(0, results.length);
+    run.unrecordedDispositions.splice(0, dispositions.length);
+  }
+}
+
+export async function finishRecording(run: ShardRun, recording: Promise<void>): Promise<void> {
+  run.closing = true;
+  await recording;
+}
+
+function waiting(run: ShardRun): boolean {
+  return run.unrecorded.length > 0 || run.unrecordedDispositions.length > 0;
+}
+
+function refOf(run: ShardRun): ShardRef {
+  const { firstRunId, stage, wave } = run.input;
+  return { firstRunId, stage, wave };
+}

@@ -1,0 +1,103 @@
+/**
+ * The undo: a revert to every site for which a converge was ever scheduled, whatever its result (design §4.8). It
+ * needs no registry: generation, digest and sites are in the workflow.
+ */
+import { condition, ParentClosePolicy } from '@temporalio/workflow';
+import type { OutlineSite, OutlineStage, PlanOutline } from '../policies/model/outline.js';
+import { SHARD_SIZE } from '../policies/model/outline.js';
+import { note, setStage, type RolloutRun } from './rollout-run.js';
+import { patient } from './proxies.js';
+import { shardInput, startShard, stopShards, type ShardHandle } from './wave.js';
+import type { Reason } from '../policies/model/verdict.js';
+
+export interface UndoScope {
+  /** Names of the stages whose commanded sites are reverted. */
+  stages: string[];
+  /** An abort leaves confirmed sites as they are. */
+  keepConfirmed: boolean;
+  /** A central revert blocks the release for the stream until someone allows it. */
+  block: boolean;
+  reason: Reason;
+}
+
+/** Stops what runs, sends the reverts, and waits until nothing unsettled may still change by itself. */
+export async function undo(run: RolloutRun, outline: PlanOutline, scope: UndoScope): Promise<void> {
+  run.state = 'reverting';
+  note(run, 'undo', { ...scope });
+  if (scope.block) void blockRelease(run, outline);
+  await stopShards(run);
+  for (const stage of outline.stages) {
+    if (scope.stages.includes(stage.name)) await revertStage(run, outline, stage, scope.keepConfirmed);
+    else if (isBegun(run, stage)) setStage(run, stage.name, { state: 'stopped' });
+  }
+  await untilSettled(run, outline);
+}
+
+async function revertStage(
+  run: RolloutRun,
+  outline: PlanOutline,
+  stage: OutlineStage,
+  keepConfirmed: boolean,
+): Promise<void> {
+  const sites = stage.waves.flatMap((wave) => wave.sites).filter((site) => owesUndo(run, site, keepConfirmed));
+  if (isBegun(run, stage)) setStage(run, stage.name, { state: 'reverted' });
+  for (const site of sites) run.reverting.add(site.id);
+  for (let index = 0; index * SHARD_SIZE < sites.length; index += 1) {
+    const part = sites.slice(index * SHARD_SIZE, (index + 1) * SHARD_SIZE);
+    const input = {
+      ...shardInput(run, outline, stage, { wave: 0, shard: index, sites: part, concurrency: SHARD_SIZE }),
+      verb: 'revert' as const,
+      generation: outline.generation + 1,
+    };
+    // ABANDON: an owed revert outlives its rollout, and ends only when the site answers.
+    const id = `${outline.label}/${stage.name}/revert/${index + 1}`;
+    const handle = await startShard(run, input, id, ParentClosePolicy.ABANDON);
+    void watchRevert(run, handle);
+  }
+}
+
+async function watchRevert(run: RolloutRun, handle: ShardHandle): Promise<void> {
+  const open = run.shards.get(handle.workflowId);
+  // Its outcomes are answers, already signalled one by one: they must not stand in for the results of converges.
+  await handle
+    .result()
+    .catch((error: unknown) => note(run, 'shard-lost', { shard: handle.workflowId, why: String(error) }));
+  if (open) open.closed = true;
+}
+
+function owesUndo(run: RolloutRun, site: OutlineSite, keepConfirmed: boolean): boolean {
+  if (!run.commanded.has(site.id)) return false;
+  return !(keepConfirmed && run.outcomes.get(site.id)?.outcome === 'confirmed');
+}
+
+function isBegun(run: RolloutRun, stage: OutlineStage): boolean {
+  return run.stages[stage.name] !== undefined;
+}
+
+async function blockRelease(run: RolloutRun, outline: PlanOutline): Promise<void> {
+  const { stream, digest, version } = outline.release;
+  await patient.recordBlock({ stream, digest, version, rollout: outline.label });
+}
+
+/** Until every site has answered, or neither its `switchBy` nor the patience for its undo leaves anything to come. */
+async function untilSettled(run: RolloutRun, outline: PlanOutline): Promise<void> {
+  const unanswered = () => [...run.reverting].filter((site) => !run.answers.has(site));
+  const converging = () =>
+    [...run.shards.values()].some((shard) => !shard.closed && !shard.workflowId.includes('/revert/'));
+  const done = () => unanswered().length === 0 && !converging();
+  const left = deadlineOf(run, outline) - Date.now();
+  await condition(done, Math.max(left, 1));
+  if (!done()) note(run, 'owed-reverts', { sites: unanswered() });
+}
+
+function deadlineOf(run: RolloutRun, outline: PlanOutline): number {
+  const switchBys = [...run.reverting].map((site) => run.commanded.get(site)?.switchBy ?? 0);
+  const patience = outline.stages
+    .filter((stage) => isBegun(run, stage))
+    .flatMap((stage) =>
+      stage.settleWithin === 'link'
+        ? stage.waves.flatMap((wave) => wave.sites.map((site) => outline.links[site.link]?.settleWithin ?? 0))
+        : [stage.settleWithin],
+    );
+  return Math.max(Date.now() + Math.max(0, ...patience), ...switchBys);
+}

@@ -1,0 +1,132 @@
+/** One wave: its shards side by side, until every site has an outcome, or something stops it (design §4.4). */
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  condition,
+  getExternalWorkflowHandle,
+  log,
+  ParentClosePolicy,
+  startChild,
+  type ChildWorkflowHandle,
+} from '@temporalio/workflow';
+import type { OutlineStage, PlanOutline, ShardInput } from '../policies/model/outline.js';
+import { planShards } from '../policies/rollout/shards.js';
+import { goOnSignal, holdSignal, stopSignal, type ShardEnd } from './messages.js';
+import { patient } from './proxies.js';
+import { note, setStage, takeOutcome, worstBudget, type OpenShard, type RolloutRun } from './rollout-run.js';
+import { untilRecorded } from './rollout-record.js';
+import { shard } from './shard.js';
+
+/** Carries out one wave. Returns once every site has an outcome, or as soon as the rollout must stop. */
+export async function carryOutWave(
+  run: RolloutRun,
+  outline: PlanOutline,
+  stage: OutlineStage,
+  wave: number,
+): Promise<void> {
+  const sites = stage.waves[wave]?.sites ?? [];
+  setStage(run, stage.name, { wave: wave + 1, state: 'running' });
+  note(run, 'wave', { stage: stage.name, wave, sites: sites.map((site) => site.id) });
+  await untilRecorded(run);
+
+  const { shards, together } = planShards(sites, stage.concurrency);
+  let open = 0;
+  for (const [index, cut] of shards.entries()) {
+    await condition(() => open < together || mustStop(run, stage));
+    if (mustStop(run, stage)) break;
+    const input = shardInput(run, outline, stage, { wave, shard: index, ...cut });
+    open += 1;
+    const handle = await startShard(run, input, `${outline.label}/${stage.name}/${wave + 1}/${index + 1}`);
+    void watchShard(run, handle).finally(() => (open -= 1));
+  }
+  await condition(() => open === 0 || mustStop(run, stage));
+}
+
+/** True once a person asked for it or the stage has failed: no further command is scheduled. */
+export function mustStop(run: RolloutRun, stage: OutlineStage): boolean {
+  return run.stop !== undefined || worstBudget(run, stage).verdict === 'fail';
+}
+
+/** Stops every open shard, and learns from each which sites it has commanded. */
+export async function stopShards(run: RolloutRun): Promise<void> {
+  const open = [...run.shards.values()].filter((candidate) => !candidate.closed);
+  for (const candidate of open) {
+    candidate.tell('stop').catch((error: unknown) => log.info('a shard has closed', { error: String(error) }));
+  }
+  await condition(() => open.every((candidate) => candidate.closed || candidate.commanded !== undefined));
+  for (const candidate of open) {
+    for (const site of candidate.commanded ?? []) run.commanded.set(site.site, site);
+  }
+}
+
+export function shardInput(
+  run: RolloutRun,
+  outline: PlanOutline,
+  stage: OutlineStage,
+  part: { wave: number; shard: number; sites: ShardInput['sites']; concurrency: number },
+): ShardInput {
+  const links = Object.fromEntries(
+    [...new Set(part.sites.map((site) => site.link))].flatMap((name) => {
+      const link = outline.links[name];
+      return link ? [[name, link]] : [];
+    }),
+  );
+  return {
+    workflowId: run.identity.workflowId,
+    firstRunId: run.identity.firstRunId,
+    label: outline.label,
+    planDigest: outline.planDigest,
+    release: outline.release,
+    verb: 'converge',
+    generation: outline.generation,
+    try: 1,
+    stage: stage.name,
+    settleWithin: stage.settleWithin,
+    links,
+    ...part,
+  };
+}
+
+export type ShardHandle = ChildWorkflowHandle<typeof shard>;
+
+/** A shard of the same id can only be left from a run that was reset: it is cancelled, and waited for (design §4). */
+export async function startShard(
+  run: RolloutRun,
+  input: ShardInput,
+  workflowId: string,
+  parentClosePolicy: ParentClosePolicy = ParentClosePolicy.TERMINATE,
+): Promise<ShardHandle> {
+  const words = `${input.verb} ${input.release.stream}@${input.release.version}: ${input.sites.length} sites of ${input.stage}`;
+  for (;;) {
+    try {
+      const handle = await startChild(shard, { workflowId, args: [input], parentClosePolicy, staticSummary: words });
+      run.shards.set(workflowId, openShard(handle, workflowId, input.stage));
+      return handle;
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      await getExternalWorkflowHandle(workflowId).cancel();
+      await patient.awaitClosed(workflowId);
+    }
+  }
+}
+
+function openShard(handle: ShardHandle, workflowId: string, stage: string): OpenShard {
+  const signals = { stop: stopSignal, hold: holdSignal, goOn: goOnSignal };
+  return { workflowId, stage, closed: false, tell: (what) => handle.signal(signals[what]) };
+}
+
+/** Takes in how the shard ended. One that was terminated from outside leaves its sites to the inbox. */
+export async function watchShard(run: RolloutRun, handle: ShardHandle): Promise<ShardEnd | undefined> {
+  const open = run.shards.get(handle.workflowId);
+  try {
+    const end = await handle.result();
+    for (const outcome of end.outcomes) takeOutcome(run, outcome);
+    for (const site of end.commanded) run.commanded.set(site.site, site);
+    return end;
+  } catch (error) {
+    note(run, 'shard-lost', { shard: handle.workflowId, why: String(error) });
+    return undefined;
+  } finally {
+    if (open) open.closed = true;
+    run.dirty = true;
+  }
+}
