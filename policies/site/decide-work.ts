@@ -1,0 +1,41 @@
+/** What a stream does next, decided from what is stored alone: a restart resumes where the store says it is. */
+import type { SiteState, Verb } from '../model/command.js';
+import { isAtRest } from './transitions.js';
+
+export interface WorkSituation {
+  state: SiteState;
+  /** Of the command under way. */
+  verb?: Verb;
+  /** A newer command waits. */
+  queued: boolean;
+  /** A person at the site asked for an undo. */
+  person: boolean;
+}
+
+/**
+ * `undo-crash`: a switch that ended neither way. `supersede`: the command under way ends, with nothing switched.
+ * `undo-superseded`: it ends, and what it switched is undone, so that only confirmed releases are ever gone back to.
+ */
+export type Work =
+  | 'undo-crash'
+  | 'finish-undo'
+  | 'undo-by-person'
+  | 'begin-queued'
+  | 'supersede'
+  | 'undo-superseded'
+  | 'stage'
+  | 'activate'
+  | 'watch'
+  | 'carry-out-revert'
+  | 'nothing';
+
+export function decideWork({ state, verb, queued, person }: WorkSituation): Work {
+  if (state === 'switching') return 'undo-crash';
+  if (state === 'reverting') return 'finish-undo';
+  if (person && (state === 'watching' || isAtRest(state))) return 'undo-by-person';
+  if (queued && isAtRest(state)) return 'begin-queued';
+  if (queued) return state === 'watching' ? 'undo-superseded' : 'supersede';
+  if (state === 'accepted') return verb === 'revert' ? 'carry-out-revert' : 'stage';
+  if (state === 'staged') return 'activate';
+  return state === 'watching' ? 'watch' : 'nothing';
+}

@@ -1,0 +1,101 @@
+/** Every change of a stream's state: one transaction with the event that tells of it, and the results that it ends. */
+import type { Command, Result } from '../policies/model/command.js';
+import type { SiteEventKind } from '../policies/model/report.js';
+import type { Reason } from '../policies/model/verdict.js';
+import { nextState, type StreamEvent } from '../policies/site/transitions.js';
+import type { SiteContext } from './context.js';
+import type { HeldRow, StreamRow } from './store/rows.js';
+
+export interface Advance {
+  event: StreamEvent;
+  /** What the journal says; absent for a change that another event of the same transaction tells of. */
+  journal?: { kind: SiteEventKind; commandId?: string | undefined; detail?: Record<string, unknown>; result?: Result };
+  /** The row as it is after the change, its state set already. */
+  change?: (row: StreamRow) => StreamRow;
+  /** Further writes of the same transaction, before the journal entry. */
+  also?: (row: StreamRow) => void;
+}
+
+/** Makes the change durable. Throws IllegalTransition, with nothing changed, if the table has no such transition. */
+export function advance(context: SiteContext, stream: string, to: Advance): StreamRow {
+  const { store } = context;
+  return store.transact(() => {
+    const before = store.stream(stream);
+    const moved = { ...before, state: nextState(before.state, to.event) };
+    const after = to.change ? to.change(moved) : moved;
+    store.putStream(after);
+    to.also?.(after);
+    if (to.journal) journal(context, stream, to.journal);
+    return after;
+  });
+}
+
+/** Appends to the journal; a result ends its command, for good. Inside a transaction. */
+export function journal(context: SiteContext, stream: string, entry: NonNullable<Advance['journal']>): void {
+  const { kind, commandId, detail = {}, result } = entry;
+  if (result) keepResult(context, result);
+  context.store.append({
+    kind,
+    stream,
+    detail,
+    ...(commandId === undefined ? {} : { commandId }),
+    ...(result === undefined ? {} : { result }),
+  });
+}
+
+function keepResult({ store }: SiteContext, result: Result): void {
+  const row = store.command(result.commandId);
+  if (!row) return;
+  store.putCommand(row.result ? { ...row, later: result } : { ...row, result });
+}
+
+export type ResultWords = Pick<Result, 'result' | 'changed'> & {
+  cause?: Result['cause'] | undefined;
+  reason?: Reason | undefined;
+  live?: HeldRow | undefined;
+  switchedAt?: number | undefined;
+  previous?: Result | undefined;
+};
+
+export function resultOf(context: SiteContext, command: Command, words: ResultWords): Result {
+  const { result, changed, cause, reason, live, switchedAt, previous } = words;
+  return {
+    commandId: command.id,
+    site: context.site,
+    stream: command.stream,
+    verb: command.verb,
+    generation: command.generation,
+    try: command.try,
+    result,
+    at: context.clock.now(),
+    changed,
+    ...(cause === undefined ? {} : { cause }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(live === undefined ? {} : { live: { version: live.version, digest: live.digest } }),
+    ...(switchedAt === undefined ? {} : { switchedAt }),
+    ...(previous === undefined ? {} : { previous: withoutPrevious(previous) }),
+  };
+}
+
+/** Results do not nest: a revert of a revert would otherwise grow without end. */
+function withoutPrevious({ previous: _, ...result }: Result): Result {
+  return result;
+}
+
+/** What is live: the release on trial from its switch on, else the one confirmed last. */
+export function liveRelease({ store }: SiteContext, row: StreamRow): HeldRow | undefined {
+  if (row.trial && row.state !== 'switching' && row.state !== 'accepted' && row.state !== 'staged') {
+    return store.held(row.trial.releaseId);
+  }
+  return store.confirmed(row.stream)[0];
+}
+
+/** The row with nothing under way. */
+export function atRest(row: StreamRow): StreamRow {
+  const { commandId: _command, beforeBegun: _before, stagedId: _staged, trial: _trial, ...rest } = row;
+  return rest;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

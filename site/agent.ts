@@ -1,0 +1,291 @@
+/**
+ * The site agent (design §5). `openAgent` takes the data directory; `start` guards, then carries on; the door takes
+ * commands. Nothing here waits for a link, and nothing here knows which link there is.
+ */
+import { createPublicKey } from 'node:crypto';
+import { resolve } from 'node:path';
+import type { Envelope, Result, Settled, SiteState } from '../policies/model/command.js';
+import { MistakeError } from '../policies/model/failure.js';
+import type { SiteEvent, SiteReport } from '../policies/model/report.js';
+import type { SiteDoor } from '../policies/model/site-door.js';
+import { acceptEnvelope, stateOf } from './accept.js';
+import { adoptAtRequest, type AdoptRequest, type Adopted } from './adopt-request.js';
+import { liveRelease, messageOf } from './advance.js';
+import { machineClock, type Clock } from './clock.js';
+import type { Log, SiteContext, Step } from './context.js';
+import { directoryDriver } from './drivers/directory.js';
+import type { SiteDriver } from './drivers/driver.js';
+import { execDriver } from './drivers/exec.js';
+import { openDepot } from './fetch/depot.js';
+import { Holdings } from './files/holdings.js';
+import { guardAtBoot } from './guard.js';
+import type { AgentStatus } from './local/protocol.js';
+import { serveLocal, type LocalServer } from './local/server.js';
+import { metricsText, serveMetrics } from './metrics.js';
+import { Observers } from './observers.js';
+import { reportOf } from './report.js';
+import { lockDirectory, openDatabase } from './store/database.js';
+import { Store } from './store/store.js';
+import { StreamRunner, type PersonalUndo } from './stream-runner.js';
+import { versionReader } from './versions.js';
+
+export interface AgentOptions {
+  site: string;
+  /** Made if it does not exist. One agent at a time. */
+  dataDirectory: string;
+  /** Pinned public keys, PEM. */
+  controlKeysPem: string[];
+  /** `http://…`, `file://…` or a directory. */
+  depot: string;
+  /** How each version is read. */
+  reports?: Record<string, string[]>;
+  log: Log;
+  clock?: Clock;
+  /** By component type; replaces or adds to `directory` and `exec`. */
+  drivers?: Record<string, SiteDriver>;
+  /** Hears of every instant at which a crash would matter: tests kill the process there. */
+  onStep?: (step: Step) => void;
+}
+
+const KEEP_CONTACT_EVERY_MS = 60_000;
+const TIDY_AFTER_MS = 5_000;
+
+/** Takes the data directory. Throws MistakeError AGENT_RUNNING, BAD_ARGUMENT; WorldError STORE_BROKEN. */
+export async function openAgent(options: AgentOptions): Promise<Agent> {
+  options.controlKeysPem.forEach(demandKey);
+  const dataDirectory = resolve(options.dataDirectory);
+  const unlock = lockDirectory(dataDirectory);
+  try {
+    const context = openContext({ ...options, dataDirectory });
+    await context.holdings.prepare();
+    return new Agent(context, unlock);
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+function openContext(options: AgentOptions): SiteContext {
+  const { site, dataDirectory, log } = options;
+  const clock = options.clock ?? machineClock();
+  const store = new Store(openDatabase(dataDirectory), site, () => clock.now());
+  claimFor(store, site, dataDirectory);
+  return {
+    site,
+    dataDirectory,
+    clock,
+    log,
+    store,
+    holdings: new Holdings(dataDirectory, store),
+    depot: openDepot(options.depot),
+    drivers: { directory: directoryDriver, exec: execDriver, ...options.drivers },
+    controlKeysPem: options.controlKeysPem,
+    tallies: new Map(),
+    verified: new Set(),
+    lastContact: store.number('lastContact'),
+    untidy: false,
+    sweeping: Promise.resolve(),
+    versions: versionReader(options.reports ?? {}, dataDirectory, () => clock.elapsed()),
+    step: options.onStep ?? (() => undefined),
+  };
+}
+
+/** A data directory belongs to one site: its journal and its floors mean nothing anywhere else. */
+function claimFor(store: Store, site: string, dataDirectory: string): void {
+  const owner = store.fact('site');
+  if (owner === site) return;
+  if (owner !== undefined) {
+    store.close();
+    const message = `expected ${dataDirectory} to be the data directory of site ${site}, it is that of ${owner}`;
+    throw new MistakeError('BAD_ARGUMENT', `${message}; give each site a data directory of its own`);
+  }
+  store.transact(() => {
+    store.putFact('site', site);
+    store.putFact('epoch', 1);
+  });
+}
+
+function demandKey(pem: string): void {
+  try {
+    if (createPublicKey(pem).asymmetricKeyType === 'ed25519') return;
+  } catch {
+    // told below
+  }
+  throw new MistakeError('BAD_ARGUMENT', 'expected pinned control keys to be Ed25519 public keys in PEM form');
+}
+
+export class Agent {
+  readonly door: SiteDoor;
+  private readonly observers: Observers;
+  private readonly runners = new Map<string, StreamRunner>();
+  private readonly listeners = new Set<(event: SiteEvent) => void>();
+  /** Answers to commands that were not believed: kept for whoever asks next, never stored under the claimed id. */
+  private readonly refused = new Map<string, Settled>();
+  private readonly closers: (() => Promise<void>)[] = [];
+  private contactKept = 0;
+  private stopped = false;
+  private tidyTimer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly context: SiteContext,
+    private readonly unlock: () => void,
+  ) {
+    this.observers = new Observers(context);
+    context.store.onEvent((event) => this.tell(event));
+    this.door = {
+      accept: (envelope) => this.accept(envelope),
+      observe: (commandId, signal, onState) => this.observe(commandId, signal, onState),
+      report: () => this.report(),
+      unacknowledged: (limit) => context.store.eventsAfter(context.store.number('ackedThrough'), limit),
+      observed: (event) => this.observers.has(event.commandId),
+      onEvent: (listener) => {
+        this.listeners.add(listener);
+        return () => this.listeners.delete(listener);
+      },
+      contacted: (at) => this.contacted(at),
+    };
+  }
+
+  /** Ends when every stream is at rest or carries on by itself; connections are tried only after it. */
+  async start(): Promise<void> {
+    await guardAtBoot(this.context);
+    for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
+  }
+
+  /** Ends what can be ended, waits for a switch or an undo in progress, and gives the data directory back. */
+  async stop(): Promise<void> {
+    if (this.stopped) return;
+    this.stopped = true;
+    clearTimeout(this.tidyTimer);
+    await Promise.all(this.closers.map((close) => close()));
+    await Promise.all([...this.runners.values()].map((runner) => runner.stop()));
+    this.observers.endAll();
+    await this.context.sweeping;
+    this.context.store.close();
+    this.unlock();
+  }
+
+  async report(): Promise<SiteReport> {
+    return reportOf(this.context);
+  }
+
+  async status(): Promise<AgentStatus> {
+    const { store } = this.context;
+    const unacknowledged = (store.lastEvent()?.sequence ?? 0) - store.number('ackedThrough');
+    return { ...(await this.report()), lastContact: this.context.lastContact, unacknowledged };
+  }
+
+  /** The journal, newest last. */
+  history(limit: number): SiteEvent[] {
+    const last = this.context.store.lastEvent()?.sequence ?? 0;
+    return this.context.store.eventsAfter(Math.max(0, last - limit), limit);
+  }
+
+  /** Takes over what is live at the places that a release names. Throws MistakeError LKG_MISSING, AGENT_BUSY. */
+  async adopt(request: AdoptRequest): Promise<Adopted> {
+    const runner = this.runner(request.stream);
+    if (runner.busy) {
+      throw new MistakeError('AGENT_BUSY', `stream ${request.stream} has a command under way; adopt once it has ended`);
+    }
+    return adoptAtRequest(this.context, request);
+  }
+
+  /** A person at the site undoes what is live; needs no network. Throws MistakeError LKG_MISSING, AGENT_BUSY. */
+  revert(stream: string, person: PersonalUndo): void {
+    const row = this.context.store.stream(stream);
+    const live = liveRelease(this.context, row);
+    const hasBefore = this.context.store.confirmed(stream).some((one) => one.id !== live?.id);
+    if (!live || !hasBefore) {
+      throw new MistakeError('LKG_MISSING', `stream ${stream} has nothing to go back to`);
+    }
+    if (['accepted', 'staged', 'switching', 'reverting'].includes(row.state)) {
+      throw new MistakeError(
+        'AGENT_BUSY',
+        `stream ${stream} is ${row.state}; try again once it is watching or at rest`,
+      );
+    }
+    this.runner(stream).undoByPerson(person);
+  }
+
+  async metricsText(): Promise<string> {
+    return metricsText(this.context);
+  }
+
+  /** Returns the address in use (port 0 asks for a free one). */
+  async serveMetrics(address: string): Promise<string> {
+    const server = await serveMetrics(this.context, address);
+    this.closers.push(() => server.close());
+    return server.address;
+  }
+
+  /** The socket in the data directory through which `foothold agent status|adopt|…` speak. */
+  async serveLocal(): Promise<LocalServer> {
+    const server = await serveLocal(this, this.context.dataDirectory);
+    this.closers.push(() => server.close());
+    return server;
+  }
+
+  private async accept(envelope: Envelope): Promise<{ commandId: string; state: SiteState }> {
+    const accepted = acceptEnvelope(this.context, envelope);
+    if (accepted.kind === 'refused') {
+      const { result } = accepted;
+      if (!this.context.store.command(result.commandId)) await this.refuse(result);
+      return { commandId: result.commandId, state: 'rejected' };
+    }
+    const { command, then } = accepted;
+    this.refused.delete(command.id);
+    if (then === 'interrupt') this.runner(command.stream).interrupt();
+    else if (then === 'wake') this.runner(command.stream).wake();
+    const row = this.context.store.command(command.id);
+    return { commandId: command.id, state: row ? stateOf(this.context, row) : 'accepted' };
+  }
+
+  private async refuse(result: Result): Promise<void> {
+    const report = await this.report();
+    const [oldest] = this.refused.keys();
+    if (oldest !== undefined && this.refused.size >= 32) this.refused.delete(oldest);
+    this.refused.set(result.commandId, { kind: 'result', commandId: result.commandId, result, report, events: [] });
+  }
+
+  private async observe(commandId: string, signal: AbortSignal, onState: (state: SiteState) => void): Promise<Settled> {
+    const refused = this.refused.get(commandId);
+    if (!refused) return this.observers.observe(commandId, signal, onState);
+    onState('rejected');
+    return refused;
+  }
+
+  private tell(event: SiteEvent): void {
+    for (const listener of this.listeners) listener(event);
+    this.observers.tell(event);
+  }
+
+  private contacted(at: number): void {
+    const { context } = this;
+    context.lastContact = Math.max(context.lastContact, at);
+    if (at - this.contactKept < KEEP_CONTACT_EVERY_MS) return;
+    this.contactKept = at;
+    context.store.transact(() => context.store.raiseFact('lastContact', at));
+  }
+
+  private runner(stream: string): StreamRunner {
+    const known = this.runners.get(stream);
+    if (known) return known;
+    const made = new StreamRunner(this.context, stream, () => this.tidyLater());
+    this.runners.set(stream, made);
+    return made;
+  }
+
+  /** Old releases are removed some time after a command has ended, and only while nothing is under way. */
+  private tidyLater(): void {
+    if (this.stopped || !this.context.untidy || this.tidyTimer) return;
+    this.tidyTimer = setTimeout(() => {
+      this.tidyTimer = undefined;
+      if (this.stopped || [...this.runners.values()].some((runner) => runner.busy)) return;
+      this.context.untidy = false;
+      this.context.sweeping = this.context.holdings.sweep().catch((error: unknown) => {
+        this.context.log.warn({ error: messageOf(error) }, 'old releases could not be removed');
+      });
+    }, TIDY_AFTER_MS);
+    this.tidyTimer.unref();
+  }
+}

@@ -1,0 +1,61 @@
+/** What every part of one agent works with. One object per agent: there is no global state, many run in one process. */
+import type { CheckTally } from '../policies/site/decide-watch.js';
+import type { Clock } from './clock.js';
+import type { SiteDriver } from './drivers/driver.js';
+import type { Depot } from './fetch/depot.js';
+import type { Holdings } from './files/holdings.js';
+import type { Store } from './store/store.js';
+
+/** As pino's: the object first. */
+export interface Log {
+  debug(detail: object, message: string): void;
+  info(detail: object, message: string): void;
+  warn(detail: object, message: string): void;
+  error(detail: object, message: string): void;
+}
+
+/** Instants at which a test kills the process: before and after everything that is durable or touches the site. */
+export type Step =
+  | 'accepted'
+  | 'fetched'
+  | 'staged'
+  | 'adopt-journaled'
+  | 'adopt-aside'
+  | 'adopted'
+  | 'undo-captured'
+  | 'before-done'
+  | 'switching'
+  | 'activated'
+  | 'all-activated'
+  | 'watching'
+  | 'confirming'
+  | 'confirmed'
+  | 'reverting'
+  | 'reverted-one'
+  | 'reverted-all'
+  | 'reverted';
+
+export interface SiteContext {
+  site: string;
+  dataDirectory: string;
+  clock: Clock;
+  log: Log;
+  store: Store;
+  holdings: Holdings;
+  depot: Depot;
+  drivers: Record<string, SiteDriver>;
+  controlKeysPem: string[];
+  /** The last samples of each stream's checks, for reports and metrics. */
+  tallies: Map<string, CheckTally[]>;
+  /** `<directory> <tree>` of what was read back whole by this process: an undo need not read it again. */
+  verified: Set<string>;
+  /** Last proven contact with the centre, epoch ms; 0: never. Kept on disk now and then. */
+  lastContact: number;
+  /** Something on disk may be needed no longer. */
+  untidy: boolean;
+  /** Removal of what is needed no longer: nothing is staged before it has ended. */
+  sweeping: Promise<void>;
+  /** How each version is read, and what was read last. */
+  versions(): Promise<Record<string, string>>;
+  step(step: Step): void;
+}

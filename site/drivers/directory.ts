@@ -1,0 +1,85 @@
+/** The driver `directory`: the target is a symlink to a complete rendered directory, switched by rename. */
+import { rmSync, type Stats } from 'node:fs';
+import { lstat, realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { WorldError } from '../../policies/model/failure.js';
+import type { DirectoryDriver } from '../../policies/model/release.js';
+import { linkDestination, makeDirectory, switchLink, syncDirectory } from '../files/durable.js';
+import { captureTree } from '../files/tree.js';
+import type { DriverTask, SiteDriver, UndoPoint } from './driver.js';
+import { demandProgram } from './program.js';
+
+export const directoryDriver: SiteDriver = {
+  async stageAdoption(task, why) {
+    const { target } = settings(task);
+    const found = await lstat(target).catch(() => undefined);
+    const live = found?.isSymbolicLink() ? await realpath(target).catch(() => undefined) : target;
+    const is = live === undefined ? undefined : await lstat(live).catch(() => undefined);
+    if (live === undefined || !is?.isDirectory()) {
+      why(found === undefined ? `nothing is at ${target}` : `what is at ${target} is not a directory`);
+      return undefined;
+    }
+    return { entries: await captureTree(live, task.blobs), target };
+  },
+
+  async stageUndo(task) {
+    const { target } = settings(task);
+    const to = linkDestination(target);
+    if (task.before && to !== undefined)
+      return { kind: 'link', target, to: task.before.directory, tree: task.before.tree };
+    if (to !== undefined) return { kind: 'link', target, to };
+    const there = await lstat(target).catch(() => undefined);
+    if (there === undefined) return { kind: 'link', target };
+    throw new WorldError('SWITCH_FAILED', `expected a symlink or nothing at ${target}, got a ${kindOf(there)}`);
+  },
+
+  async activate(task) {
+    const { target } = settings(task);
+    await makeDirectory(dirname(target));
+    switchLink(target, task.directory);
+    await reload(task, 'SWITCH_FAILED');
+  },
+
+  async probeLive(task) {
+    return linkDestination(settings(task).target) === task.directory;
+  },
+
+  async revert(task, point) {
+    const { target, to } = linkOf(point);
+    if (to !== undefined) switchLink(target, to);
+    else removeLink(target);
+    await reload(task, 'REVERT_FAILED');
+  },
+
+  async probeReverted(_task, point) {
+    const { target, to } = linkOf(point);
+    return linkDestination(target) === to;
+  },
+};
+
+async function reload(task: DriverTask, code: 'SWITCH_FAILED' | 'REVERT_FAILED'): Promise<void> {
+  const { reload: argv, timeout } = settings(task);
+  if (argv === undefined) return;
+  const what = `component ${task.component.name}: reload`;
+  await demandProgram({ argv, cwd: task.directory, timeout }, code, what);
+}
+
+function removeLink(target: string): void {
+  if (linkDestination(target) === undefined) return;
+  rmSync(target, { force: true });
+  syncDirectory(dirname(target));
+}
+
+function settings(task: DriverTask): DirectoryDriver {
+  if (task.component.driver.type !== 'directory') throw new TypeError('not a directory component');
+  return task.component.driver;
+}
+
+function linkOf(point: UndoPoint): Extract<UndoPoint, { kind: 'link' }> {
+  if (point.kind !== 'link') throw new TypeError('a directory component goes back by its link');
+  return point;
+}
+
+function kindOf(stats: Stats): string {
+  return stats.isDirectory() ? 'plain directory' : 'file';
+}

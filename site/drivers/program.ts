@@ -1,0 +1,81 @@
+/** Runs a program without a shell, with a time limit over its whole process group. */
+import { spawn } from 'node:child_process';
+import { WorldError } from '../../policies/model/failure.js';
+import type { ReasonCode } from '../../policies/model/reasons.js';
+
+export interface ProgramCall {
+  argv: string[];
+  cwd: string;
+  env?: Record<string, string>;
+  /** Ms; at its end the whole process group is killed. */
+  timeout: number;
+  signal?: AbortSignal;
+}
+
+export interface ProgramEnd {
+  ok: boolean;
+  /** `exit 3: last words`, `killed after 10000 ms`, `could not be started: …`. */
+  detail: string;
+  output: string;
+}
+
+/** What is kept of a program's output; the rest is read and thrown away. */
+const OUTPUT_KEPT = 2_048;
+/** How long after the exit of a failed program its last words are waited for: a grandchild may hold the pipe for ever. */
+const LAST_WORDS_MS = 100;
+
+/** Runs it to its end; never throws, whatever the program does. */
+export async function runProgram(call: ProgramCall): Promise<ProgramEnd> {
+  const [command = '', ...rest] = call.argv;
+  return new Promise((resolve) => {
+    let output = '';
+    let ended = false;
+    const env = { ...process.env, ...call.env };
+    // `detached` makes it the leader of its own process group, so that its children die with it.
+    const child = spawn(command, rest, { cwd: call.cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const kill = () => {
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // the group is gone already
+      }
+    };
+    const end = (ok: boolean, detail: string) => {
+      if (ended) return;
+      ended = true;
+      clearTimeout(timer);
+      call.signal?.removeEventListener('abort', abort);
+      child.stdout.destroy();
+      child.stderr.destroy();
+      resolve({ ok, detail: withLastWords(detail, ok, output), output });
+    };
+    const stop = (detail: string) => {
+      kill();
+      end(false, detail);
+    };
+    const abort = () => stop('stopped because it was no longer wanted');
+    const timer = setTimeout(() => stop(`killed after ${call.timeout} ms`), call.timeout);
+    if (call.signal?.aborted) abort();
+    else call.signal?.addEventListener('abort', abort, { once: true });
+    const keep = (chunk: Buffer) => (output = (output + chunk.toString('utf8')).slice(-OUTPUT_KEPT));
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    child.on('error', (error) => end(false, `could not be started: ${error.message}`));
+    child.on('close', (code, signal) => end(code === 0, code === null ? `ended by ${signal}` : `exit ${code}`));
+    child.on('exit', (code, signal) => {
+      if (code === 0) setImmediate(() => end(true, 'exit 0'));
+      else setTimeout(() => end(false, code === null ? `ended by ${signal}` : `exit ${code}`), LAST_WORDS_MS);
+    });
+  });
+}
+
+/** Runs it and throws `code` unless it ends well; `what` names it for people. */
+export async function demandProgram(call: ProgramCall, code: ReasonCode, what: string): Promise<void> {
+  const end = await runProgram(call);
+  if (!end.ok) throw new WorldError(code, `${what} (${call.argv.join(' ')}): ${end.detail}`);
+}
+
+function withLastWords(detail: string, ok: boolean, output: string): string {
+  const words = output.trim();
+  return ok || words === '' ? detail : `${detail}: ${words.slice(-400)}`;
+}

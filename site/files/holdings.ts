@@ -1,0 +1,139 @@
+/** Releases on disk: each a directory of complete component directories, made from trees and verified before use. */
+import { renameSync } from 'node:fs';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
+import { WorldError } from '../../policies/model/failure.js';
+import type { HeldRow } from '../store/rows.js';
+import type { Store } from '../store/store.js';
+import { Blobs } from './blobs.js';
+import { linkDestination, makeDirectory, syncDirectory } from './durable.js';
+import { holdsTree, treeDigest, writeTree, type TreeEntry } from './tree.js';
+
+/** Confirmed releases of a stream that stay complete on disk. */
+export const CONFIRMED_KEPT = 3;
+
+export class Holdings {
+  readonly blobs: Blobs;
+  readonly incoming: string;
+
+  constructor(
+    private readonly dataDirectory: string,
+    private readonly store: Store,
+  ) {
+    this.blobs = new Blobs(join(dataDirectory, 'blobs'));
+    this.incoming = join(dataDirectory, 'incoming');
+  }
+
+  async prepare(): Promise<void> {
+    await mkdir(join(this.dataDirectory, 'blobs'), { recursive: true, mode: 0o700 });
+    await mkdir(join(this.dataDirectory, 'saved'), { recursive: true, mode: 0o700 });
+    await makeDirectory(join(this.dataDirectory, 'releases'));
+  }
+
+  /** Directory of a release below `releases/`. */
+  directory(root: string, component?: string): string {
+    return component === undefined
+      ? join(this.dataDirectory, 'releases', root)
+      : join(this.dataDirectory, 'releases', root, component);
+  }
+
+  /** Where live state is saved before the switch to this release. */
+  saved(held: Pick<HeldRow, 'stream' | 'id'>, component: string): string {
+    return join(this.dataDirectory, 'saved', held.stream, String(held.id), component);
+  }
+
+  /**
+   * A root that holds every tree: the one wanted if it is whole already, else a new one beside it. What lies under the
+   * wanted name is never mended in place, because it may be live.
+   */
+  async stageTrees(wanted: string, trees: Map<string, TreeEntry[]>): Promise<string> {
+    for (let n = 1; ; n++) {
+      const root = n === 1 ? wanted : `${wanted}~${n}`;
+      const there = await readdir(this.directory(root)).catch(() => undefined);
+      if (there === undefined) {
+        await this.writeRoot(root, trees);
+        return root;
+      }
+      if (await this.holdsAll(root, trees)) return root;
+    }
+  }
+
+  private async writeRoot(root: string, trees: Map<string, TreeEntry[]>): Promise<void> {
+    // Built under a name that nothing uses: a root under its own name is whole.
+    const making = `${this.directory(root)}.making`;
+    await rm(making, { recursive: true, force: true });
+    await makeDirectory(making);
+    for (const [component, entries] of trees) await writeTree(join(making, component), entries, this.blobs);
+    syncDirectory(making);
+    renameSync(making, this.directory(root));
+    syncDirectory(join(this.directory(root), '..'));
+    if (!(await this.holdsAll(root, trees))) {
+      throw new WorldError('STAGE_FAILED', `what was written to ${this.directory(root)} reads back differently`);
+    }
+  }
+
+  private async holdsAll(root: string, trees: Map<string, TreeEntry[]>): Promise<boolean> {
+    for (const [component, entries] of trees) {
+      if (!(await holdsTree(this.directory(root, component), treeDigest(entries)))) return false;
+    }
+    return true;
+  }
+
+  /** A directory that holds the tree: `wanted` if it still does, else one made anew beside it. Undefined if impossible. */
+  async wholeDirectory(wanted: string, digest: string): Promise<string | undefined> {
+    if (await holdsTree(wanted, digest)) return wanted;
+    const entries = this.store.tree(digest);
+    if (!entries) return undefined;
+    const component = basename(wanted);
+    const root = relative(this.directory(''), dirname(wanted)).replace(/~\d+$/, '');
+    try {
+      return this.directory(await this.stageTrees(root, new Map([[component, entries]])), component);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Deletes directories, saved state, trees and blobs that nothing needs. Not while a release is being staged. */
+  async sweep(): Promise<void> {
+    const held = this.store.allHeld();
+    const needed = held.flatMap((one) => [this.directory(one.root), ...livePaths(one), ...undoPaths(one)]);
+    await removeUnless(this.directory(''), (path) => needed.some((one) => one === path || one.startsWith(`${path}/`)));
+    const saved = held.map((one) => join(this.dataDirectory, 'saved', one.stream, String(one.id)));
+    saved.push(...held.flatMap(savedPaths));
+    await removeUnless(join(this.dataDirectory, 'saved'), (path) =>
+      saved.some((one) => `${one}/`.startsWith(`${path}/`)),
+    );
+    const trees = new Set(held.flatMap((one) => [...Object.values(one.trees), ...undoTrees(one)]));
+    await this.blobs.keepOnly(this.store.transact(() => this.store.keepTrees(trees)));
+  }
+}
+
+/** Removes what lies two levels below `parent` (`<stream>/<name>`), except what is kept. */
+async function removeUnless(parent: string, kept: (path: string) => boolean): Promise<void> {
+  for (const stream of await readdir(parent).catch(() => [])) {
+    for (const name of await readdir(join(parent, stream))) {
+      const path = join(parent, stream, name);
+      if (!kept(path)) await rm(path, { recursive: true, force: true });
+    }
+  }
+}
+
+/** What the targets of a release really point at now: never removed, whatever the books say. */
+function livePaths(held: HeldRow): string[] {
+  return held.release.components.flatMap(({ driver }) => {
+    const to = driver.type === 'directory' ? linkDestination(driver.target) : undefined;
+    return to === undefined ? [] : [to];
+  });
+}
+
+function undoPaths(held: HeldRow): string[] {
+  return Object.values(held.undo).flatMap((point) => (point.kind === 'link' && point.to ? [point.to] : []));
+}
+
+function undoTrees(held: HeldRow): string[] {
+  return Object.values(held.undo).flatMap((point) => (point.kind === 'link' && point.tree ? [point.tree] : []));
+}
+
+function savedPaths(held: HeldRow): string[] {
+  return Object.values(held.undo).flatMap((point) => (point.kind === 'saved' ? [point.path] : []));
+}

@@ -1,0 +1,47 @@
+/** Runs at every start before any connection is tried: puts right what a crash, a kill or a power cut left half done. */
+import { decideAtBoot } from '../policies/site/decide-boot.js';
+import { finishConversions } from './adopt.js';
+import { messageOf } from './advance.js';
+import type { SiteContext } from './context.js';
+import { revertStream, strandStream } from './revert.js';
+import type { StreamRow, Trial } from './store/rows.js';
+
+/** Afterwards every stream is at rest, or where its runner can carry on. */
+export async function guardAtBoot(context: SiteContext): Promise<void> {
+  const { clock, store } = context;
+  try {
+    finishConversions(context);
+  } catch (error) {
+    // The streams still have to be guarded; whoever converges next meets the same fault and says so.
+    context.log.error({ error: messageOf(error) }, 'a target could not be made a symlink');
+  }
+  store.transact(() => store.append({ kind: 'started', detail: { bootId: clock.bootId() } }));
+  // One after another: two undos at once could want the same program.
+  for (const row of store.streams()) await guardStream(context, row);
+}
+
+async function guardStream(context: SiteContext, row: StreamRow): Promise<void> {
+  const { clock } = context;
+  const { stream, trial } = row;
+  const decision = decideAtBoot(row.state, trial, { bootId: clock.bootId(), elapsed: clock.elapsed() });
+  if (decision.kind === 'carry-on' || !trial) return;
+  context.log.info({ stream, state: row.state, decision: decision.kind }, 'found unfinished at start');
+  switch (decision.kind) {
+    case 'resume-watch':
+      return countRestart(context, row, trial);
+    case 'undo': {
+      const { cause, reason } = decision;
+      return revertStream(context, stream, { trial, undo: { cause, reason, begunAt: clock.now() } });
+    }
+    case 'finish-undo':
+      if (trial.undo) return revertStream(context, stream, { trial, undo: trial.undo });
+      return strandStream(context, stream, trial, { code: 'REVERT_FAILED', detail: 'the store does not say why' });
+    case 'give-up':
+      return strandStream(context, stream, trial, decision.reason);
+  }
+}
+
+/** Durable before the watch goes on: else a crash loop would never count. */
+function countRestart({ store }: SiteContext, row: StreamRow, trial: Trial): void {
+  store.transact(() => store.putStream({ ...row, trial: { ...trial, restarts: trial.restarts + 1 } }));
+}

@@ -1,0 +1,85 @@
+/** What the agent shows to Prometheus. A registry per agent, filled at each scrape from the store: nothing can go stale. */
+import { createServer, type Server } from 'node:http';
+import { Gauge, Registry } from 'prom-client';
+import { WorldError } from '../policies/model/failure.js';
+import { liveRelease, messageOf } from './advance.js';
+import type { SiteContext } from './context.js';
+
+/** The exposition text. Exactly one `foothold_release_info` series for each stream that has something live. */
+export async function metricsText(context: SiteContext): Promise<string> {
+  const registry = new Registry();
+  const { store, site } = context;
+  const gauge = <T extends string>(name: string, help: string, labelNames: readonly T[]) =>
+    new Gauge({ name, help, labelNames, registers: [registry] });
+  const info = gauge('foothold_release_info', 'The live release of a stream and its state', [
+    ...['site', 'stream', 'digest', 'version', 'state'],
+  ]);
+  const generation = gauge('foothold_generation', 'Highest generation accepted', ['site', 'stream']);
+  const check = gauge('foothold_check_passing', '1 if the last sample of the check passed', [
+    ...['site', 'stream', 'check', 'need'],
+  ]);
+  for (const row of store.streams()) {
+    const { stream, state } = row;
+    const live = liveRelease(context, row);
+    if (live) info.set({ site, stream, digest: live.digest, version: live.version, state }, 1);
+    generation.set({ site, stream }, row.generation);
+    for (const { name, need, consecutiveFailures, lastPassAt } of context.tallies.get(stream) ?? []) {
+      const passing = consecutiveFailures === 0 && lastPassAt !== undefined;
+      check.set({ site, stream, check: name, need }, passing ? 1 : 0);
+    }
+  }
+  const last = store.lastEvent()?.sequence ?? 0;
+  gauge('foothold_events_unacknowledged', 'Journaled events that the centre has not recorded', ['site']).set(
+    { site },
+    last - store.number('ackedThrough'),
+  );
+  gauge('foothold_last_contact_timestamp_seconds', 'Last proven contact with the centre, 0 if never', ['site']).set(
+    { site },
+    context.lastContact / 1000,
+  );
+  gauge('foothold_quarantined', 'Releases quarantined at the site', ['site']).set({ site }, store.quarantine().length);
+  return registry.metrics();
+}
+
+/** Serves `/metrics` on `host:port`; returns the address in use and how to stop. Throws WorldError PORT_IN_USE. */
+export async function serveMetrics(
+  context: SiteContext,
+  address: string,
+): Promise<{ address: string; close: () => Promise<void> }> {
+  const server = createServer((request, response) => {
+    if (request.url !== '/metrics') {
+      response.writeHead(404).end();
+      return;
+    }
+    metricsText(context).then(
+      (text) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(text),
+      (error: unknown) => response.writeHead(500).end(messageOf(error)),
+    );
+  });
+  const { host, port } = splitAddress(address);
+  await listen(server, host, port, address);
+  const bound = server.address();
+  const actual = typeof bound === 'object' && bound ? bound.port : port;
+  return {
+    address: `${host}:${actual}`,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+function splitAddress(address: string): { host: string; port: number } {
+  const at = address.lastIndexOf(':');
+  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
+}
+
+async function listen(server: Server, host: string, port: number, address: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => {
+      const message = `expected to listen on ${address} for metrics, got: ${error.message}`;
+      reject(new WorldError('PORT_IN_USE', `${message}; choose another address with \`metrics\` in agent.yaml`));
+    });
+    server.listen(port, host, () => resolve());
+  });
+}

@@ -1,0 +1,56 @@
+/** What the site says of itself. */
+import type { SiteReport, StreamReport, HeldRelease } from '../policies/model/report.js';
+import { liveRelease } from './advance.js';
+import type { SiteContext } from './context.js';
+import type { HeldRow, StreamRow } from './store/rows.js';
+
+export const AGENT_VERSION = '0.1.0';
+
+export async function reportOf(context: SiteContext): Promise<SiteReport> {
+  const versions = await context.versions();
+  const { store } = context;
+  return {
+    site: context.site,
+    at: context.clock.now(),
+    epoch: store.number('epoch'),
+    sequence: store.lastEvent()?.sequence ?? 0,
+    agentVersion: AGENT_VERSION,
+    streams: Object.fromEntries(store.streams().map((row) => [row.stream, streamReport(context, row)])),
+    versions,
+    quarantined: store.quarantine(),
+  };
+}
+
+function streamReport(context: SiteContext, row: StreamRow): StreamReport {
+  const { store } = context;
+  const live = liveRelease(context, row);
+  const confirmed = store.confirmed(row.stream);
+  const lkg = live?.confirmedAt === undefined ? confirmed[0] : confirmed[1];
+  const pending = pendingRelease(context, row);
+  return {
+    state: row.state,
+    ...(live ? { live: heldRelease(live) } : {}),
+    ...(lkg ? { lkg: heldRelease(lkg) } : {}),
+    ...(pending ? { pending } : {}),
+    generation: row.generation,
+    try: row.try,
+    checks: (context.tallies.get(row.stream) ?? []).map((tally) => ({
+      name: tally.name,
+      need: tally.need,
+      healthy: tally.consecutiveFailures === 0 && tally.lastPassAt !== undefined,
+      detail: tally.detail,
+    })),
+  };
+}
+
+/** Being brought in: named by the command under way, as long as it is not settled. */
+function pendingRelease({ store }: SiteContext, row: StreamRow): HeldRelease | undefined {
+  const under = row.commandId === undefined ? undefined : store.command(row.commandId);
+  if (under?.command.verb !== 'converge') return undefined;
+  return { version: under.command.releaseVersion, digest: under.command.digest };
+}
+
+function heldRelease(row: HeldRow): HeldRelease {
+  const { version, digest, confirmedAt } = row;
+  return { version, digest, ...(confirmedAt === undefined ? {} : { confirmedAt }) };
+}

@@ -1,0 +1,247 @@
+/**
+ * The one revert function (design §5 rule 2). Callers: the guard at boot, the deadline, a failed check, a failed switch,
+ * a revert command, a newer command, a person at the site. It asks nobody and ignores windows, freezes and holds.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Result } from '../policies/model/command.js';
+import type { Component } from '../policies/model/release.js';
+import type { Reason } from '../policies/model/verdict.js';
+import { advance, atRest, journal, messageOf, resultOf } from './advance.js';
+import type { SiteContext } from './context.js';
+import type { UndoPoint } from './drivers/driver.js';
+import { runProgram } from './drivers/program.js';
+import type { HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
+import { driverOf, taskFor, verifiedDirectory } from './task.js';
+
+export interface Revert {
+  trial: Trial;
+  undo: Undo;
+  /** Components whose switch had begun; absent: any may have. */
+  begun?: Set<string>;
+  /** The unfinished command that a newer one ends: journaled `superseded` as the undo begins. */
+  supersedes?: Result;
+}
+
+/** Pauses before each further try of an undo that failed; after the last the stream is left in safe mode. */
+const RETRY_PAUSES_MS = [200, 1_000];
+
+/** Ends in `reverted`, or in `safe-mode` if what is live could not be verified. Never throws, never loops. */
+export async function revertStream(context: SiteContext, stream: string, revert: Revert): Promise<void> {
+  const journaled = beginUndo(context, stream, revert);
+  context.step('reverting');
+  const held = context.store.held(revert.trial.releaseId);
+  const failure = held
+    ? await undoComponents(context, held, revert)
+    : nothingVerified('the release is not on the books');
+  const afterFailed = held ? await runAfter(context, held) : undefined;
+  context.step('reverted-all');
+  await endUndo(context, stream, { ...revert, failure, afterFailed, journaled });
+  context.step('reverted');
+}
+
+/** One durable write, then the undo. If even that write fails (a full disk), the undo is more urgent than the journal. */
+function beginUndo(context: SiteContext, stream: string, revert: Revert): boolean {
+  try {
+    markReverting(context, stream, revert);
+    return true;
+  } catch (error) {
+    context.log.error({ stream, error: messageOf(error) }, 'the undo could not be journaled; undoing all the same');
+    return false;
+  }
+}
+
+function markReverting(context: SiteContext, stream: string, { trial, undo, supersedes }: Revert): void {
+  advance(context, stream, {
+    event: 'undo',
+    change: (row) => {
+      const marked = { ...row, trial: { ...trial, undo, undoAttempts: trial.undoAttempts + 1 } };
+      return supersedes === undefined ? marked : withoutCommand(marked, undo.commandId);
+    },
+    also: () => {
+      if (!supersedes) return;
+      journal(context, stream, { kind: 'superseded', commandId: supersedes.commandId, result: supersedes });
+    },
+    journal: {
+      kind: 'reverting',
+      commandId: undo.commandId ?? trial.commandId,
+      detail: { cause: undo.cause, reason: undo.reason, ...(undo.by === undefined ? {} : { by: undo.by }) },
+    },
+  });
+}
+
+/** The command under way has ended; the queued one takes its place if the undo is what it asked for. */
+function withoutCommand({ commandId: _ended, ...row }: StreamRow, asking: string | undefined): StreamRow {
+  if (asking === undefined || row.queuedId !== asking) return row;
+  const { queuedId, ...rest } = row;
+  return { ...rest, commandId: queuedId };
+}
+
+/** Components go back in reverse order; those that fail are tried again. Returns why it is not as it was, if it is not. */
+async function undoComponents(context: SiteContext, held: HeldRow, revert: Revert): Promise<Reason | undefined> {
+  const lkg = revert.trial.lkgId === undefined ? undefined : context.store.held(revert.trial.lkgId);
+  if (!lkg) return nothingVerified('this was the first release, nothing was live before it');
+  let open = held.release.components.filter((one) => revert.begun?.has(one.name) ?? true).reverse();
+  for (let attempt = 0; ; attempt++) {
+    const failures = await undoOnce(context, held, lkg, open);
+    if (failures.size === 0) return undefined;
+    const [first] = failures.values();
+    const pause = RETRY_PAUSES_MS[attempt];
+    if (pause === undefined) return first;
+    context.log.warn({ stream: held.stream, reason: first }, 'an undo failed, trying again');
+    open = open.filter((one) => failures.has(one.name));
+    await sleep(pause);
+  }
+}
+
+async function undoOnce(
+  context: SiteContext,
+  held: HeldRow,
+  lkg: HeldRow,
+  components: Component[],
+): Promise<Map<string, Reason>> {
+  const failures = new Map<string, Reason>();
+  const points = new Map<string, UndoPoint>();
+  for (const component of components) {
+    try {
+      const point = await usablePoint(context, held, component);
+      points.set(component.name, point);
+      await driverOf(context, component).revert(taskFor(context, held, component, lkg), point);
+      context.step('reverted-one');
+    } catch (error) {
+      failures.set(component.name, {
+        code: 'REVERT_FAILED',
+        detail: `component ${component.name}: ${messageOf(error)}`,
+      });
+    }
+  }
+  // Verified only after all have gone back: the sooner the last of them serves again, the better.
+  for (const component of components) {
+    const point = points.get(component.name);
+    if (failures.has(component.name) || !point) continue;
+    const task = taskFor(context, held, component, lkg);
+    const back = await driverOf(context, component)
+      .probeReverted(task, point)
+      .catch(() => false);
+    const detail = `component ${component.name}: what was live before could not be verified after the undo`;
+    if (!back) failures.set(component.name, { code: 'REVERT_FAILED', detail });
+  }
+  return failures;
+}
+
+async function usablePoint(context: SiteContext, held: HeldRow, component: Component): Promise<UndoPoint> {
+  const point = held.undo[component.name];
+  if (!point) throw new Error('nothing was kept to go back to');
+  if (point.kind !== 'link' || point.to === undefined || point.tree === undefined) return point;
+  const to = await verifiedDirectory(context, point.to, point.tree);
+  if (to === undefined) throw new Error(`${point.to} is damaged and cannot be made anew`);
+  return { ...point, to };
+}
+
+/** `after` runs after an undo too; that it fails then changes nothing any more, and is told. */
+async function runAfter(context: SiteContext, held: HeldRow): Promise<string | undefined> {
+  const { after } = held.release;
+  if (!after) return undefined;
+  const cwd = context.holdings.directory(held.root);
+  const end = await runProgram({ argv: after.exec, cwd, timeout: after.timeout });
+  return end.ok ? undefined : `${after.exec.join(' ')}: ${end.detail}`;
+}
+
+type EndedUndo = Omit<Revert, 'begun'> & {
+  failure: Reason | undefined;
+  afterFailed: string | undefined;
+  /** `reverting` is in the journal. */
+  journaled: boolean;
+};
+
+async function endUndo(context: SiteContext, stream: string, ended: EndedUndo): Promise<void> {
+  for (;;) {
+    try {
+      context.store.transact(() => {
+        if (!ended.journaled) markReverting(context, stream, ended);
+        markEnded(context, stream, ended);
+      });
+      return;
+    } catch (error) {
+      // The site is as it was; only the telling of it is owed. Nothing else of this stream begins before it is told.
+      context.log.error({ stream, error: messageOf(error) }, 'the end of an undo could not be journaled; trying again');
+      await sleep(1_000);
+    }
+  }
+}
+
+function markEnded(context: SiteContext, stream: string, ended: EndedUndo): void {
+  const { trial, undo, failure } = ended;
+  const { store } = context;
+  const held = store.held(trial.releaseId);
+  const lkg = trial.lkgId === undefined ? undefined : store.held(trial.lkgId);
+  const live = failure ? held : lkg;
+  const result = resultOfUndo(context, ended, live);
+  if (held && undo.cause !== 'command') {
+    const { version, digest } = held;
+    store.putQuarantine({ stream, version, digest, code: undo.reason.code, at: context.clock.now() });
+  }
+  advance(context, stream, {
+    event: failure ? 'strand' : 'undone',
+    // A stranded release keeps its trial: the undo can be asked for again.
+    change: (row) => (failure ? keepTrial(row, { ...trial, undo }) : atRest(row)),
+    also: () => {
+      if (failure || !held) return;
+      store.dropHeld(held.id);
+      context.untidy = true;
+    },
+    journal: {
+      kind: failure ? 'safe-mode' : 'reverted',
+      commandId: result?.commandId ?? trial.commandId,
+      detail: {
+        cause: undo.cause,
+        reason: undo.reason,
+        undone: held && { version: held.version, digest: held.digest },
+        begunAt: undo.begunAt,
+        ...(failure ? { failure } : {}),
+        ...(ended.afterFailed === undefined ? {} : { afterFailed: ended.afterFailed }),
+        ...(undo.by === undefined ? {} : { by: undo.by }),
+      },
+      ...(result ? { result } : {}),
+    },
+  });
+}
+
+/** The result that this undo is: of the revert command that asked, else of the converge whose trial it ended. */
+function resultOfUndo(context: SiteContext, ended: EndedUndo, live: HeldRow | undefined): Result | undefined {
+  const { trial, undo, failure } = ended;
+  const { store } = context;
+  const result = failure ? 'safe-mode' : 'reverted';
+  const reason = failure ?? undo.reason;
+  const converge = trial.commandId === undefined ? undefined : store.command(trial.commandId);
+  if (undo.commandId !== undefined) {
+    const asked = store.command(undo.commandId)?.command;
+    const previous = converge?.later ?? converge?.result;
+    return asked && resultOf(context, asked, { result, changed: !failure, cause: 'command', reason, live, previous });
+  }
+  // Undone for a newer converge: the older one is journaled `superseded` already.
+  if (!converge || undo.cause === 'command') return undefined;
+  const words = {
+    result,
+    changed: failure !== undefined,
+    cause: undo.cause,
+    reason,
+    live,
+    switchedAt: trial.switchedAt,
+  } as const;
+  return resultOf(context, converge.command, words);
+}
+
+function keepTrial(row: StreamRow, trial: Trial): StreamRow {
+  return { ...atRest(row), trial };
+}
+
+/** Leaves the stream as it is found, in safe mode: for the guard, when an undo never came to an end. */
+export function strandStream(context: SiteContext, stream: string, trial: Trial, failure: Reason): void {
+  const undo = trial.undo ?? { cause: 'boot', reason: failure, begunAt: context.clock.now() };
+  const ended = { trial, undo, failure, afterFailed: undefined, journaled: true };
+  context.store.transact(() => markEnded(context, stream, ended));
+}
+
+function nothingVerified(detail: string): Reason {
+  return { code: 'NOTHING_VERIFIED', detail };
+}

@@ -1,0 +1,94 @@
+/** What the site's database holds. Times are epoch ms unless they say elapsed. */
+import type { Cause, Command, Envelope, Result, SiteState } from '../../policies/model/command.js';
+import type { Release } from '../../policies/model/release.js';
+import type { Reason } from '../../policies/model/verdict.js';
+import type { UndoPoint } from '../drivers/driver.js';
+
+/** One stream: its state, its floor, and what is under way. */
+export interface StreamRow {
+  stream: string;
+  state: SiteState;
+  /** Highest (generation, try) accepted. */
+  generation: number;
+  try: number;
+  /** The command under way. */
+  commandId?: string;
+  /** Accepted and waiting for the command under way to end. */
+  queuedId?: string;
+  /** The program `before` was begun, so `after` is owed even if nothing is switched. */
+  beforeBegun?: boolean;
+  /** Held for the command under way, staged and not switched to. */
+  stagedId?: number;
+  trial?: Trial;
+}
+
+/** From the durable switch until confirmed or undone; also while a confirmed release is being undone. */
+export interface Trial {
+  releaseId: number;
+  /** What an undo goes back to; absent only for a very first release. */
+  lkgId?: number;
+  /** The converge that switched. */
+  commandId?: string;
+  bootId: string;
+  switchedAt: number;
+  switchedElapsed: number;
+  within: number;
+  restarts: number;
+  undoAttempts: number;
+  undo?: Undo;
+}
+
+/** Why a release is undone. `commandId` is set if a revert command asked; `by` names a person. */
+export interface Undo {
+  cause: Cause;
+  reason: Reason;
+  begunAt: number;
+  commandId?: string;
+  by?: string;
+}
+
+export interface CommandRow {
+  command: Command;
+  envelope: Envelope;
+  acceptedAt: number;
+  acceptedElapsed: number;
+  bootId: string;
+  result?: Result;
+  /** A local undo after this command was confirmed. The result above stays final for its id. */
+  later?: Result;
+}
+
+/** A release as it lies on disk: rendered for this site, every tree verified when it was made. */
+export interface HeldRow {
+  id: number;
+  stream: string;
+  version: string;
+  digest: string;
+  varsDigest: string;
+  release: Release;
+  /** Directory below `releases/` in the data directory, one sub-directory a component. */
+  root: string;
+  /** Tree digest by component name. */
+  trees: Record<string, string>;
+  /** What going back from this release needs, by component; set when its switch is made durable. */
+  undo: Record<string, UndoPoint>;
+  adopted: boolean;
+  confirmedAt?: number;
+}
+
+export interface QuarantineRow {
+  stream: string;
+  digest: string;
+  version: string;
+  code: string;
+  at: number;
+}
+
+/** A plain directory at a target that is being replaced by a symlink: repaired at boot if it was cut short. */
+export interface ConversionRow {
+  target: string;
+  /** Where the plain directory is moved, beside the target. */
+  aside: string;
+  /** What the symlink at the target will point at. */
+  link: string;
+}

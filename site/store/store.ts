@@ -1,0 +1,239 @@
+/**
+ * Typed access to the site's database. Every write happens inside `transact`: a state change and the event that tells of
+ * it are committed together or not at all, and listeners hear of events only after the commit.
+ */
+import type { SiteEvent } from '../../policies/model/report.js';
+import { linkSiteEvent } from '../../policies/signing/chain.js';
+import type { Connection } from './database.js';
+import type { CommandRow, ConversionRow, HeldRow, QuarantineRow, StreamRow } from './rows.js';
+import type { TreeEntry } from '../files/tree.js';
+
+export type EventDraft = Omit<SiteEvent, 'site' | 'epoch' | 'sequence' | 'at' | 'previous' | 'hash'>;
+/** Single facts: trust counters, clocks, and what has been acknowledged. */
+export type FactName = 'site' | 'epoch' | 'timeFloor' | 'ackedThrough' | 'lastContact';
+
+type Statement = ReturnType<typeof prepare>;
+const prepare = (db: Connection, sql: string) => db.prepare<unknown[]>(sql);
+/** Acknowledged events kept for `history`. */
+const HISTORY_KEPT = 2_000;
+
+export class Store {
+  private readonly statements = new Map<string, Statement>();
+  private readonly listeners = new Set<(event: SiteEvent) => void>();
+  private fresh: SiteEvent[] | undefined;
+
+  constructor(
+    private readonly db: Connection,
+    private readonly site: string,
+    private readonly now: () => number,
+  ) {}
+
+  /** Runs `work` as one durable transaction. Nested calls join the outer one. */
+  transact<T>(work: () => T): T {
+    if (this.fresh) return work();
+    const fresh: SiteEvent[] = (this.fresh = []);
+    let result: T;
+    try {
+      this.run('BEGIN IMMEDIATE');
+      try {
+        result = work();
+        this.run('COMMIT');
+      } catch (error) {
+        if (this.db.inTransaction) this.run('ROLLBACK');
+        throw error;
+      }
+    } finally {
+      this.fresh = undefined;
+    }
+    for (const event of fresh) for (const listener of this.listeners) listener(event);
+    return result;
+  }
+
+  onEvent(listener: (event: SiteEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  close(): void {
+    this.db.close();
+  }
+
+  // facts
+  fact(name: FactName): string | undefined {
+    return this.first<{ value: string }>('SELECT value FROM facts WHERE name = ?', name)?.value;
+  }
+  number(name: FactName): number {
+    return Number(this.fact(name) ?? 0);
+  }
+  putFact(name: FactName, value: string | number): void {
+    this.run('INSERT INTO facts VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value', name, String(value));
+  }
+  /** Floors only rise. */
+  raiseFact(name: FactName, value: number): void {
+    if (value > this.number(name)) this.putFact(name, value);
+  }
+
+  // streams
+  stream(name: string): StreamRow {
+    return this.body<StreamRow>('SELECT body FROM streams WHERE stream = ?', name) ?? unknownStream(name);
+  }
+  streams(): StreamRow[] {
+    return this.bodies<StreamRow>('SELECT body FROM streams ORDER BY stream');
+  }
+  putStream(row: StreamRow): void {
+    const sql = 'INSERT INTO streams VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body';
+    this.run(sql, row.stream, JSON.stringify(row));
+  }
+
+  // commands
+  command(id: string): CommandRow | undefined {
+    return this.body<CommandRow>('SELECT body FROM commands WHERE id = ?', id);
+  }
+  putCommand(row: CommandRow): void {
+    const { id, stream, verb, digest, generation } = row.command;
+    this.run(
+      'INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body',
+      ...[id, stream, verb, digest, generation, row.command.try, JSON.stringify(row)],
+    );
+  }
+  /** The latest accepted converge to a release: the one that a revert of that release undoes. */
+  latestConverge(stream: string, digest: string): CommandRow | undefined {
+    const sql = `SELECT body FROM commands WHERE stream = ? AND digest = ? AND verb = 'converge'
+      ORDER BY generation DESC, try DESC, rowid DESC LIMIT 1`;
+    return this.body<CommandRow>(sql, stream, digest);
+  }
+
+  // journal
+  /** Appends to the journal, which is the outbox too. Inside `transact` only. */
+  append(draft: EventDraft): SiteEvent {
+    if (!this.fresh) throw new TypeError('events are appended inside a transaction');
+    const epoch = this.number('epoch');
+    const head = this.lastEvent(epoch);
+    const event = linkSiteEvent({ ...draft, site: this.site, epoch, at: this.now() }, head);
+    this.run('INSERT INTO events VALUES (?, ?, ?)', epoch, event.sequence, JSON.stringify(event));
+    this.fresh.push(event);
+    return event;
+  }
+  lastEvent(epoch = this.number('epoch')): SiteEvent | undefined {
+    return this.body<SiteEvent>('SELECT body FROM events WHERE epoch = ? ORDER BY sequence DESC LIMIT 1', epoch);
+  }
+  /** Oldest first, after `sequence`, at most `limit`. */
+  eventsAfter(sequence: number, limit: number): SiteEvent[] {
+    const sql = 'SELECT body FROM events WHERE epoch = ? AND sequence > ? ORDER BY sequence LIMIT ?';
+    return this.bodies<SiteEvent>(sql, this.number('epoch'), sequence, limit);
+  }
+  /** Takes note of what the centre has recorded; what it never saw of this journal is not believed. */
+  acknowledge(through: { epoch: number; sequence: number }): void {
+    const known = this.lastEvent()?.sequence ?? 0;
+    const epoch = this.number('epoch');
+    if (through.epoch !== epoch || through.sequence > known || through.sequence <= this.number('ackedThrough')) return;
+    this.putFact('ackedThrough', through.sequence);
+    this.run('DELETE FROM events WHERE epoch = ? AND sequence < ?', epoch, through.sequence - HISTORY_KEPT);
+  }
+
+  // releases
+  held(id: number): HeldRow | undefined {
+    const row = this.first<{ body: string }>('SELECT body FROM releases WHERE id = ?', id);
+    return row && { ...(JSON.parse(row.body) as HeldRow), id };
+  }
+  /** Confirmed releases of a stream, the live one first. */
+  confirmed(stream: string): HeldRow[] {
+    const sql = 'SELECT id, body FROM releases WHERE stream = ? AND confirmed = 1 ORDER BY id DESC';
+    return this.heldRows(sql, stream);
+  }
+  allHeld(): HeldRow[] {
+    return this.heldRows('SELECT id, body FROM releases ORDER BY id');
+  }
+  addHeld(row: Omit<HeldRow, 'id'>): HeldRow {
+    const sql = 'INSERT INTO releases (stream, confirmed, body) VALUES (?, ?, ?) RETURNING id';
+    const made = this.first<{ id: number }>(
+      sql,
+      row.stream,
+      row.confirmedAt === undefined ? 0 : 1,
+      JSON.stringify(row),
+    );
+    return { ...row, id: Number(made?.id) };
+  }
+  putHeld(row: HeldRow): void {
+    const confirmed = row.confirmedAt === undefined ? 0 : 1;
+    this.run('UPDATE releases SET confirmed = ?, body = ? WHERE id = ?', confirmed, JSON.stringify(row), row.id);
+  }
+  dropHeld(id: number): void {
+    this.run('DELETE FROM releases WHERE id = ?', id);
+  }
+
+  // trees
+  tree(digest: string): TreeEntry[] | undefined {
+    return this.body<TreeEntry[]>('SELECT body FROM trees WHERE digest = ?', digest);
+  }
+  putTree(digest: string, entries: TreeEntry[]): void {
+    this.run('INSERT INTO trees VALUES (?, ?) ON CONFLICT DO NOTHING', digest, JSON.stringify(entries));
+  }
+  /** Drops every tree that is not named, and returns the digests of all files of those kept. */
+  keepTrees(digests: Set<string>): Set<string> {
+    const files = new Set<string>();
+    for (const { digest, body } of this.all<{ digest: string; body: string }>('SELECT digest, body FROM trees')) {
+      if (!digests.has(digest)) this.run('DELETE FROM trees WHERE digest = ?', digest);
+      else for (const entry of JSON.parse(body) as TreeEntry[]) if (entry.type === 'file') files.add(entry.digest);
+    }
+    return files;
+  }
+
+  // quarantine
+  quarantined(stream: string, digest: string): QuarantineRow | undefined {
+    return this.body<QuarantineRow>('SELECT body FROM quarantine WHERE stream = ? AND digest = ?', stream, digest);
+  }
+  quarantine(): QuarantineRow[] {
+    return this.bodies<QuarantineRow>('SELECT body FROM quarantine ORDER BY stream, digest');
+  }
+  putQuarantine(row: QuarantineRow): void {
+    const sql = 'INSERT INTO quarantine VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body';
+    this.run(sql, row.stream, row.digest, JSON.stringify(row));
+  }
+  liftQuarantine(stream: string, digest: string): void {
+    this.run('DELETE FROM quarantine WHERE stream = ? AND digest = ?', stream, digest);
+  }
+
+  // conversions of plain directories
+  conversions(): ConversionRow[] {
+    return this.bodies<ConversionRow>('SELECT body FROM conversions');
+  }
+  putConversion(row: ConversionRow): void {
+    this.run('INSERT OR REPLACE INTO conversions VALUES (?, ?)', row.target, JSON.stringify(row));
+  }
+  dropConversion(target: string): void {
+    this.run('DELETE FROM conversions WHERE target = ?', target);
+  }
+
+  private heldRows(sql: string, ...parameters: unknown[]): HeldRow[] {
+    return this.all<{ id: number; body: string }>(sql, ...parameters).map((row) => ({
+      ...(JSON.parse(row.body) as HeldRow),
+      id: Number(row.id),
+    }));
+  }
+  private body<T>(sql: string, ...parameters: unknown[]): T | undefined {
+    const row = this.first<{ body: string }>(sql, ...parameters);
+    return row && (JSON.parse(row.body) as T);
+  }
+  private bodies<T>(sql: string, ...parameters: unknown[]): T[] {
+    return this.all<{ body: string }>(sql, ...parameters).map((row) => JSON.parse(row.body) as T);
+  }
+  private first<T>(sql: string, ...parameters: unknown[]): T | undefined {
+    return this.statement(sql).get(...parameters) as T | undefined;
+  }
+  private all<T>(sql: string, ...parameters: unknown[]): T[] {
+    return this.statement(sql).all(...parameters) as T[];
+  }
+  private run(sql: string, ...parameters: unknown[]): void {
+    this.statement(sql).run(...parameters);
+  }
+  private statement(sql: string): Statement {
+    const known = this.statements.get(sql) ?? prepare(this.db, sql);
+    this.statements.set(sql, known);
+    return known;
+  }
+}
+
+function unknownStream(stream: string): StreamRow {
+  return { stream, state: 'idle', generation: 0, try: 0 };
+}

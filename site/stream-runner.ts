@@ -1,0 +1,298 @@
+/** Carries out one stream's commands, one step at a time: every step begins from the store and ends with a durable change. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { decideWork, type Work } from '../policies/site/decide-work.js';
+import { advance, atRest, journal, liveRelease, messageOf, resultOf } from './advance.js';
+import { activateConverge, undoBefore } from './activate.js';
+import type { SiteContext } from './context.js';
+import { revertStream } from './revert.js';
+import { rejectionFor, stageConverge } from './stage.js';
+import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
+import { watchRelease } from './watching.js';
+
+export interface PersonalUndo {
+  by: string;
+  reason: string;
+}
+
+export class StreamRunner {
+  private running: Promise<void> | undefined;
+  private controller = new AbortController();
+  private woken = false;
+  private stopping = false;
+  private person: PersonalUndo | undefined;
+
+  constructor(
+    private readonly context: SiteContext,
+    readonly stream: string,
+    private readonly onIdle: () => void,
+  ) {}
+
+  /** Looks for work, unless it is at work already. */
+  wake(): void {
+    this.woken = true;
+    if (this.stopping) return;
+    this.running ??= this.run().finally(() => {
+      this.running = undefined;
+      if (this.woken && !this.stopping) this.wake();
+      else this.onIdle();
+    });
+  }
+
+  /** Ends the step under way, as far as it can be ended: a switch and an undo come to their own end. */
+  interrupt(): void {
+    this.controller.abort();
+    this.wake();
+  }
+
+  undoByPerson(person: PersonalUndo): void {
+    this.person = person;
+    this.interrupt();
+  }
+
+  /** Ends once no step is under way; what is unfinished goes on at the next start. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.controller.abort();
+    await this.running;
+  }
+
+  get busy(): boolean {
+    return this.running !== undefined;
+  }
+
+  private async run(): Promise<void> {
+    while (this.woken && !this.stopping) {
+      this.woken = false;
+      for (let work = this.next(); work !== 'nothing' && !this.stopping; work = this.next()) {
+        this.controller = new AbortController();
+        await this.attempt(work);
+      }
+    }
+  }
+
+  private next(): Work {
+    const row = this.row();
+    const verb = this.command(row)?.command.verb;
+    const queued = row.queuedId !== undefined;
+    return decideWork({ state: row.state, ...(verb ? { verb } : {}), queued, person: this.person !== undefined });
+  }
+
+  private async attempt(work: Exclude<Work, 'nothing'>): Promise<void> {
+    const { signal } = this.controller;
+    try {
+      await this.carryOut(work, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      const { state, commandId } = this.row();
+      if (state === 'accepted' || state === 'staged') await this.reject(error);
+      else {
+        // A fault of the store or a bug: the state on disk decides what happens next, after a pause.
+        const detail = { stream: this.stream, commandId, work, error: messageOf(error) };
+        this.context.log.error(detail, 'a step failed; trying again');
+        await sleep(1_000);
+      }
+    }
+  }
+
+  private async carryOut(work: Exclude<Work, 'nothing'>, signal: AbortSignal): Promise<void> {
+    switch (work) {
+      case 'stage':
+        return stageConverge(this.context, this.demandCommand(), signal);
+      case 'activate':
+        return activateConverge(this.context, this.demandCommand(), signal);
+      case 'watch':
+        return watchRelease(this.context, this.stream, signal);
+      case 'carry-out-revert':
+        return this.carryOutRevert(this.demandCommand());
+      case 'supersede':
+        return this.supersede();
+      case 'begin-queued':
+        return this.beginQueued();
+      case 'undo-superseded':
+        return this.undoSuperseded();
+      case 'undo-by-person':
+        return this.undoForPerson();
+      case 'undo-crash':
+        return this.undoCrash();
+      case 'finish-undo':
+        return this.finishUndo();
+    }
+  }
+
+  private async reject(error: unknown): Promise<void> {
+    const { context, stream } = this;
+    const row = this.command(this.row());
+    if (!row) throw error;
+    const { reason } = rejectionFor(error);
+    await undoBefore(context, stream);
+    const live = liveRelease(context, this.row());
+    const result = resultOf(context, row.command, { result: 'rejected', changed: false, reason, live });
+    advance(context, stream, {
+      event: 'reject',
+      change: (after) => this.ended(after),
+      also: () => this.dropStaged(),
+      journal: { kind: 'rejected', commandId: row.command.id, detail: { reason }, result },
+    });
+  }
+
+  /** At rest; a trial that an earlier undo left stranded stays on the books. */
+  private ended(row: StreamRow): StreamRow {
+    return { ...atRest(row), ...(row.trial ? { trial: row.trial } : {}) };
+  }
+
+  private dropStaged(stagedId = this.row().stagedId): void {
+    if (stagedId === undefined) return;
+    this.context.store.dropHeld(stagedId);
+    this.context.untidy = true;
+  }
+
+  private async carryOutRevert(row: CommandRow): Promise<void> {
+    const { context, stream } = this;
+    const { command } = row;
+    const live = liveRelease(context, this.row());
+    if (live?.digest === command.digest) {
+      const undo: Undo = {
+        cause: 'command',
+        reason: { code: 'COMMANDED', detail: `rollout ${command.rollout} commanded the undo of ${live.version}` },
+        begunAt: context.clock.now(),
+        commandId: command.id,
+      };
+      return revertStream(context, stream, { trial: this.trialOf(live), undo });
+    }
+    const result = notLive(context, row, live);
+    advance(context, stream, {
+      event: 'answer-reverted',
+      change: (after) => this.ended(after),
+      journal: { kind: 'reverted', commandId: command.id, detail: { changed: false }, result },
+    });
+  }
+
+  private async supersede(): Promise<void> {
+    const { context, stream } = this;
+    const old = this.command(this.row());
+    await undoBefore(context, stream);
+    context.store.transact(() => {
+      const { stagedId } = this.row();
+      if (old) {
+        const result = this.superseded(old);
+        journal(context, stream, { kind: 'superseded', commandId: old.command.id, result });
+      }
+      this.dropStaged(stagedId);
+      this.beginQueued();
+    });
+  }
+
+  private beginQueued(): void {
+    advance(this.context, this.stream, {
+      event: 'accept',
+      change: ({ queuedId, stagedId: _staged, beforeBegun: _before, ...row }) => ({
+        ...row,
+        ...(queuedId === undefined ? {} : { commandId: queuedId }),
+      }),
+    });
+  }
+
+  private superseded(old: CommandRow, switchedAt?: number) {
+    const newer = this.row().queuedId ?? 'a newer command';
+    const reason = { code: 'SUPERSEDED', detail: `${newer} was accepted` } as const;
+    const live = this.context.store.confirmed(this.stream)[0];
+    return resultOf(this.context, old.command, { result: 'superseded', changed: false, reason, live, switchedAt });
+  }
+
+  private async undoSuperseded(): Promise<void> {
+    const { context, stream } = this;
+    const row = this.row();
+    const old = this.command(row);
+    const newer = row.queuedId === undefined ? undefined : context.store.command(row.queuedId);
+    const { trial } = row;
+    if (!trial || !newer) throw new Error(`stream ${stream} has no release on trial, or nothing queued`);
+    const asked = newer.command.verb === 'revert';
+    const undo: Undo = {
+      cause: 'command',
+      reason: asked
+        ? { code: 'COMMANDED', detail: `rollout ${newer.command.rollout} commanded the undo` }
+        : { code: 'SUPERSEDED', detail: `${newer.command.id} was accepted before this one was confirmed` },
+      begunAt: context.clock.now(),
+      ...(asked ? { commandId: newer.command.id } : {}),
+    };
+    const supersedes = old && this.superseded(old, trial.switchedAt);
+    await revertStream(context, stream, { trial, undo, ...(supersedes ? { supersedes } : {}) });
+  }
+
+  private async undoForPerson(): Promise<void> {
+    const { person } = this;
+    this.person = undefined;
+    const live = liveRelease(this.context, this.row());
+    if (!person || !live) return;
+    const { by, reason } = person;
+    const undo = {
+      cause: 'person',
+      reason: { code: 'PERSON', detail: reason },
+      by,
+      begunAt: this.context.clock.now(),
+    } as const;
+    await revertStream(this.context, this.stream, { trial: this.trialOf(live), undo });
+  }
+
+  private async undoCrash(): Promise<void> {
+    const { trial } = this.row();
+    if (!trial) throw new Error(`stream ${this.stream} is switching and has no release on trial`);
+    const reason = { code: 'CRASH_IN_SWITCH', detail: 'the switch ended neither way' } as const;
+    const undo: Undo = { cause: 'boot', reason, begunAt: this.context.clock.now() };
+    await revertStream(this.context, this.stream, { trial, undo });
+  }
+
+  private async finishUndo(): Promise<void> {
+    const { trial } = this.row();
+    if (!trial?.undo) throw new Error(`stream ${this.stream} is reverting and the store does not say what`);
+    await revertStream(this.context, this.stream, { trial, undo: trial.undo });
+  }
+
+  /** The trial under way, or one made of a confirmed release that is to be undone. */
+  private trialOf(live: HeldRow): Trial {
+    const { clock, store } = this.context;
+    const { trial } = this.row();
+    if (trial?.releaseId === live.id) return { ...trial, undoAttempts: 0 };
+    const lkg = store.confirmed(this.stream).find((one) => one.id < live.id);
+    const brought = live.adopted ? undefined : store.latestConverge(this.stream, live.digest);
+    return {
+      releaseId: live.id,
+      ...(lkg ? { lkgId: lkg.id } : {}),
+      ...(brought ? { commandId: brought.command.id } : {}),
+      bootId: clock.bootId(),
+      switchedAt: live.confirmedAt ?? clock.now(),
+      switchedElapsed: clock.elapsed(),
+      within: 0,
+      restarts: 0,
+      undoAttempts: 0,
+    };
+  }
+
+  private row(): StreamRow {
+    return this.context.store.stream(this.stream);
+  }
+
+  private command(row: StreamRow): CommandRow | undefined {
+    return row.commandId === undefined ? undefined : this.context.store.command(row.commandId);
+  }
+
+  private demandCommand(): CommandRow {
+    const found = this.command(this.row());
+    if (!found) throw new Error(`stream ${this.stream} has no command under way`);
+    return found;
+  }
+}
+
+/** The answer to a revert of what is not live: nothing is changed, and the result of the converge that is known repeated. */
+export function notLive(context: SiteContext, { command }: Pick<CommandRow, 'command'>, live: HeldRow | undefined) {
+  const known = context.store.latestConverge(command.stream, command.digest);
+  const detail = `${command.releaseVersion} is not live here${live ? `, ${live.version} is` : ''}`;
+  return resultOf(context, command, {
+    result: 'reverted',
+    changed: false,
+    cause: 'command',
+    reason: { code: 'NOT_LIVE', detail },
+    live,
+    previous: known?.later ?? known?.result,
+  });
+}

@@ -1,0 +1,50 @@
+/** Gives a driver one component of one release to work on. */
+import { MistakeError } from '../policies/model/failure.js';
+import type { Component } from '../policies/model/release.js';
+import type { SiteContext } from './context.js';
+import type { DriverTask, SiteDriver } from './drivers/driver.js';
+import type { HeldRow } from './store/rows.js';
+
+export function taskFor(context: SiteContext, held: HeldRow, component: Component, lkg?: HeldRow): DriverTask {
+  const { holdings } = context;
+  const before = lkg && counterpart(context, component, lkg);
+  return {
+    site: context.site,
+    stream: held.stream,
+    component,
+    directory: holdings.directory(held.root, component.name),
+    saved: holdings.saved(held, component.name),
+    blobs: holdings.blobs,
+    ...(before ? { before } : {}),
+  };
+}
+
+/** The same thing in another release: a directory by its target, whatever the component is called; else by its name. */
+function counterpart(context: SiteContext, component: Component, other: HeldRow): DriverTask['before'] {
+  const { driver } = component;
+  const found = other.release.components.find((one) => {
+    if (driver.type === 'directory') return one.driver.type === 'directory' && one.driver.target === driver.target;
+    return one.name === component.name && one.driver.type === driver.type;
+  });
+  const tree = found && other.trees[found.name];
+  if (!found || tree === undefined) return undefined;
+  return { component: found, directory: context.holdings.directory(other.root, found.name), tree };
+}
+
+export function driverOf(context: SiteContext, component: Component): SiteDriver {
+  const driver = context.drivers[component.driver.type];
+  if (driver) return driver;
+  throw new MistakeError(
+    'NOT_AVAILABLE',
+    `component ${component.name}: this agent has no driver ${component.driver.type}`,
+  );
+}
+
+/** Whole directories only: `to` if it holds the tree, else one made anew from the blobs. Undefined if that is impossible. */
+export async function verifiedDirectory(context: SiteContext, to: string, tree: string): Promise<string | undefined> {
+  const key = `${to} ${tree}`;
+  if (context.verified.has(key)) return to;
+  const whole = await context.holdings.wholeDirectory(to, tree);
+  if (whole !== undefined) context.verified.add(`${whole} ${tree}`);
+  return whole;
+}
