@@ -32,7 +32,7 @@ const inherited = {
   risk: Risk.optional(),
   link: Name.optional(),
   streams: z.array(Name).optional(),
-  versions: z.record(Name, Text.describe('text: put a version in quotes')).optional(),
+  versions: z.record(Name, Text.describe('a version in quotes, such as "3.4.1"')).optional(),
   vars: Vars.optional(),
   state: State.optional(),
 };

@@ -6,6 +6,7 @@ import { NOT_YET } from '../../policies/model/not-yet.js';
 import {
   definition,
   descend,
+  either,
   expectation,
   isConverted,
   meantOption,
@@ -24,8 +25,10 @@ export function explainIssues(schema: Schema, data: unknown, issues: Issue[]): F
 function explain(root: Schema, rootData: unknown, issue: Issue, base: Path): Fault[] {
   const below = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
   const path = [...base, ...below];
-  const schema = descend(root, rootData, below);
+  const declared = descend(root, rootData, below);
   const value = valueAt(rootData, below);
+  // zod names the union's own path where only one of its members came close
+  const schema = (issue.code !== 'invalid_union' && declared && meantOption(declared, value)?.option) || declared;
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(schema, key, path));
   if (issue.code === 'invalid_union' && issue.discriminator === undefined) {
     return explainUnion(schema, value, issue.errors, path);
@@ -126,10 +129,6 @@ function wrongKind(kinds: string[], present: string[], value: unknown, path: Pat
     return { path: [...path, key], on: 'key', message: `unknown key \`${key}\`; the nearest known key is \`${near}\`` };
   }
   return { path, message: `expected one of the keys ${words.join(', ')}, found none of them` };
-}
-
-function either(words: string[]): string {
-  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1) ?? ''}`;
 }
 
 /** A value as found in a file, in words. */

@@ -42,8 +42,8 @@ function kindOf(found: { isDirectory(): boolean }): string {
 
 /** What a failed look at the disk means to whoever named the path. */
 export function asRefusal(error: unknown, path: string, code: ReasonCode): unknown {
-  const errno = (error as NodeJS.ErrnoException).code;
-  if (errno === undefined) return error;
+  if (!(error instanceof Error) || !('errno' in error) || !('code' in error)) return error;
+  const errno = String(error.code);
   if (errno === 'ENOENT' || errno === 'ENOTDIR') {
     return new MistakeError('FILE_NOT_FOUND', `${path}: expected a file, found nothing there; check the path`);
   }

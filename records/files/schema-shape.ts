@@ -60,13 +60,15 @@ export function expectation(schema: Schema): string {
   if (def.type === 'boolean') return '`true` or `false`';
   if (def.type === 'array') return def.checks?.length ? 'a list of at least one entry' : 'a list';
   if (def.type === 'object' || def.type === 'record') return 'a map of keys and values';
-  if (def.type === 'literal') return def.values.map((value) => `\`${String(value)}\``).join(' or ');
-  if (def.type === 'enum')
-    return Object.values(def.entries)
-      .map((value) => `\`${String(value)}\``)
-      .join(' or ');
+  if (def.type === 'literal') return either(def.values.map((value) => `\`${String(value)}\``));
+  if (def.type === 'enum') return either(Object.values(def.entries).map((value) => `\`${String(value)}\``));
   if (def.type === 'union') return def.options.map(expectation).join(', or ');
   return 'something else';
+}
+
+/** `a, b or c` */
+export function either(words: string[]): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1) ?? ''}`;
 }
 
 function describedBy(schema: Schema): string | undefined {
@@ -99,7 +101,7 @@ export function meantOption(schema: Schema, value: unknown): Meant | undefined {
   }
   const kinds = options.map((option) => kindKey(option, options));
   if (kinds.some((kind) => kind === undefined)) return only(options, (option) => shapeOf(option) !== undefined);
-  const present = kinds.filter((kind) => kind !== undefined && kind in map) as string[];
+  const present = Object.keys(map).filter((key) => kinds.includes(key));
   if (present.length !== 1) return { index: -1, kinds: kinds as string[], present };
   const index = kinds.indexOf(present[0]);
   const option = options[index];

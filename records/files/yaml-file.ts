@@ -1,23 +1,12 @@
-/** YAML and JSON (which is YAML) as data with positions. One document, plain values, no tricks. */
-import {
-  isAlias,
-  isMap,
-  isNode,
-  isScalar,
-  isSeq,
-  LineCounter,
-  parseAllDocuments,
-  type Document,
-  type Node,
-} from 'yaml';
+/** YAML and JSON as data with positions: plain values, no tricks. */
+import { isAlias, isMap, isNode, isScalar, isSeq, type Node } from 'yaml';
 import type { ReasonCode } from '../../policies/model/reasons.js';
 import { readText } from './read-text.js';
 import { placeText, refusal, type Finding, type Located, type Position, type SourceFile } from './located.js';
+import { parseSyntax } from './yaml-syntax.js';
 
 /** What aliases may add to a file before it counts as an attempt to exhaust memory. */
 const LARGEST_REPETITION = 10_000;
-/** A broken file breaks again at every later line; the first ones say it. */
-const SYNTAX_FINDINGS = 3;
 
 /** Reads and parses `path`. Throws MistakeError `code` with every finding in `details`. */
 export async function readYamlFile(path: string, code: ReasonCode): Promise<SourceFile> {
@@ -26,46 +15,10 @@ export async function readYamlFile(path: string, code: ReasonCode): Promise<Sour
 
 /** `text` as data; `path` only names it in findings. */
 export function parseYaml(path: string, text: string, code: ReasonCode): SourceFile {
-  const lines = new LineCounter();
-  const place = (offset: number): Position => {
-    const { line, col } = lines.linePos(offset);
-    return { line, column: col };
-  };
-  const finding = (offset: number, message: string): Finding => ({ path, at: place(offset), message });
-  const documents = parseAllDocuments(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    uniqueKeys: false,
-    logLevel: 'error',
-  });
-  const document = 'empty' in documents ? undefined : documents[0];
-  const faults = syntaxFindings(documents, finding);
-  if (faults.length > 0) throw refusal(code, faults);
-  if (!document?.contents) throw refusal(code, [finding(0, 'expected a document, found an empty file')]);
-  return new Reader(path, place).read(document.contents, code);
-}
-
-function syntaxFindings(
-  documents: Document.Parsed[] | { empty: true },
-  finding: (offset: number, message: string) => Finding,
-): Finding[] {
-  if ('empty' in documents) return [];
-  const errors = documents.flatMap((document) => document.errors);
-  const deep = errors.find((error) => error.code === 'RESOURCE_EXHAUSTION');
-  if (deep) return [finding(deep.pos[0], 'expected plain data, found lists or maps nested too deeply')];
-  const second = documents[1];
-  const broken = errors.slice(0, SYNTAX_FINDINGS).map(({ pos, message }) => {
-    return finding(pos[0], `expected valid YAML or JSON, found a mistake in its form: ${message}`);
-  });
-  const several = 'expected one document in the file, found a second one (after `---`); put it into a file of its own';
-  if (second && broken.length === 0) broken.push(finding(second.range[0], several));
-  const version = documents[0]?.directives.yaml;
-  if (version?.explicit && version.version !== '1.2') {
-    broken.push(
-      finding(0, `expected YAML 1.2, found %YAML ${version.version}, which reads words such as \`no\` otherwise`),
-    );
-  }
-  return broken;
+  const { document, findings, place } = parseSyntax(path, text);
+  if (findings.length > 0) throw refusal(code, findings);
+  if (document?.contents) return new Reader(path, place).read(document.contents, code);
+  throw refusal(code, [{ path, at: { line: 1, column: 1 }, message: 'expected a document, found an empty file' }]);
 }
 
 interface Read {
