@@ -124,8 +124,12 @@ class SqliteConnection implements DatabaseConnection {
     return this.database.inTransaction;
   }
 
+  /**
+   * By `exec`, never by a prepared statement: one that fails because of another process stays open until it is
+   * collected, and this connection could not commit as long as it is.
+   */
   async execute(sql: string): Promise<void> {
-    await this.#patiently(() => this.database.prepare(sql).all());
+    await this.#patiently(() => this.database.exec(sql));
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
