@@ -13,7 +13,7 @@ import { metric } from '../policies/gate/metric.js';
 
 const NEW = `sha256:${'a'.repeat(64)}`;
 const OLD = `sha256:${'b'.repeat(64)}`;
-const WINDOW = 4_000;
+const WINDOW = 5_000;
 
 interface PlayedSite extends Listener {
   id: string;
@@ -99,15 +99,27 @@ async function measure(
   return { sample: samples[0], verdict: `${verdict} ${reason.code}` };
 }
 
+/**
+ * As `measure`, once the sites are in the figure: on a busy machine Prometheus gives up on a scrape now and then, and
+ * the site is then rightly left out for a moment.
+ */
+async function measureCovered(file: Record<string, unknown>, confirmedSites: string[]) {
+  for (const deadline = Date.now() + 20_000; ; await sleep(250)) {
+    const measured = await measure(file, confirmedSites);
+    const uncovered = /GATE_COVERAGE|SAMPLES_PREDATE_SWITCH/.test(measured.verdict);
+    if (!uncovered || Date.now() > deadline) return measured;
+  }
+}
+
 describe('the gate on a real Prometheus', () => {
   it('[A31] passes a cohort whose new release answers well', async () => {
-    const { sample, verdict } = await measure({}, ['s-1', 's.2']);
+    const { sample, verdict } = await measureCovered({}, ['s-1', 's.2']);
     expect([verdict, sample?.values[0]?.value]).toEqual(['pass GATE_PASSED', 0]);
     expect(sample).toMatchObject({ covered: 2, confirmed: 2 });
   });
 
   it('[A31] fails a cohort that only metrics can see is ill', async () => {
-    const { sample, verdict } = await measure({}, ['s-3']);
+    const { sample, verdict } = await measureCovered({}, ['s-3']);
     expect(verdict).toBe('fail GATE_FAILED');
     expect(sample?.values[0]?.value).toBeCloseTo(0.05, 2);
   });
@@ -117,7 +129,7 @@ describe('the gate on a real Prometheus', () => {
     ['single quotes', "sum(rate(http_requests_total{site=~'$sites',code='503'}[$window]))"],
     ['raw quotes', 'sum(rate(http_requests_total{site=~`$sites`,code=`503`}[$window]))'],
   ])('[B6] a dot in a site id matches only a dot, in %s', async (_, query) => {
-    expect((await measure({ query, pass: 'result == 0' }, ['s.2'])).verdict).toBe('pass GATE_PASSED');
+    expect((await measureCovered({ query, pass: 'result == 0' }, ['s.2'])).verdict).toBe('pass GATE_PASSED');
   });
 
   it.each([
@@ -140,7 +152,7 @@ describe('the gate on a real Prometheus', () => {
     ['a condition that fails', { pass: 'int(result + 1e300) < 5' }, 'inconclusive GATE_EVALUATOR_FAILED'],
     ['a scalar', { query: 'scalar(vector(0))' }, 'pass GATE_PASSED'],
   ])('[A31] [B6] %s', async (_, file, expected) => {
-    expect((await measure(file, ['s-1', 's.2'])).verdict).toBe(expected);
+    expect((await measureCovered(file, ['s-1', 's.2'])).verdict).toBe(expected);
   });
 });
 
@@ -151,41 +163,48 @@ describe('the gate on a real Prometheus, and which sites are in the figure', () 
       query:
         'sum by (site) (rate(http_requests_total{code="503"}[$window])) / sum by (site) (rate(http_requests_total[$window]))',
     };
-    expect((await measure(perSite, ['s-1', 's.2'])).verdict).toBe('pass GATE_PASSED');
-    const { sample, verdict } = await measure(perSite, ['s-1', 's.2', 's-3']);
+    expect((await measureCovered(perSite, ['s-1', 's.2'])).verdict).toBe('pass GATE_PASSED');
+    const { sample, verdict } = await measureCovered(perSite, ['s-1', 's.2', 's-3']);
     expect(verdict).toBe('fail GATE_FAILED');
     expect(sample?.reason?.detail).toContain('1 of 3 sites: s-3');
   });
 
   it('[peers: Argo CD, health of the previous revision] a site with another release is in no figure', async () => {
     expect((await measure({}, ['s-1', 'sx2'])).verdict).toBe('inconclusive GATE_COVERAGE');
-    expect((await measure({ coverage: '50%' }, ['s-1', 'sx2'])).verdict).toBe('pass GATE_PASSED');
+    expect((await measureCovered({ coverage: '50%' }, ['s-1', 'sx2'])).verdict).toBe('pass GATE_PASSED');
   });
 
   it('asks about thousands of sites in one query', async () => {
     const many = Array.from({ length: 5_000 }, (_, index) => `never-scraped-${index}`);
-    const { sample, verdict } = await measure({ coverage: '0.03%' }, ['s-1', 's.2', ...many]);
+    const { sample, verdict } = await measureCovered({ coverage: '0.03%' }, ['s-1', 's.2', ...many]);
     expect([verdict, sample?.covered, sample?.confirmed]).toEqual(['pass GATE_PASSED', 2, 5_002]);
   });
 
   it('[B1] samples predate the switch until one window has passed, then belong to the new release', async () => {
+    const switchedAt = Date.now();
     site('sx2').digest = NEW;
-    const verdicts: string[] = [];
-    const patient = { pass: 'result > 0.5' };
+    const codes = new Set<string>();
+    let passedAt = 0;
     await until(async () => {
-      verdicts.push((await measure(patient, ['sx2'])).verdict);
-      return verdicts.at(-1) === 'pass GATE_PASSED';
+      const { sample, verdict } = await measure({ pass: 'result > 0.5' }, ['sx2']);
+      codes.add(verdict);
+      if (sample?.outcome === 'pass') passedAt = sample.scheduledAt;
+      return passedAt > 0;
     });
-    const order = verdicts.filter((verdict, index) => verdict !== verdicts[index - 1]);
-    expect(order.slice(-2)).toEqual(['inconclusive SAMPLES_PREDATE_SWITCH', 'pass GATE_PASSED']);
-    expect(order.slice(0, -2).every((verdict) => verdict === 'inconclusive GATE_COVERAGE')).toBe(true);
+    expect(passedAt - switchedAt).toBeGreaterThanOrEqual(WINDOW);
+    expect(codes).toContain('inconclusive SAMPLES_PREDATE_SWITCH');
+    expect([...codes].every((code) => /GATE_COVERAGE|SAMPLES_PREDATE_SWITCH|GATE_PASSED/.test(code))).toBe(true);
   });
 
   it('[B1] a site that falls silent leaves the figure', async () => {
     await site('s.2').close();
-    await until(async () => (await measure({}, ['s-1', 's.2'])).verdict !== 'pass GATE_PASSED');
-    expect((await measure({}, ['s-1', 's.2'])).verdict).toBe('inconclusive GATE_COVERAGE');
-    expect((await measure({}, ['s-1'])).verdict).toBe('pass GATE_PASSED');
+    let silent = await measure({}, ['s-1', 's.2']);
+    await until(async () => {
+      silent = await measure({}, ['s-1', 's.2']);
+      return silent.sample?.reason?.detail.endsWith('missing: s.2') ?? false;
+    });
+    expect(silent.verdict).toBe('inconclusive GATE_COVERAGE');
+    expect((await measureCovered({}, ['s-1'])).verdict).toBe('pass GATE_PASSED');
   });
 
   it('[B1] what a restarted Prometheus remembers is not taken for news', async () => {
@@ -200,7 +219,7 @@ describe('the gate on a real Prometheus, and which sites are in the figure', () 
 
   it('[A31] a Prometheus that is gone promotes nothing', async () => {
     await prometheus.stop();
-    const { sample, verdict } = await measure({}, ['s-1']);
+    const { sample, verdict } = await measureCovered({}, ['s-1']);
     expect(verdict).toBe('inconclusive GATE_QUERY_FAILED');
     expect(sample?.reason?.detail).toContain('ECONNREFUSED');
   });
