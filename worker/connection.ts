@@ -24,7 +24,7 @@ export function readTemporalSettings(choice: TemporalChoice): TemporalSettings {
       ...(tls === undefined ? {} : { tls }),
       ...(metadata === undefined ? {} : { metadata }),
       ...(apiKey === undefined ? {} : { apiKey }),
-    } as NativeConnectionOptions,
+    },
     namespace: choice.namespace ?? loaded.namespace ?? 'default',
   };
 }

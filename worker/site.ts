@@ -35,7 +35,15 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
     installRuntime(log);
     const temporal = readTemporalSettings({ ...options.temporal, profile: options.temporal.profile ?? file.profile });
     await runSiteLink(
-      { site: file.site, queue: `site-${file.site}`, door: agent.door, streams: STREAMS, temporal, patience: PATIENCE, log },
+      {
+        site: file.site,
+        queue: `site-${file.site}`,
+        door: agent.door,
+        streams: STREAMS,
+        temporal,
+        patience: PATIENCE,
+        log,
+      },
       signal,
     );
   } finally {

@@ -8,7 +8,8 @@ import {
   startChild,
   type ChildWorkflowHandle,
 } from '@temporalio/workflow';
-import type { OutlineStage, PlanOutline, ShardInput } from '../policies/model/outline.js';
+import type { OutlineSite, OutlineStage, PlanOutline, ShardInput } from '../policies/model/outline.js';
+import { judgeGroups } from '../policies/rollout/groups.js';
 import { planShards } from '../policies/rollout/shards.js';
 import { goOnSignal, holdSignal, stopSignal, type ShardEnd } from './messages.js';
 import { patient } from './proxies.js';
@@ -23,7 +24,7 @@ export async function carryOutWave(
   stage: OutlineStage,
   wave: number,
 ): Promise<void> {
-  const sites = stage.waves[wave]?.sites ?? [];
+  const sites = keepClearOfGroups(run, outline, stage, wave);
   setStage(run, stage.name, { wave: wave + 1, state: 'running' });
   note(run, 'wave', { stage: stage.name, wave, sites: sites.map((site) => site.id) });
   await untilRecorded(run);
@@ -39,6 +40,17 @@ export async function carryOutWave(
     void watchShard(run, handle).finally(() => (open -= 1));
   }
   await condition(() => open === 0 || mustStop(run, stage));
+}
+
+/** The wave without the sites whose redundancy mate may be changing: those are deferred, and count with `owed`. */
+function keepClearOfGroups(run: RolloutRun, outline: PlanOutline, stage: OutlineStage, wave: number): OutlineSite[] {
+  const fleet = outline.stages.flatMap((one) => one.waves.flatMap((w) => w.sites));
+  const { free, waiting } = judgeGroups(stage.waves[wave]?.sites ?? [], fleet, run.outcomes);
+  for (const { site, mate } of waiting) {
+    const reason = { code: 'GROUP_CHANGING' as const, detail: `${mate} has not settled` };
+    takeOutcome(run, { site: site.id, outcome: 'deferred', stage: stage.name, wave, reason, state: null });
+  }
+  return free;
 }
 
 /** True once a person asked for it or the stage has failed: no further command is scheduled. */

@@ -4,6 +4,7 @@ import type { Command } from '../../policies/model/command.js';
 import type { OutlineSite, ShardInput } from '../../policies/model/outline.js';
 import type { PlannedSite } from '../../policies/model/plan.js';
 import { signCommand } from '../../policies/signing/dsse.js';
+import type { KnownReport } from '../../records/registry/registry.js';
 import type { IssuedCommand } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 
@@ -45,7 +46,10 @@ async function read(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]):
   if (!frozen) throw new TypeError(`the registry does not hold plan ${input.planDigest}`);
   const { stream, digest } = input.release;
   const allowances = await deps.registry.allowances(stream, digest);
-  const reports = allowances.length === 0 ? new Map() : await deps.registry.reports(sites.map((site) => site.id));
+  const reports =
+    allowances.length === 0
+      ? new Map<string, KnownReport>()
+      : await deps.registry.reports(sites.map((site) => site.id));
   const allowed = sites.filter((site) => isAllowed(reports.get(site.id)?.report, input.release, allowances));
   const acked = new Map<string, Command['ackedThrough']>();
   for (const site of sites) acked.set(site.id, await deps.registry.ackedThrough(site.id));

@@ -1,0 +1,62 @@
+/** The budget: which sites count against what (design §4 "Budget"). */
+import { describe, expect, it } from 'vitest';
+import { judgeBudget, tallyOf } from '../../../policies/rollout/budget.js';
+import type { SiteOutcome } from '../../../policies/model/rollout.js';
+
+const site = (id: string, outcome: Partial<SiteOutcome>): SiteOutcome => ({
+  site: id,
+  stage: 's',
+  wave: 0,
+  outcome: 'confirmed',
+  ...outcome,
+});
+const reason = (code: 'ALREADY_SICK' | 'HELD' | 'STALE' | 'CHECK_FAILED' | 'QUARANTINED') => ({ code, detail: '' });
+
+describe('tallyOf', () => {
+  const rows: [string, Partial<SiteOutcome>, string][] = [
+    ['confirmed', { outcome: 'confirmed' }, 'confirmed'],
+    ['reverted by a check', { outcome: 'reverted', cause: 'check' }, 'failed'],
+    ['reverted by its deadline', { outcome: 'reverted', cause: 'deadline' }, 'failed'],
+    ['reverted at boot', { outcome: 'reverted', cause: 'boot' }, 'failed'],
+    ['reverted by a person at the site', { outcome: 'reverted', cause: 'person' }, 'failed'],
+    ['reverted without a known cause', { outcome: 'reverted' }, 'failed'],
+    ['reverted by command', { outcome: 'reverted', cause: 'command' }, 'uncounted'],
+    ['in safe mode', { outcome: 'safe-mode', cause: 'check' }, 'failed'],
+    ['rejected: quarantined', { outcome: 'rejected', reason: reason('QUARANTINED') }, 'failed'],
+    ['rejected without a reason', { outcome: 'rejected' }, 'failed'],
+    ['rejected: already sick', { outcome: 'rejected', reason: reason('ALREADY_SICK') }, 'owed'],
+    ['rejected: held', { outcome: 'rejected', reason: reason('HELD') }, 'owed'],
+    ['rejected: stale', { outcome: 'rejected', reason: reason('STALE') }, 'owed'],
+    ['owed', { outcome: 'owed' }, 'owed'],
+    ['deferred', { outcome: 'deferred' }, 'owed'],
+    ['untouched', { outcome: 'untouched' }, 'uncounted'],
+    ['superseded', { outcome: 'superseded' }, 'uncounted'],
+  ];
+  it.each(rows)('a site that is %s', (_name, outcome, expected) => {
+    expect(tallyOf(site('a', outcome))).toBe(expected);
+  });
+});
+
+describe('judgeBudget', () => {
+  const failed = (n: number) =>
+    Array.from({ length: n }, (_, i) => site(`f${i}`, { outcome: 'reverted', cause: 'check' }));
+  const owed = (n: number) => Array.from({ length: n }, (_, i) => site(`o${i}`, { outcome: 'owed' }));
+
+  it('is exceeded by more than the limit, not by reaching it; a percentage of the stage rounds down', () => {
+    expect(judgeBudget({ failed: '10%', owed: 0 }, 19, failed(1)).verdict).toBe('pass');
+    expect(judgeBudget({ failed: '10%', owed: 0 }, 19, failed(2)).verdict).toBe('fail');
+    expect(judgeBudget({ failed: '10%', owed: 0 }, 9, failed(1)).verdict).toBe('fail');
+    expect(judgeBudget({ failed: 2, owed: 0 }, 100, failed(2)).verdict).toBe('pass');
+  });
+
+  it('an absent site is inconclusive, never a failure, and never outweighs one', () => {
+    expect(judgeBudget({ failed: 0, owed: 1 }, 10, owed(1)).verdict).toBe('pass');
+    const over = judgeBudget({ failed: 0, owed: 1 }, 10, owed(2));
+    expect(over).toMatchObject({ verdict: 'inconclusive', reason: { code: 'BUDGET_OWED' } });
+    const both = judgeBudget({ failed: 0, owed: 0 }, 10, [...owed(5), ...failed(1)]);
+    expect(both).toMatchObject({
+      verdict: 'fail',
+      reason: { code: 'BUDGET_FAILED', detail: '1 of 10 sites, limit 0: f0' },
+    });
+  });
+});

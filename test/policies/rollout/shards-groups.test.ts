@@ -1,0 +1,104 @@
+/** Cutting waves into shards, merging outcomes, and keeping clear of redundancy mates. */
+import { describe, expect, it } from 'vitest';
+import type { Result } from '../../../policies/model/command.js';
+import type { SiteOutcome } from '../../../policies/model/rollout.js';
+import { judgeGroups } from '../../../policies/rollout/groups.js';
+import { mergeOutcome, repeatedResult } from '../../../policies/rollout/outcomes.js';
+import { planShards } from '../../../policies/rollout/shards.js';
+import { readVerbPayload } from '../../../policies/rollout/verbs.js';
+
+describe('planShards', () => {
+  it.each([
+    [1, 10],
+    [500, 10],
+    [501, 10],
+    [5_000, 3],
+    [10_000, 250],
+    [1_200, 1],
+    [1_600, 7],
+  ])('%i sites with %i slots: at most 500 a shard, and never more in flight than slots', (count, slots) => {
+    const { shards, together } = planShards(
+      Array.from({ length: count }, (_, i) => i),
+      slots,
+    );
+    expect(shards.flatMap((shard) => shard.sites)).toHaveLength(count);
+    expect(Math.max(...shards.map((shard) => shard.sites.length))).toBeLessThanOrEqual(500);
+    const most = shards
+      .map((shard) => shard.concurrency)
+      .sort((a, b) => b - a)
+      .slice(0, together);
+    expect(most.reduce((sum, share) => sum + share, 0)).toBeLessThanOrEqual(slots);
+    expect(Math.min(...shards.map((shard) => shard.concurrency))).toBeGreaterThanOrEqual(1);
+  });
+});
+
+const outcome = (change: Partial<SiteOutcome>): SiteOutcome => ({
+  site: 'a',
+  stage: 's',
+  wave: 0,
+  outcome: 'confirmed',
+  ...change,
+});
+
+describe('mergeOutcome', () => {
+  const confirmed = outcome({ outcome: 'confirmed' });
+  const reverted = outcome({ outcome: 'reverted', cause: 'check' });
+  const owed = outcome({ outcome: 'owed', state: null });
+  it('a result replaces a disposition, never the reverse', () => {
+    expect(mergeOutcome(owed, confirmed)).toBe(confirmed);
+    expect(mergeOutcome(confirmed, owed)).toBe(confirmed);
+  });
+  it('a later local revert moves a site from confirmed; nothing else moves a result', () => {
+    expect(mergeOutcome(confirmed, reverted)).toBe(reverted);
+    expect(mergeOutcome(reverted, confirmed)).toBe(reverted);
+    expect(mergeOutcome(reverted, outcome({ outcome: 'rejected' }))).toBe(reverted);
+  });
+  it('what a revert repeats counts unless it only says superseded', () => {
+    const result = (word: Result['result'], previous?: Result): Result =>
+      ({ result: word, ...(previous ? { previous } : {}) }) as Result;
+    expect(repeatedResult(result('reverted', result('reverted')))).toMatchObject({ result: 'reverted' });
+    expect(repeatedResult(result('reverted', result('superseded')))).toBeUndefined();
+    expect(repeatedResult(result('reverted'))).toBeUndefined();
+  });
+});
+
+describe('judgeGroups', () => {
+  const a = { id: 'a', link: 'fibre', group: 'pair' };
+  const b = { id: 'b', link: 'fibre', group: 'pair' };
+  const lone = { id: 'c', link: 'fibre' };
+  const waitingFor = (mate: SiteOutcome | undefined) =>
+    judgeGroups([b, lone], [a, b, lone], new Map(mate ? [['a', mate]] : [])).waiting.map(({ site }) => site.id);
+  it('waits while the mate is changing or its state is unknown', () => {
+    expect(waitingFor(outcome({ outcome: 'owed', state: 'watching' }))).toEqual(['b']);
+    expect(waitingFor(outcome({ outcome: 'owed' }))).toEqual(['b']);
+  });
+  it('goes ahead when the mate settled, was never reached, or was not commanded', () => {
+    expect(waitingFor(outcome({ outcome: 'confirmed' }))).toEqual([]);
+    expect(waitingFor(outcome({ outcome: 'owed', state: null }))).toEqual([]);
+    expect(waitingFor(undefined)).toEqual([]);
+  });
+});
+
+describe('readVerbPayload', () => {
+  it.each([
+    undefined,
+    null,
+    'text',
+    7,
+    true,
+    [],
+    {},
+    { by: 'x' },
+    { by: '', reason: 'y' },
+    { by: 'x', reason: 1 },
+    { by: 'x', reason: 'y', override: 'yes' },
+    { by: 'x', reason: 'y'.repeat(3_000) },
+  ])('refuses %j in words', (input) => {
+    expect(readVerbPayload(input)).toHaveProperty('refused', expect.stringContaining('expected {"by"'));
+  });
+  it('takes who and why, and an override', () => {
+    expect(readVerbPayload({ by: 'x', reason: 'y', override: true })).toEqual({
+      payload: { by: 'x', reason: 'y', override: true },
+    });
+  });
+});
