@@ -37,7 +37,7 @@ export async function streamsIn(depot: string): Promise<string[]> {
 }
 
 /** Two publishers may list at once: whoever writes last looks again, so the last listing written is a true one. */
-async function writeUntilTrue(path: string, list: () => Promise<string[]>): Promise<void> {
+export async function writeUntilTrue(path: string, list: () => Promise<string[]>): Promise<void> {
   for (;;) {
     const text = JSON.stringify({ names: await list() });
     if ((await readFile(path, 'utf8').catch(() => '')) === text) return;

@@ -38,7 +38,8 @@ export async function packRelease(directory: string): Promise<PackedRelease> {
     files: files.map(({ path, digest, size, mode }) => ({ path, digest, size, mode })),
   };
   const body = canonicalJson(manifest);
-  if (Buffer.byteLength(body) > MANIFEST_LIMIT) throw invalid(`expected fewer files: the manifest of ${files.length} is too large`);
+  if (Buffer.byteLength(body) > MANIFEST_LIMIT)
+    throw invalid(`expected fewer files: the manifest of ${files.length} is too large`);
   const ref = { stream: release.stream, version: release.version, digest: `sha256:${sha256Hex(body)}` };
   return { ref, release, manifest, body, templates, files };
 }

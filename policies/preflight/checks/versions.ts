@@ -1,7 +1,7 @@
 /** `requires`, `conflicts` and declared versions: held against what the site reports (design §6). */
 import { parse, satisfies } from 'semver';
 import type { SiteReport } from '../../model/report.js';
-import type { SiteCheck } from '../checks.js';
+import type { Objection, SiteCheck } from '../checks.js';
 
 /** Agents name what they adopted so: it says that something is live, not which version it is. */
 const ADOPTED = /^0\.0\.0-adopted\b/;
@@ -86,6 +86,6 @@ function ownValue<T>(record: Readonly<Record<string, T>> | undefined, key: strin
   return record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined;
 }
 
-function block<C extends string>(code: C, detail: string): { result: 'block'; code: C; detail: string } {
+function block(code: Objection['code'], detail: string): Objection {
   return { result: 'block', code, detail };
 }
