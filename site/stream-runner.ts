@@ -253,7 +253,8 @@ export class StreamRunner {
     const { clock, store } = this.context;
     const { trial } = this.row();
     if (trial?.releaseId === live.id) return { ...trial, undoAttempts: 0 };
-    const lkg = store.confirmed(this.stream).find((one) => one.id < live.id);
+    const confirmed = store.confirmed(this.stream);
+    const lkg = confirmed[confirmed.findIndex((one) => one.id === live.id) + 1];
     const brought = live.adopted ? undefined : store.latestConverge(this.stream, live.digest);
     return {
       releaseId: live.id,

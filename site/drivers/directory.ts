@@ -48,7 +48,8 @@ export const directoryDriver: SiteDriver = {
     const { target, to } = linkOf(point);
     if (to !== undefined) switchLink(target, to);
     else removeLink(target);
-    await reload(task, 'REVERT_FAILED');
+    // What goes live again is reloaded its own way: a wrong `reload` may be what is being undone.
+    await reload({ ...task, ...task.before }, 'REVERT_FAILED');
   },
 
   async probeReverted(_task, point) {

@@ -138,25 +138,25 @@ export class Store {
   }
   /** Confirmed releases of a stream, the live one first. */
   confirmed(stream: string): HeldRow[] {
-    const sql = 'SELECT id, body FROM releases WHERE stream = ? AND confirmed = 1 ORDER BY id DESC';
+    const sql = 'SELECT id, body FROM releases WHERE stream = ? AND confirmed > 0 ORDER BY confirmed DESC';
     return this.heldRows(sql, stream);
   }
   allHeld(): HeldRow[] {
     return this.heldRows('SELECT id, body FROM releases ORDER BY id');
   }
   addHeld(row: Omit<HeldRow, 'id'>): HeldRow {
-    const sql = 'INSERT INTO releases (stream, confirmed, body) VALUES (?, ?, ?) RETURNING id';
-    const made = this.first<{ id: number }>(
-      sql,
-      row.stream,
-      row.confirmedAt === undefined ? 0 : 1,
-      JSON.stringify(row),
-    );
-    return { ...row, id: Number(made?.id) };
+    const sql = 'INSERT INTO releases (stream, confirmed, body) VALUES (?, 0, ?) RETURNING id';
+    const made = this.first<{ id: number }>(sql, row.stream, JSON.stringify(row));
+    const held = { ...row, id: Number(made?.id) };
+    if (held.confirmedAt !== undefined) this.putHeld(held);
+    return held;
   }
+  /** Confirmed releases are numbered in the order of their confirmation: neither ids nor clocks give it. */
   putHeld(row: HeldRow): void {
-    const confirmed = row.confirmedAt === undefined ? 0 : 1;
-    this.run('UPDATE releases SET confirmed = ?, body = ? WHERE id = ?', confirmed, JSON.stringify(row), row.id);
+    this.run('UPDATE releases SET body = ? WHERE id = ?', JSON.stringify(row), row.id);
+    if (row.confirmedAt === undefined) return;
+    const next = '(SELECT max(confirmed) + 1 FROM releases)';
+    this.run(`UPDATE releases SET confirmed = ${next} WHERE id = ? AND confirmed = 0`, row.id);
   }
   dropHeld(id: number): void {
     this.run('DELETE FROM releases WHERE id = ?', id);

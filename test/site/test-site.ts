@@ -1,0 +1,162 @@
+/** A site for tests: a depot directory, a control key, and an agent over a fresh data directory. */
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Command, Envelope, Result, Settled, SiteState } from '../../policies/model/command.js';
+import { blobPath, manifestPath, releasePath } from '../../policies/model/depot.js';
+import { signCommand } from '../../policies/signing/dsse.js';
+import { canonicalJson, sha256Hex } from '../../policies/signing/jcs.js';
+import { openAgent, type Agent, type AgentOptions } from '../../site/agent.js';
+import type { Log } from '../../site/context.js';
+
+export const quiet: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+function nothing(): void {}
+
+export interface TestFile {
+  text: string;
+  mode?: number;
+}
+export interface Published {
+  stream: string;
+  version: string;
+  digest: string;
+}
+
+export class TestSite {
+  readonly root = mkdtempSync(join(tmpdir(), 'site-'));
+  readonly data = join(this.root, 'data');
+  readonly depot = join(this.root, 'depot');
+  readonly site = 'osl-01';
+  private readonly keys = generateKeyPairSync('ed25519');
+  readonly publicPem = this.keys.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  readonly privatePem = this.keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  private agents: Agent[] = [];
+
+  path(...parts: string[]): string {
+    return join(this.root, ...parts);
+  }
+
+  write(path: string, text: string, mode = 0o644): string {
+    const full = this.path(path);
+    mkdirSync(dirname(full), { recursive: true });
+    writeFileSync(full, text, { mode });
+    return full;
+  }
+
+  async open(options: Partial<AgentOptions> = {}): Promise<Agent> {
+    const agent = await openAgent({
+      site: this.site,
+      dataDirectory: this.data,
+      controlKeysPem: [this.publicPem],
+      depot: this.depot,
+      log: quiet,
+      ...options,
+    });
+    this.agents.push(agent);
+    return agent;
+  }
+
+  async start(options: Partial<AgentOptions> = {}): Promise<Agent> {
+    const agent = await this.open(options);
+    await agent.start();
+    return agent;
+  }
+
+  async clear(): Promise<void> {
+    for (const agent of this.agents) await agent.stop();
+    this.agents = [];
+    rmSync(this.root, { recursive: true, force: true });
+  }
+
+  publish(release: Record<string, unknown>, files: Record<string, TestFile | string> = {}): Published {
+    const filled = { apiVersion: 'foothold/v1', kind: 'Release', version: '1.0.0', ...release };
+    const listed = Object.entries(files).map(([path, file]) => {
+      const { text, mode = 0o644 } = typeof file === 'string' ? { text: file } : file;
+      const digest = `sha256:${sha256Hex(text)}`;
+      this.put(blobPath(digest), text);
+      return { path, digest, size: Buffer.byteLength(text), mode };
+    });
+    const manifest = canonicalJson({ format: 'foothold.release/v1', release: filled, files: listed });
+    const digest = `sha256:${sha256Hex(manifest)}`;
+    this.put(manifestPath(digest), manifest);
+    const published = { stream: String(filled['stream' as keyof typeof filled]), version: filled.version, digest };
+    this.put(releasePath(published.stream, published.version), JSON.stringify(published));
+    return published;
+  }
+
+  put(path: string, text: string): void {
+    const full = join(this.depot, path);
+    mkdirSync(dirname(full), { recursive: true });
+    writeFileSync(full, text);
+  }
+
+  command(of: Published, change: Partial<Command> = {}): Command {
+    const verb = change.verb ?? 'converge';
+    const generation = change.generation ?? 1;
+    const tries = change.try ?? 1;
+    const now = Date.now();
+    return {
+      version: 1,
+      id: `run-${generation}/${this.site}/${of.stream}/${verb}/${tries}`,
+      rollout: `${of.stream}-${of.version}-1`,
+      site: this.site,
+      stream: of.stream,
+      verb,
+      generation,
+      try: tries,
+      digest: of.digest,
+      releaseVersion: of.version,
+      vars: {},
+      planDigest: `sha256:${'0'.repeat(64)}`,
+      issuedAt: now,
+      ...(verb === 'converge' ? { switchBy: now + 20_000 } : {}),
+      allowed: false,
+      ackedThrough: { epoch: 1, sequence: 0 },
+      ...change,
+    };
+  }
+
+  sign(command: Command, privatePem = this.privatePem): Envelope {
+    return signCommand(command, privatePem);
+  }
+}
+
+/** Accepts and observes to the end, as a link does. */
+export async function carryOut(
+  agent: Agent,
+  site: TestSite,
+  command: Command,
+  onState: (state: SiteState) => void = nothing,
+): Promise<Result> {
+  await agent.door.accept(site.sign(command));
+  return resultOf(await agent.door.observe(command.id, AbortSignal.timeout(15_000), onState));
+}
+
+export function resultOf(settled: Settled): Result {
+  if (settled.kind === 'result') return settled.result;
+  throw new Error(`expected a result, the command is ${settled.state}`);
+}
+
+/** A release of one directory component with a check that reads a file: `sh -c` is the test's own program, not the agent's. */
+export function directoryRelease(site: TestSite, version: string, change: Record<string, unknown> = {}) {
+  return {
+    stream: 'edge-proxy',
+    version,
+    driver: { type: 'directory', files: './files', target: site.path('live', 'conf') },
+    checks: [
+      { name: 'ok', exec: ['grep', '-q', 'healthy', site.path('live', 'conf', 'page')], every: '50ms', failures: 2 },
+    ],
+    confirm: { within: '5s', healthyFor: '100ms' },
+    ...change,
+  };
+}
+
+export async function until<T>(probe: () => T | undefined | false, withinMs = 10_000): Promise<T> {
+  for (const end = Date.now() + withinMs; Date.now() < end;) {
+    const found = probe();
+    if (found) return found;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`nothing came within ${withinMs} ms`);
+}
