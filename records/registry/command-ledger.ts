@@ -10,9 +10,11 @@ const ROWS_AT_ONCE = 200;
 export class CommandLedger {
   readonly #facts = new Map<string, CommandFacts>();
   readonly #touched = new Set<CommandFacts>();
+  readonly #looked = new Set<string>();
 
   async load(tx: Tx, commandIds: string[]): Promise<void> {
-    const missing = [...new Set(commandIds)].filter((id) => !this.#facts.has(id));
+    const missing = [...new Set(commandIds)].filter((id) => !this.#looked.has(id));
+    for (const id of missing) this.#looked.add(id);
     for (let from = 0; from < missing.length; from += ROWS_AT_ONCE) {
       const some = missing.slice(from, from + ROWS_AT_ONCE);
       const rows = await tx.selectFrom('commands').selectAll().where('command_id', 'in', some).execute();

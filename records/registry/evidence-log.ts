@@ -71,15 +71,11 @@ interface Head {
 
 /** Writing the head first makes a second writer wait, also where transactions do not begin as writers. */
 async function takeHead(tx: Tx, firstRunId: string): Promise<Head> {
-  await tx
+  return tx
     .insertInto('evidence_heads')
     .values({ first_run_id: firstRunId, sequence: 0, hash: NO_PREVIOUS, at: 0 })
     .onConflict((conflict) => conflict.column('first_run_id').doUpdateSet({ first_run_id: firstRunId }))
-    .execute();
-  return tx
-    .selectFrom('evidence_heads')
-    .select(['sequence', 'hash', 'at'])
-    .where('first_run_id', '=', firstRunId)
+    .returning(['sequence', 'hash', 'at'])
     .executeTakeFirstOrThrow();
 }
 

@@ -100,7 +100,7 @@ export function anomaly(
   return { site, epoch, sequence, kind, detail: { hash, ...detail }, at };
 }
 
-/** Rows of the epoch from the last one below the first event to one above the last event. */
+/** Rows of the epoch from one below the first event, or the last one below a gap, to one above the last event. */
 async function storedAround(tx: Tx, events: SiteEvent[]): Promise<Map<number, SiteEventRow>> {
   const [first, last] = [events[0], events.at(-1)];
   if (first === undefined || last === undefined) return new Map();
@@ -109,9 +109,13 @@ async function storedAround(tx: Tx, events: SiteEvent[]): Promise<Map<number, Si
     .selectAll()
     .where('site', '=', first.site)
     .where('epoch', '=', first.epoch);
-  const below = ofEpoch.where('sequence', '<', first.sequence).orderBy('sequence', 'desc').limit(1);
-  const among = ofEpoch.where('sequence', '>=', first.sequence).where('sequence', '<=', last.sequence + 1);
-  const rows = [...(await below.execute()), ...(await among.execute())];
+  const rows = await ofEpoch
+    .where('sequence', '>=', first.sequence - 1)
+    .where('sequence', '<=', last.sequence + 1)
+    .execute();
+  const joined = first.sequence === 1 || rows.some((row) => row.sequence === first.sequence - 1);
+  if (!joined)
+    rows.push(...(await ofEpoch.where('sequence', '<', first.sequence).orderBy('sequence', 'desc').limit(1).execute()));
   return new Map(rows.map((row) => [row.sequence, row]));
 }
 

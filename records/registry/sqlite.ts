@@ -97,10 +97,14 @@ class ImmediateDriver implements Driver {
   }
 }
 
-type Statement = ReturnType<InstanceType<typeof Libsql>['prepare']>;
+/** Asking a statement whether it returns rows crosses into the native part: once is enough. */
+interface Prepared {
+  statement: ReturnType<InstanceType<typeof Libsql>['prepare']>;
+  reader: boolean;
+}
 
 class SqliteConnection implements DatabaseConnection {
-  readonly #statements = new Map<string, Statement>();
+  readonly #statements = new Map<string, Prepared>();
   private constructor(
     readonly path: string,
     readonly patience: number,
@@ -147,11 +151,11 @@ class SqliteConnection implements DatabaseConnection {
 
   #run<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
     checkBindable(parameters);
-    const statement = this.#statements.get(sql) ?? this.database.prepare(sql);
+    const prepared = this.#statements.get(sql) ?? prepare(this.database, sql);
     // Taken out while it runs and put back only if it ended well: one that failed may keep its lock and its place.
     this.#statements.delete(sql);
-    const result = read<R>(statement, parameters);
-    this.#statements.set(sql, statement);
+    const result = read<R>(prepared, parameters);
+    this.#statements.set(sql, prepared);
     if (this.#statements.size > KEPT_STATEMENTS) this.#statements.delete([...this.#statements.keys()][0] ?? '');
     return result;
   }
@@ -178,9 +182,14 @@ function openFile(path: string, timeout: number): InstanceType<typeof Libsql> {
   }
 }
 
-function read<R>(statement: Statement, parameters: readonly unknown[]): QueryResult<R> {
+function prepare(database: InstanceType<typeof Libsql>, sql: string): Prepared {
+  const statement = database.prepare(sql);
+  return { statement, reader: statement.reader };
+}
+
+function read<R>({ statement, reader }: Prepared, parameters: readonly unknown[]): QueryResult<R> {
   // `all`, never `get`: rows from `get` carry a property `_metadata` that no table has.
-  if (statement.reader) return { rows: statement.all(parameters) as R[] };
+  if (reader) return { rows: statement.all(parameters) as R[] };
   return { numAffectedRows: BigInt(statement.run(parameters).changes), rows: [] };
 }
 

@@ -29,7 +29,7 @@ function journalOf(length: number, epoch = 1): Journal {
   return journal;
 }
 
-/** Every order of up to five things. */
+/** Every order of a few things. */
 function orders<T>(things: T[]): T[][] {
   if (things.length < 2) return [things];
   return things.flatMap((one, index) => orders(things.toSpliced(index, 1)).map((rest) => [one, ...rest]));
@@ -37,19 +37,18 @@ function orders<T>(things: T[]): T[][] {
 
 describe('events of a site', () => {
   it('[B15] O6: duplicated and in any order end as one journal that verifies', async () => {
-    const journal = journalOf(5);
-    for (const [round, order] of orders([0, 1, 2, 3, 4]).entries()) {
+    for (const [round, order] of orders([0, 1, 2, 3]).entries()) {
       const site = `site-${round}`;
       const own = new Journal(site);
-      journal.events.forEach(() => own.add('staged'));
+      for (let index = 0; index < order.length; index += 1) own.add('staged');
       for (const index of order) {
-        await registry.recordSiteEvents(report(site), [at(own, index)], 3_000);
         await registry.recordSiteEvents(report(site), [at(own, index), at(own, index)], 3_000);
       }
+      await registry.recordSiteEvents(report(site), own.events.slice(0, 2), 3_000);
       const stored = await registry.siteEvents(site, 10);
       expect(stored).toEqual(own.events);
       expect(judgeSiteEvents(stored)).toEqual({ ok: true });
-      expect(await registry.ackedThrough(site)).toEqual({ epoch: 1, sequence: 5 });
+      expect(await registry.ackedThrough(site)).toEqual({ epoch: 1, sequence: 4 });
     }
   });
 
