@@ -27,6 +27,11 @@ export function linkClassesOf(written: Fleet['linkClasses']): Map<string, LinkCl
   return new Map(patience.map(([name, given]) => [name, { name, ...(given as Patience) }]));
 }
 
+/** True for a name that a site may give as its link. */
+export function isLinkClass(written: Fleet['linkClasses'], name: string): boolean {
+  return Object.hasOwn(BUILT_IN, name) || Object.hasOwn(written, name);
+}
+
 /** The same as the file would have to say it: what `--show-defaults` shows. */
 export function writtenLinkClasses(written: Fleet['linkClasses']): Fleet['linkClasses'] {
   const overridden = Object.entries(BUILT_IN).map(([name, patience]) => {

@@ -3,7 +3,7 @@ import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import { repeatedNames, type Fault, type Path } from '../../policies/model/fault.js';
 import type { Fleet, Group, LinkClass, Site, SiteFile } from '../../policies/model/fleet.js';
 import { nearestName } from '../../policies/model/nearest.js';
-import { linkClassesOf, linkClassFaults } from './fleet-links.js';
+import { isLinkClass, linkClassesOf, linkClassFaults } from './fleet-links.js';
 
 /** Defaults, region, cluster, site: the later wins, `vars` and `versions` key by key. */
 export function resolveSite(file: SiteFile, fleet: Fleet, links: Map<string, LinkClass>): Site {
@@ -87,8 +87,8 @@ function groupFaults(group: Group, fleet: Fleet, path: Path): Fault[] {
 }
 
 function linkFaults(link: string | undefined, fleet: Fleet, path: Path): Fault[] {
+  if (link === undefined || isLinkClass(fleet.linkClasses, link)) return [];
   const known = [...linkClassesOf(fleet.linkClasses).keys()];
-  if (link === undefined || known.includes(link)) return [];
   const near = nearestName(link, known);
   const hint = near === undefined ? `; known: ${known.join(', ')}` : `; the nearest is \`${near}\``;
   return [{ path, message: `expected the name of a link class, found \`${link}\`${hint}` }];
