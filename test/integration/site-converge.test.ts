@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { carryOut, directoryRelease, TestSite, until } from './test-site.js';
+import { carryOut, directoryRelease, TestSite, until } from '../site/test-site.js';
 
 let site: TestSite;
 const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');

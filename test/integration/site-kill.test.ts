@@ -1,0 +1,98 @@
+/** Rule 1 of design §5: killed at any instruction and started again, a stream ends confirmed or reverted, once. */
+import { lstatSync, readFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Settled } from '../../policies/model/command.js';
+import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
+import { judgeSiteEvents } from '../../policies/signing/chain.js';
+import { TestSite } from '../site/test-site.js';
+import { buildRooms, dropRooms, runAgent } from './site-process.js';
+
+let out: string;
+let site: TestSite;
+beforeAll(() => {
+  out = buildRooms();
+});
+afterAll(() => dropRooms(out));
+beforeEach(() => {
+  site = new TestSite();
+  site.write('live/conf/page', 'healthy original');
+  site.write('controller', 'old state');
+});
+afterEach(() => site.clear());
+
+/** Two components that are undone as one: a directory, and a controller that is a file. */
+function release(version: string) {
+  const controller = site.path('controller');
+  const target = site.path('live', 'conf');
+  return {
+    stream: 'edge-proxy',
+    version,
+    components: [
+      { name: 'config', driver: { type: 'directory', files: './files', target } },
+      {
+        name: 'relay',
+        driver: {
+          type: 'exec',
+          files: './relay',
+          save: ['sh', '-c', `cp ${controller} $FOOTHOLD_SAVED`],
+          apply: ['cp', 'state', controller],
+          verify: ['cmp', '-s', 'state', controller],
+          revert: ['sh', '-c', `cp $FOOTHOLD_SAVED ${controller}`],
+        },
+      },
+    ],
+    checks: [{ name: 'ok', exec: ['grep', '-q', 'healthy', `${target}/page`], every: '50ms', failures: 1 }],
+    confirm: { within: '20s', healthyFor: '100ms' },
+  };
+}
+
+interface Printed {
+  settled: Settled;
+  report: SiteReport;
+  events: SiteEvent[];
+}
+
+const both = ['accepted', 'fetched', 'staged', 'adopt-journaled', 'adopt-aside', 'adopted', 'undo-captured'];
+const switching = ['switching', 'activated', 'all-activated', 'watching'];
+const good = [...both, ...switching, 'confirming', 'confirmed'].map((step) => [step, 1] as const);
+const bad = [...both, ...switching, 'reverting', 'reverted-one', 'reverted-all', 'reverted'].map(
+  (step) => [step, 1] as const,
+);
+
+describe.each([
+  ['healthy new', [...good, ['activated', 2] as const]],
+  ['broken new', [...bad, ['reverted-one', 2] as const]],
+])('a release whose page is %s', (text, kills) => {
+  it.each(kills)(
+    '[A12] [A13] [A32] [A56] [A57] killed at %s (%i) ends confirmed or reverted, once',
+    async (step, nth) => {
+      const one = site.publish(release('1.0.0'), { 'files/page': text, 'relay/state': 'new state' });
+      const command = site.command(one);
+      const { data: dataDirectory, depot, publicPem } = site;
+      const base = { site: site.site, dataDirectory, depot, controlKeysPem: [publicPem] };
+      const killed = await runAgent(out, {
+        ...base,
+        envelope: site.sign(command),
+        commandId: command.id,
+        killAt: { step, nth },
+      });
+      expect(killed.signal).toBe('SIGKILL');
+
+      const { printed } = await runAgent(out, { ...base, commandId: command.id });
+      const { settled, report, events } = JSON.parse(printed) as Printed;
+      if (settled.kind !== 'result') throw new Error(`unsettled: ${settled.state}`);
+      expect(['confirmed', 'reverted']).toContain(settled.result.result);
+      if (text.startsWith('broken')) expect(settled.result.result).toBe('reverted');
+      const isNew = settled.result.result === 'confirmed';
+      expect(readFileSync(site.path('live', 'conf', 'page'), 'utf8')).toBe(isNew ? text : 'healthy original');
+      expect(readFileSync(site.path('controller'), 'utf8')).toBe(isNew ? 'new state' : 'old state');
+      expect(lstatSync(site.path('live', 'conf')).isSymbolicLink()).toBe(true);
+      expect(report.streams['edge-proxy']?.state).toBe(settled.result.result);
+      expect(events.filter((event) => event.result !== undefined)).toHaveLength(1);
+      expect(judgeSiteEvents(events)).toEqual({ ok: true });
+
+      const third = JSON.parse((await runAgent(out, { ...base, commandId: command.id })).printed) as Printed;
+      expect(third.settled).toMatchObject({ kind: 'result', result: settled.result });
+    },
+  );
+});

@@ -1,0 +1,119 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { callAgent } from '../../site/local/client.js';
+import { carryOut, directoryRelease, resultOf, TestSite, until } from './test-site.js';
+
+let site: TestSite;
+let bootId = 'boot-1';
+let elapsed = 0;
+const clock = { now: Date.now, elapsed: () => performance.now() + elapsed, bootId: () => bootId };
+const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
+
+beforeEach(() => {
+  bootId = 'boot-1';
+  elapsed = 0;
+  site = new TestSite();
+  site.write('live/conf/page', 'healthy original');
+});
+afterEach(() => site.clear());
+
+/** Leaves the site watching a release that stays healthy, with the agent stopped. */
+async function stoppedWhileWatching() {
+  const agent = await site.start({ clock });
+  const one = site.publish(directoryRelease(site, '1.0.0', { confirm: { within: '1m', healthyFor: '30s' } }), {
+    'files/page': 'healthy 1',
+  });
+  const command = site.command(one);
+  await agent.door.accept(site.sign(command));
+  await until(() => agent.history(50).some((event) => event.kind === 'watching'));
+  await agent.stop();
+  return command;
+}
+const settled = async (agent: Awaited<ReturnType<TestSite['open']>>, id: string) =>
+  resultOf(await agent.door.observe(id, AbortSignal.timeout(10_000), () => undefined));
+
+describe('the guard', () => {
+  it('[A23] resumes a watch twice, and undoes at the third restart', async () => {
+    const command = await stoppedWhileWatching();
+    for (let restart = 1; restart <= 2; restart++) {
+      const agent = await site.start({ clock });
+      expect((await agent.report()).streams['edge-proxy']?.state).toBe('watching');
+      expect(page()).toBe('healthy 1');
+      await agent.stop();
+    }
+    const third = await site.start({ clock });
+    expect(page()).toBe('healthy original');
+    expect(await settled(third, command.id)).toMatchObject({
+      result: 'reverted',
+      cause: 'boot',
+      reason: { code: 'RESTARTS' },
+    });
+  });
+
+  it('[A23] undoes after a reboot while watching, before start returns', async () => {
+    const command = await stoppedWhileWatching();
+    bootId = 'boot-2';
+    const agent = await site.start({ clock });
+    expect(page()).toBe('healthy original');
+    expect(await settled(agent, command.id)).toMatchObject({ result: 'reverted', reason: { code: 'REBOOTED' } });
+    expect((await agent.report()).quarantined).toMatchObject([{ code: 'REBOOTED' }]);
+  });
+
+  it('[A32] keeps the deadline across a restart, by elapsed time', async () => {
+    const command = await stoppedWhileWatching();
+    elapsed = 61_000;
+    const agent = await site.start({ clock });
+    expect(page()).toBe('healthy original');
+    expect(await settled(agent, command.id)).toMatchObject({ cause: 'deadline', reason: { code: 'DEADLINE_PASSED' } });
+  });
+
+  it('[A32] with the last-known-good gone from disk makes it anew from its blobs; without them it says safe-mode', async () => {
+    const command = await stoppedWhileWatching();
+    for (const path of ['releases/edge-proxy']) {
+      const { readdirSync } = await import('node:fs');
+      for (const name of readdirSync(`${site.data}/${path}`)) {
+        if (name.startsWith('adopted-')) rmSync(`${site.data}/${path}/${name}`, { recursive: true });
+      }
+    }
+    bootId = 'boot-2';
+    const agent = await site.start({ clock });
+    expect(await settled(agent, command.id)).toMatchObject({ result: 'reverted' });
+    expect(page()).toBe('healthy original');
+  });
+
+  it('[A32] leaves safe-mode, not a loop, when nothing verified is left on disk', async () => {
+    const command = await stoppedWhileWatching();
+    rmSync(`${site.data}/blobs`, { recursive: true });
+    rmSync(`${site.data}/releases/edge-proxy`, { recursive: true });
+    bootId = 'boot-2';
+    const agent = await site.start({ clock });
+    expect(await settled(agent, command.id)).toMatchObject({ result: 'safe-mode', reason: { code: 'REVERT_FAILED' } });
+    await agent.stop();
+    const again = await site.start({ clock });
+    expect((await again.report()).streams['edge-proxy']?.state).toBe('safe-mode');
+  });
+});
+
+describe('the local socket', () => {
+  it('answers status, adopts, undoes, and says clearly when no agent runs', async () => {
+    await expect(callAgent(site.data, 'status', {})).rejects.toMatchObject({ code: 'AGENT_NOT_RUNNING' });
+    const agent = await site.start();
+    await agent.serveLocal();
+    expect(await callAgent(site.data, 'status', {})).toMatchObject({ site: 'osl-01', streams: {}, unacknowledged: 1 });
+    const one = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': 'healthy 1' });
+    const adopted = await callAgent(site.data, 'adopt', { stream: 'edge-proxy', like: { version: '1.0.0' } });
+    expect(adopted.version).toMatch(/^0\.0\.0-adopted\+[0-9a-f]{12}$/);
+    expect(page()).toBe('healthy original');
+    await expect(
+      callAgent(site.data, 'adopt', { stream: 'edge-proxy', like: { version: '1.0.0' } }),
+    ).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
+    await expect(
+      callAgent(site.data, 'revert', { stream: 'edge-proxy', by: 'kari', reason: 'x' }),
+    ).rejects.toMatchObject({
+      code: 'LKG_MISSING',
+    });
+    expect(await carryOut(agent, site, site.command(one))).toMatchObject({ result: 'confirmed' });
+    await callAgent(site.data, 'revert', { stream: 'edge-proxy', by: 'kari', reason: 'sparks' });
+    await until(() => page() === 'healthy original');
+  });
+});
