@@ -1,5 +1,6 @@
 /** What becomes of a rollout just after its start: it gets its label, or it is refused before it has one. */
 import type { RolloutStatus } from '../policies/model/rollout.js';
+import type { Reason } from '../policies/model/verdict.js';
 import type { Context } from './context.js';
 import { pause } from './io.js';
 import { queryStatus } from './rollouts.js';
@@ -47,7 +48,9 @@ async function refusal(context: Context, workflowId: string): Promise<Beginning 
     return undefined;
   } catch (error) {
     const cause = error instanceof Error ? error.cause : undefined;
-    const code = cause instanceof ApplicationFailure ? (cause.type ?? status.name) : status.name;
-    return { kind: 'refused', code, detail: cause instanceof Error ? cause.message : String(error) };
+    const reason =
+      cause instanceof ApplicationFailure ? (cause.details?.[0] as Partial<Reason> | undefined) : undefined;
+    const detail = reason?.detail ?? (cause instanceof Error ? cause.message : String(error));
+    return { kind: 'refused', code: reason?.code ?? status.name, detail };
   }
 }

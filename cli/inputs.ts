@@ -1,8 +1,6 @@
 /** From what a person writes for a release, a strategy and a fleet to what they mean. */
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { MistakeError } from '../policies/model/failure.js';
 import type { ResolvedFleet } from '../policies/model/fleet.js';
 import type { Manifest, Release, ReleaseRef } from '../policies/model/release.js';
@@ -24,36 +22,27 @@ export interface MeantRelease {
 const REFERENCE = /^([^@\s/]+)@([^@\s/]+)$/;
 
 /** `stream@version` in the depot, or a release directory. Throws MistakeError RELEASE_NOT_FOUND or RELEASE_INVALID. */
-export async function meantRelease(context: Context, written: string, depot?: string): Promise<MeantRelease> {
+export async function meantRelease(context: Context, written: string): Promise<MeantRelease> {
   const path = context.path(written);
-  if (existsSync(path)) return { ...(await releaseInDirectory(path)), directory: path };
-  const [, stream, version] = REFERENCE.exec(written) ?? [];
-  if (stream === undefined || version === undefined) {
-    throw new MistakeError(
-      'RELEASE_NOT_FOUND',
-      `expected a release as stream@version or as a directory, got ${written}, which is neither`,
-    );
+  if (existsSync(path)) {
+    const { packRelease } = await import('../records/depot/pack-release.js');
+    return { ...(await packRelease(path)), directory: path };
   }
-  return releaseInDepot(depot ?? (await context.depotToRead()), stream, version);
-}
-
-async function releaseInDepot(location: string, stream: string, version: string): Promise<MeantRelease> {
+  const { stream, version } = releaseReference(written);
   const { openDepot } = await import('../records/depot/open-depot.js');
-  const depot = openDepot(location);
+  const depot = openDepot(await context.depotToRead());
   const published = await depot.release(stream, version);
   return { ...published, templates: await depot.templateTexts(published) };
 }
 
-/** Published into a depot of its own for a moment: the one way to a digest, and nothing that others see changes. */
-async function releaseInDirectory(directory: string): Promise<MeantRelease> {
-  const { publishRelease } = await import('../records/depot/publish.js');
-  const depot = await mkdtemp(join(tmpdir(), 'foothold-'));
-  try {
-    const { ref } = await publishRelease(directory, depot);
-    return await releaseInDepot(depot, ref.stream, ref.version);
-  } finally {
-    await rm(depot, { recursive: true, force: true });
-  }
+/** Throws MistakeError RELEASE_NOT_FOUND. */
+export function releaseReference(written: string): { stream: string; version: string } {
+  const [, stream, version] = REFERENCE.exec(written) ?? [];
+  if (stream !== undefined && version !== undefined) return { stream, version };
+  throw new MistakeError(
+    'RELEASE_NOT_FOUND',
+    `expected a release as stream@version or as a directory, got ${written}, which is neither`,
+  );
 }
 
 export interface MeantStrategy {

@@ -1,21 +1,30 @@
 /** `agent run|status|adopt`: at the site. Only `run` knows a network; the others speak to the agent on its own machine. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { AgentFile } from '../../policies/model/project.js';
-import type { SiteReport } from '../../policies/model/report.js';
+import type { Vars } from '../../policies/model/names.js';
+import type { AgentMethods, AgentStatus } from '../../site/local/client.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import type { Execute } from '../execute.js';
 import { harmless } from '../render/paint.js';
-import { table } from '../render/table.js';
-import { clock } from '../render/times.js';
-import { meantRelease } from '../inputs.js';
+import { indent, table } from '../render/table.js';
+import { clock, span } from '../render/times.js';
+import { releaseReference } from '../inputs.js';
 import { notAvailable } from './later.js';
+import { collect } from './plan.js';
 
 const CONFIG = 'agent.yaml';
 
 interface AgentFlags {
   config: string;
+}
+interface AdoptFlags extends AgentFlags {
+  like?: string;
+  var: string[];
+  dryRun?: boolean;
 }
 
 export function declareAgent(program: Command, execute: Execute): void {
@@ -41,8 +50,9 @@ export function declareAgent(program: Command, execute: Execute): void {
     .argument('<stream>')
     .option('--like <release>', 'whose targets are looked at: a release directory, or stream@version in the depot')
     .option('--config <file>', 'the site’s agent.yaml', CONFIG)
+    .option('--var <name=value>', 'a variable of this site, where no fleet file is at hand; repeated', collect, [])
     .option('--dry-run', 'say what would be adopted, and adopt nothing')
-    .action((stream: string, flags: AgentFlags & { like?: string; dryRun?: boolean }, self: Command) =>
+    .action((stream: string, flags: AdoptFlags, self: Command) =>
       execute(self, (context) => adopt(context, stream, flags)),
     );
 }
@@ -58,17 +68,17 @@ async function configuration(context: Context, flags: AgentFlags): Promise<Agent
   return (await loadAgent(context.path(flags.config))).agent;
 }
 
-/** `{ site, report }`: what the agent says of itself. Throws WorldError if none runs here. */
+/** The document is the agent's own status. Throws WorldError AGENT_NOT_RUNNING if none runs here. */
 export async function agentStatus(context: Context, flags: AgentFlags): Promise<Answer> {
-  const { site, data } = await configuration(context, flags);
-  const { callAgent } = await import('../../site/local/call.js');
-  const report = (await callAgent(data, 'report', {})) as SiteReport;
-  return done({ site, report }, reportText(context, report));
+  const { data } = await configuration(context, flags);
+  const { callAgent } = await import('../../site/local/client.js');
+  const status = await callAgent(data, 'status', {});
+  return done(status, statusText(context, status));
 }
 
-function reportText(context: Context, report: SiteReport): string {
+function statusText(context: Context, status: AgentStatus): string {
   const now = context.io.now();
-  const streams = Object.entries(report.streams).map(([name, stream]) => [
+  const rows = Object.entries(status.streams).map(([name, stream]) => [
     name,
     stream.state,
     stream.live?.version ?? '-',
@@ -76,44 +86,97 @@ function reportText(context: Context, report: SiteReport): string {
     stream.pending?.version ?? '-',
     stream.checks.map((check) => `${check.name} ${check.healthy ? 'ok' : context.paint('red', 'sick')}`).join(', '),
   ]);
-  const sick = Object.entries(report.streams).flatMap(([name, stream]) =>
+  const contact =
+    status.lastContact === 0 ? 'the centre was never reached' : `last contact ${span(now - status.lastContact)} ago`;
+  const blocks: [title: string, lines: string[]][] = [
+    ['sick', sickChecks(status)],
+    [
+      `quarantined (foothold allow RELEASE --site ${status.site} lifts it)`,
+      status.quarantined.map((one) => `${one.stream}@${one.version} since ${clock(one.at, now)}: ${one.code}`),
+    ],
+  ];
+  return [
+    `${status.site}, agent ${status.agentVersion}, ${contact}, ${status.unacknowledged} events not recorded there yet`,
+    table(['STREAM', 'STATE', 'LIVE', 'LAST KNOWN GOOD', 'PENDING', 'CHECKS'], rows).trimEnd() || 'no stream yet',
+    ...blocks.filter(([, lines]) => lines.length > 0).map(([title, lines]) => `${title}\n${indent(lines.join('\n'))}`),
+  ].join('\n');
+}
+
+function sickChecks(status: AgentStatus): string[] {
+  return Object.entries(status.streams).flatMap(([name, stream]) =>
     stream.checks
       .filter((check) => !check.healthy)
       .map((check) => `${name} ${check.name} (${check.need}): ${harmless(check.detail)}`),
   );
-  const quarantined = report.quarantined.map(
-    (one) => `${one.stream}@${one.version} since ${clock(one.at, now)}: ${one.code}`,
-  );
-  return [
-    `${report.site}, agent ${report.agentVersion}, ${report.sequence} events journaled (epoch ${report.epoch})`,
-    table(['STREAM', 'STATE', 'LIVE', 'LAST KNOWN GOOD', 'PENDING', 'CHECKS'], streams).trimEnd() || 'no stream yet',
-    ...(sick.length === 0 ? [] : [`sick\n  ${sick.join('\n  ')}`]),
-    ...(quarantined.length === 0
-      ? []
-      : [`quarantined (foothold allow … --site ${report.site})\n  ${quarantined.join('\n  ')}`]),
-  ].join('\n');
 }
 
-/** `{ stream, adopted: { version, digest } }`. The release of `--like` only says where to look: it is not applied. */
-export async function adopt(
-  context: Context,
-  stream: string,
-  flags: AgentFlags & { like?: string; dryRun?: boolean },
-): Promise<Answer> {
-  const { site, data, depot } = await configuration(context, flags);
+/** `{ stream, version, digest }` of what was adopted. The release of `--like` only says where to look; it is not applied. */
+export async function adopt(context: Context, stream: string, flags: AdoptFlags): Promise<Answer> {
   if (flags.like === undefined) {
-    throw new MistakeError(
-      'BAD_ARGUMENT',
-      `expected --like RELEASE: its components say where ${stream} lives at this site`,
+    const message = `expected --like RELEASE, got none: the components of a release say where ${stream} lives at this site`;
+    throw new MistakeError('BAD_ARGUMENT', message);
+  }
+  const { site, data } = await configuration(context, flags);
+  const like = await modelOf(context, stream, flags.like);
+  const vars = { ...(await variablesOf(context, site)), ...writtenVariables(flags.var) };
+  if (flags.dryRun === true) {
+    return done(
+      { site, stream, like: flags.like, vars, dryRun: true },
+      `would adopt what is live at ${site} where ${flags.like} would go`,
     );
   }
-  const { ref } = await meantRelease(context, flags.like, depot);
-  if (ref.stream !== stream) {
-    throw new MistakeError('BAD_ARGUMENT', `expected a release of ${stream} with --like, got one of ${ref.stream}`);
+  const { callAgent } = await import('../../site/local/client.js');
+  const adopted = await callAgent(data, 'adopt', { stream, like, vars });
+  return done(adopted, `adopted ${adopted.stream}@${adopted.version}  ${adopted.digest}`);
+}
+
+/** A published release is fetched by the agent itself; a directory is read here, because only the caller sees it. */
+async function modelOf(
+  context: Context,
+  stream: string,
+  written: string,
+): Promise<AgentMethods['adopt']['params']['like']> {
+  const path = context.path(written);
+  if (!existsSync(path)) {
+    const reference = releaseReference(written);
+    refuseOtherStream(stream, reference.stream);
+    return { version: reference.version };
   }
-  if (flags.dryRun === true)
-    return done({ site, stream, like: ref, dryRun: true }, `would adopt what is live where ${flags.like} would go`);
-  const { callAgent } = await import('../../site/local/call.js');
-  const adopted = (await callAgent(data, 'adopt', { stream })) as { version: string; digest: string };
-  return done({ site, stream, adopted }, `adopted ${stream}@${adopted.version}  ${adopted.digest}`);
+  const { packRelease } = await import('../../records/depot/pack-release.js');
+  const { ref, manifest, files } = await packRelease(path);
+  refuseOtherStream(stream, ref.stream);
+  const read = files.map(async ({ path: name, mode, source }) => ({
+    path: name,
+    mode,
+    base64: await readFile(source, 'base64'),
+  }));
+  return { release: manifest.release, files: await Promise.all(read) };
+}
+
+function refuseOtherStream(stream: string, other: string): void {
+  if (stream === other) return;
+  throw new MistakeError('BAD_ARGUMENT', `expected a release of ${stream} with --like, got one of ${other}`);
+}
+
+/** The site's variables where a fleet file is at hand; at the site there is none, and `--var` says them. */
+async function variablesOf(context: Context, site: string): Promise<Vars> {
+  if (context.flags.fleet === undefined && context.projectPathIfAny() === undefined) return {};
+  const { sites } = await context.fleet();
+  return sites.find((one) => one.id === site)?.vars ?? {};
+}
+
+function writtenVariables(terms: string[]): Vars {
+  return Object.fromEntries(
+    terms.map((term) => {
+      const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(term) ?? [];
+      if (name === undefined || value === undefined)
+        throw new MistakeError('BAD_ARGUMENT', `expected --var name=value, got ${term}`);
+      return [name, asWritten(value)];
+    }),
+  );
+}
+
+function asWritten(value: string): Vars[string] {
+  if (value === 'true' || value === 'false') return value === 'true';
+  return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(value) ? Number(value) : value;
 }

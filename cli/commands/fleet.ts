@@ -110,13 +110,18 @@ function differences(site: Site, { report }: KnownReport): string[] {
     .map(([name, declared]) => `${name}: declared ${declared}, reported ${report.versions[name] ?? 'nothing'}`);
 }
 
+function stateText(context: Context, { state, receivedAt }: StreamRow): string {
+  if (state !== null) return state;
+  return receivedAt === null ? context.paint('yellow', 'never reported') : 'nothing yet';
+}
+
 function statusTable(context: Context, rows: StreamRow[]): string {
   const now = context.io.now();
   const lines = rows.map((row) => [
     row.site,
     row.stream,
     row.version ?? '-',
-    row.state === null ? context.paint('yellow', 'never reported') : row.state,
+    stateText(context, row),
     row.receivedAt === null ? '-' : `${span(now - row.receivedAt)} ago`,
     [row.declared === 'active' ? '' : row.declared, ...row.differs]
       .filter((part) => part !== '')

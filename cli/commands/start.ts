@@ -122,11 +122,7 @@ async function startWorkflow(
 
 /** `20261122-130507`, UTC. */
 function stamp(now: number): string {
-  return new Date(now)
-    .toISOString()
-    .slice(0, 19)
-    .replace('T', '-')
-    .replaceAll(/[:]|(?<=\d{4})-(?=\d{2}-)|(?<=\d{6})-(?=\d{2}-)/g, '');
+  return new Date(now).toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
 }
 
 function startFailure(error: unknown): Error {

@@ -1,4 +1,5 @@
 /** What doctor looks at in Temporal, and what `--fix` may add there: the namespace and its search attributes. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SEARCH_ATTRIBUTES } from '../../infra/temporal/settings.js';
 import type { Context } from '../context.js';
 import type { OpenTemporal } from '../temporal.js';
@@ -18,8 +19,10 @@ export async function probeTemporal(context: Context, fix: boolean): Promise<Exa
       const reachable = ok('temporal', `${address}, server ${server.serverVersion ?? 'of unknown version'}`);
       const known = await probeNamespace(temporal, fix);
       if (known.result === 'missing') return [reachable, known];
+      if (known.result === 'mended') await untilKnown(temporal);
       const attributes = await examine('search attributes', () => probeAttributes(temporal, fix));
-      return [reachable, known, ...attributes, await probeWorker(temporal, namespace)];
+      const worker = await examine('control worker', () => probeWorker(temporal, namespace));
+      return [reachable, known, ...attributes, ...worker];
     },
     'temporal server start-dev, or say where it is: --address, TEMPORAL_ADDRESS, --profile',
   );
@@ -40,7 +43,19 @@ async function probeNamespace({ connection, target }: OpenTemporal, fix: boolean
   const { msToTs } = await import('@temporalio/common/lib/time.js');
   const workflowExecutionRetentionPeriod = msToTs(RETENTION);
   await connection.workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
-  return { what: 'namespace', result: 'mended', detail: `${namespace} was created; the server may take some seconds` };
+  return { what: 'namespace', result: 'mended', detail: `${namespace} was created` };
+}
+
+/** The server's parts learn of a new namespace one after the other, each within some seconds. */
+async function untilKnown({ connection, target: { namespace } }: OpenTemporal): Promise<void> {
+  for (let tries = 0; tries < 40; tries++) {
+    const known = await connection.operatorService.listSearchAttributes({ namespace }).then(
+      () => true,
+      () => false,
+    );
+    if (known) return;
+    await sleep(500);
+  }
 }
 const NOT_FOUND = 5;
 
@@ -65,7 +80,7 @@ async function probeAttributes({ connection, target }: OpenTemporal, fix: boolea
 }
 
 /** A rollout that nobody works on stands still: worth saying before it is three in the morning. */
-async function probeWorker({ connection }: OpenTemporal, namespace: string): Promise<Examined> {
+async function probeWorker({ connection }: OpenTemporal, namespace: string): Promise<Examined[]> {
   const { TASK_QUEUE } = await import('../../policies/model/rollout.js');
   const queue = await connection.workflowService.describeTaskQueue({
     namespace,
@@ -73,7 +88,6 @@ async function probeWorker({ connection }: OpenTemporal, namespace: string): Pro
     taskQueueType: 1,
   });
   const pollers = queue.pollers?.length ?? 0;
-  return pollers > 0
-    ? ok('control worker', `${pollers} polling queue ${TASK_QUEUE}`)
-    : warning('control worker', `none polls queue ${TASK_QUEUE}`, 'foothold worker run');
+  if (pollers > 0) return [ok('control worker', `${pollers} polling queue ${TASK_QUEUE}`)];
+  return [warning('control worker', `none polls queue ${TASK_QUEUE}`, 'foothold worker run')];
 }

@@ -61,7 +61,7 @@ function stageText(stage: Plan['stages'][number], paint: Paint): string {
     stage.gate.name === 'none' && 'because' in stage.gate
       ? `no gate, because ${stage.gate.because}`
       : `gate ${stage.gate.name} over ${formatDuration(stage.soak)}`;
-  const terms = `${count} sites, ${stage.concurrency} at a time, ${gate}, budget ${stage.budget.failed} failed / ${stage.budget.owed} owed`;
+  const terms = `${count} ${count === 1 ? 'site' : 'sites'}, ${stage.concurrency} at a time, ${gate}, budget ${stage.budget.failed} failed / ${stage.budget.owed} owed`;
   if (count === 0) return `${paint('bold', stage.name)}  empty: passed over`;
   const waves = stage.waves.map((wave, index) => `wave ${index + 1}  ${waveText(wave)}`);
   return `${paint('bold', stage.name)}  ${terms}\n${indent(waves.join('\n'))}`;
