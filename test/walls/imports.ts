@@ -14,7 +14,7 @@ export interface Import {
 }
 
 export function readImports(path: string, text: string): Import[] {
-  const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest);
   const found: Import[] = [];
   const add = (node: ts.Node, specifier: ts.Node | undefined, kind: Import['kind']): void => {
     const line = source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1;

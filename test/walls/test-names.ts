@@ -17,7 +17,7 @@ export function readTestIds(files: SourceFile[]): NamedId[] {
 }
 
 function readIds({ path, text }: SourceFile): NamedId[] {
-  const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest);
   const found: NamedId[] = [];
   const visit = (node: ts.Node): void => {
     if (ts.isCallExpression(node)) {
@@ -25,7 +25,7 @@ function readIds({ path, text }: SourceFile): NamedId[] {
       if (chain.some((name) => NOT_RUN.includes(name))) return;
       const title = WRITERS.includes(chain[0] ?? '') ? node.arguments[0] : undefined;
       const line = source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1;
-      if (title) found.push(...idsOf(textOf(title)).map((id) => ({ id, path, line })));
+      if (title) found.push(...idsOf(textOf(title, source)).map((id) => ({ id, path, line })));
     }
     ts.forEachChild(node, visit);
   };
@@ -42,9 +42,9 @@ function chainOf(node: ts.Node): string[] {
   return [];
 }
 
-function textOf(node: ts.Expression): string {
+function textOf(node: ts.Expression, source: ts.SourceFile): string {
   if (ts.isStringLiteralLike(node)) return node.text;
-  return ts.isTemplateExpression(node) ? node.getText() : '';
+  return ts.isTemplateExpression(node) ? node.getText(source) : '';
 }
 
 const idsOf = (title: string): string[] =>
