@@ -1,5 +1,5 @@
 /** Where the demo finds the project's files, and where it keeps its own. */
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,11 +16,15 @@ export interface Workplace {
   /** The copied project: foothold.yaml, fleet, strategies, releases, depot, registry. */
   project: string;
   logs: string;
+  /** A Temporal profile file that says nothing. */
+  profiles: string;
 }
 
 export function openWorkplace(): Workplace {
   const root = mkdtempSync(join(tmpdir(), 'foothold-demo-'));
-  return { root, project: join(root, 'project'), logs: join(root, 'logs') };
+  const profiles = join(root, 'temporal.toml');
+  writeFileSync(profiles, '[profile.default]\n');
+  return { root, project: join(root, 'project'), logs: join(root, 'logs'), profiles };
 }
 
 export interface DemoSite {

@@ -22,7 +22,7 @@ export async function prepareWorld(stack: Stack, transcript: Transcript): Promis
     `Temporal ${centre.temporal.address}, Prometheus ${centre.prometheus.url}, ${sites.length} nginx under load`,
   );
 
-  foothold.use(environmentOf(centre.temporal, centre.temporal.address));
+  foothold.use(environmentOf(stack.workplace, centre, centre.temporal.address));
   await startControl(stack, centre);
   transcript.line(`control worker and depot run; published: ${RELEASES.join(', ')}`);
 

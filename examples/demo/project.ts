@@ -13,7 +13,11 @@ const BEFORE = 'releases/edge-proxy-2.3.0';
 export const CONTROLLER_MEMORY = 'feeder=main\novercurrent=600A\nreclose=1\n';
 
 export async function writeProject(workplace: Workplace): Promise<{ sites: DemoSite[] }> {
-  cpSync(EXAMPLES, workplace.project, { recursive: true, filter: (path) => !path.startsWith(join(EXAMPLES, 'demo')) });
+  cpSync(EXAMPLES, workplace.project, {
+    recursive: true,
+    dereference: true,
+    filter: (path) => !path.startsWith(join(EXAMPLES, 'demo')),
+  });
   const sites = await writeFleet(workplace);
   for (const site of sites) writeSite(site);
   return { sites };

@@ -62,7 +62,7 @@ export async function startCentre(stack: Stack, sites: DemoSite[]): Promise<Cent
 /** The control worker and the depot's server. */
 export async function startControl(stack: Stack, centre: Centre): Promise<void> {
   const { project, logs } = stack.workplace;
-  const env = { ...process.env, ...environmentOf(centre.temporal, centre.temporal.address) };
+  const env = { ...process.env, ...environmentOf(stack.workplace, centre, centre.temporal.address) };
   const foothold = (name: string, args: string[], ready?: () => Promise<boolean>): Promise<RunningProcess> =>
     startProcess({
       name,
@@ -136,19 +136,19 @@ export async function startAgent(
     directory: stack.workplace.logs,
     path: process.execPath,
     args: [FOOTHOLD, 'agent', 'run', '--config', site.agentFile],
-    env: { ...process.env, ...environmentOf(centre.temporal, link.temporal.address) },
+    env: { ...process.env, ...environmentOf(stack.workplace, centre, link.temporal.address) },
     within: 60_000,
     ready: () => answers(`http://${site.metrics}/metrics`),
   });
 }
 
 /** As the Temporal CLI reads it; what the person who runs the demo has set for another server must not lead there. */
-export function environmentOf(temporal: TemporalServer, address: string): NodeJS.ProcessEnv {
+export function environmentOf({ profiles }: Workplace, { temporal }: Centre, address: string): NodeJS.ProcessEnv {
   const set = Object.keys(process.env).filter((name) => name.startsWith('TEMPORAL_'));
   return {
     ...Object.fromEntries(set.map((name) => [name, undefined])),
     TEMPORAL_ADDRESS: address,
     TEMPORAL_NAMESPACE: temporal.namespace,
-    TEMPORAL_CONFIG_FILE: '/dev/null',
+    TEMPORAL_CONFIG_FILE: profiles,
   };
 }
