@@ -60,7 +60,14 @@ export interface ControlActivities {
   sampleGate(input: SampleGateInput): Promise<{ samples: Sample[] }>;
   describeLock(stream: string): Promise<LockHolder | null>;
   awaitClosed(workflowId: string): Promise<void>;
-  recordInbox(report: SiteReport, events: SiteEvent[]): Promise<{ workflowId: string; results: Result[] }[]>;
+  recordInbox(report: SiteReport, events: SiteEvent[]): Promise<LateNews[]>;
+}
+
+/** What a site's own report changes for a running rollout: outcomes of converges, and answers to reverts. */
+export interface LateNews {
+  workflowId: string;
+  outcomes: SiteOutcome[];
+  answers: Result[];
 }
 
 export type ShardRef = Pick<ShardInput, 'firstRunId' | 'stage' | 'wave'>;

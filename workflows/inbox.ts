@@ -4,7 +4,7 @@
  */
 import { allHandlersFinished, condition, getExternalWorkflowHandle, log, setHandler } from '@temporalio/workflow';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
-import { deliverSignal, lateResultsSignal } from './messages.js';
+import { deliverSignal, lateNewsSignal } from './messages.js';
 import { patient } from './proxies.js';
 
 const IDLE = '10s';
@@ -23,9 +23,9 @@ export async function inbox(_site: string): Promise<void> {
 
 async function take(report: SiteReport, events: SiteEvent[]): Promise<void> {
   const fresh = await patient.recordInbox(report, events);
-  for (const { workflowId, results } of fresh) {
+  for (const { workflowId, outcomes, answers } of fresh) {
     await getExternalWorkflowHandle(workflowId)
-      .signal(lateResultsSignal, results)
+      .signal(lateNewsSignal, { outcomes, answers })
       .catch((error: unknown) => log.info('the rollout has ended meanwhile', { workflowId, error: String(error) }));
   }
 }

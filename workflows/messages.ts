@@ -34,8 +34,8 @@ export const statusQuery = defineQuery<RolloutStatus | null>('status');
 
 /** Shard → rollout: outcomes as they come (never `confirmed` ones before the shard ends), or answers of a revert. */
 export const siteOutcomesSignal = defineSignal<[ShardNews]>('siteOutcomes');
-/** Inbox → rollout: results that reached the centre with no observer attached. */
-export const lateResultsSignal = defineSignal<[Result[]]>('lateResults');
+/** Inbox → rollout: what reached the centre with no observer attached. */
+export const lateNewsSignal = defineSignal<[Pick<ShardNews, 'outcomes' | 'answers'>]>('lateNews');
 /** Rollout → shard: schedule nothing more, give up what never started, and say which sites were commanded. */
 export const stopSignal = defineSignal('stop');
 /** Rollout → shard: no new command until `goOn`. */

@@ -117,10 +117,10 @@ export function isRecorded(run: RolloutRun): boolean {
 }
 
 /** Takes in what shards and inbox report. Idempotent; a shard's word for a site is its stage and wave. */
-export function takeNews(run: RolloutRun, news: ShardNews): void {
+export function takeNews(run: RolloutRun, news: Pick<ShardNews, 'outcomes' | 'answers'> & Partial<ShardNews>): void {
   for (const outcome of news.outcomes) takeOutcome(run, outcome);
   for (const answer of news.answers ?? []) takeAnswer(run, answer);
-  const shard = run.shards.get(news.shard);
+  const shard = news.shard === undefined ? undefined : run.shards.get(news.shard);
   if (shard && news.stopped) shard.commanded = news.stopped.commanded;
 }
 
@@ -140,9 +140,8 @@ function takeAnswer(run: RolloutRun, answer: Result): void {
   run.dirty = true;
 }
 
-/** A result that came without a shard: the stage and wave are those that the site has in the plan. */
-export function takeResult(run: RolloutRun, result: Result): void {
-  if (result.verb === 'revert') return takeAnswer(run, result);
+/** A converge's result that a revert repeats: the stage and wave are those that the site has in the plan. */
+function takeResult(run: RolloutRun, result: Result): void {
   const place = placeOf(run, result.site);
   if (place) takeOutcome(run, outcomeOf(result, place.stage, place.wave));
 }

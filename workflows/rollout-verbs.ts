@@ -4,25 +4,21 @@ import { log, setHandler } from '@temporalio/workflow';
 import { ROLLOUT_VERBS, type RolloutVerb, type VerbAnswer, type VerbPayload } from '../policies/model/rollout.js';
 import { readVerbPayload } from '../policies/rollout/verbs.js';
 import {
-  lateResultsSignal,
+  lateNewsSignal,
   siteOutcomesSignal,
   statusQuery,
   VERB_DESCRIPTIONS,
   verbSignals,
   verbUpdates,
 } from './messages.js';
-import { note, statusOf, takeNews, takeResult, type RolloutRun } from './rollout-run.js';
+import { note, statusOf, takeNews, type RolloutRun } from './rollout-run.js';
 
 export function handleMessages(run: RolloutRun): void {
   for (const verb of ROLLOUT_VERBS) handleVerb(run, verb);
   setHandler(statusQuery, () => statusOf(run, run.startedAt), { description: 'What the rollout is doing and why.' });
   // Handlers of signals never throw: one TypeError there was measured to jam a rollout, abort included.
   setHandler(siteOutcomesSignal, (news) => safely(run, 'siteOutcomes', () => takeNews(run, news)));
-  setHandler(lateResultsSignal, (results) =>
-    safely(run, 'lateResults', () => {
-      for (const result of results) takeResult(run, result);
-    }),
-  );
+  setHandler(lateNewsSignal, (news) => safely(run, 'lateNews', () => takeNews(run, news)));
 }
 
 function handleVerb(run: RolloutRun, verb: RolloutVerb): void {

@@ -1,18 +1,21 @@
-/** What a site reports unasked goes to registry and evidence; running rollouts are named, to be told of new results. */
-import type { Result } from '../../policies/model/command.js';
+/** What a site reports unasked goes to registry and evidence; the running rollouts that it concerns are told. */
+import { Context } from '@temporalio/activity';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
+import type { LateNews } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 
-export async function recordInbox(
-  deps: ControlDeps,
-  report: SiteReport,
-  events: SiteEvent[],
-): Promise<{ workflowId: string; results: Result[] }[]> {
-  const { fresh } = await deps.registry.recordSiteEvents(report, events, deps.now());
-  const byRollout = new Map<string, Result[]>();
-  for (const { workflowId, running, event } of fresh) {
-    if (!running || !event.result) continue;
-    byRollout.set(workflowId, [...(byRollout.get(workflowId) ?? []), event.result]);
+/** The delivery's key makes a retry give the same news again: a crash after the commit must not lose it. */
+export async function recordInbox(deps: ControlDeps, report: SiteReport, events: SiteEvent[]): Promise<LateNews[]> {
+  const { activityId, workflowExecution } = Context.current().info;
+  const delivery = { runId: workflowExecution?.runId ?? 'none', activityId };
+  const { fresh } = await deps.registry.recordSiteEvents(report, events, deps.now(), delivery);
+  const news = new Map<string, LateNews>();
+  for (const { workflowId, running, event, outcome } of fresh) {
+    if (!running) continue;
+    const known = news.get(workflowId) ?? { workflowId, outcomes: [], answers: [] };
+    if (event.result?.verb === 'revert') known.answers.push(event.result);
+    else known.outcomes.push(outcome);
+    news.set(workflowId, known);
   }
-  return [...byRollout].map(([workflowId, results]) => ({ workflowId, results }));
+  return [...news.values()];
 }

@@ -114,7 +114,7 @@ describe('rollout', () => {
       await handle.signal('abort', payload);
     }
     await handle.signal('siteOutcomes', 'nonsense');
-    await handle.signal('lateResults', { not: 'a list' });
+    await handle.signal('lateNews', { outcomes: 'not a list' });
     await expect(handle.executeUpdate('pause', { args: [{ by: 'x' }] })).rejects.toThrow();
     await expect(handle.executeUpdate('promote', { args: [verb] })).rejects.toThrow();
     expect(await handle.result()).toMatchObject({ outcome: 'promoted' });
@@ -161,6 +161,27 @@ describe('rollout', () => {
     expect(stage.seen.statuses.at(-1)).toMatchObject({ state: 'sealed', outcome: 'reverted', owedReverts: ['k2'] });
     await stage.bringUp('k2', { converge: 'confirmed' });
     await until(() => stage.seen.commands.includes('revert k2') || undefined, 'the owed revert');
+  });
+
+  it('[A24] a site that confirmed and reverts later, with no observer, stops the rollout; it counts once', async () => {
+    await stage.bringUp('l1', { converge: 'confirmed' });
+    await stage.bringUp('l2', { converge: 'never' });
+    const handle = await stage.start(outlineOf('edge-proxy-1.2.0-1', { one: [['l1']], two: [['l2']] }));
+    await until(() => stage.seen.commands.includes('converge l2') || undefined, 'the second stage');
+    const late = { site: 'l1', outcome: 'reverted', cause: 'check', stage: 'one', wave: 0, at: 1 };
+    const detail = { workflowId: handle.workflowId, outcomes: [late], answers: [] };
+    for (let times = 0; times < 2; times += 1) {
+      await stage.client.workflow.signalWithStart('inbox', {
+        workflowId: 'inbox/l1',
+        taskQueue: 'foothold',
+        args: ['l1'],
+        signal: 'deliver',
+        signalArgs: [{ report: {}, events: [{ detail }] }],
+      });
+    }
+    const failure = await failureOf(handle.result());
+    expect(failure.message).toContain('BUDGET_FAILED (1 of 1 sites, limit 0: l1)');
+    expect(commandsOf(['l1', 'l2']).sort()).toEqual(['converge l1', 'converge l2', 'revert l1', 'revert l2']);
   });
 
   it('cancel in Temporal means abort', async () => {

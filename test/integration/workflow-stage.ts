@@ -10,7 +10,7 @@ import { Context } from '@temporalio/activity';
 import { Client, Connection } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { bundleWorkflowCode, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import type { ControlActivities, SiteActivities } from '../../activities/contract.js';
+import type { ControlActivities, LateNews, SiteActivities } from '../../activities/contract.js';
 import { awaitClosed, describeLock } from '../../activities/control/temporal-facts.js';
 import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
 import type { Result, SiteState } from '../../policies/model/command.js';
@@ -198,8 +198,7 @@ function rememberingActivities(stage: {
     describeLock: (stream) => describeLock(client, stream),
     awaitClosed: (workflowId) => awaitClosed(client, workflowId),
     async recordInbox(_report, events) {
-      const results = events.flatMap((event) => (event.result ? [event.result] : []));
-      return results.length === 0 ? [] : [{ workflowId: String(events[0]?.detail['workflowId']), results }];
+      return events.length === 0 ? [] : [events[0]?.detail as unknown as LateNews];
     },
   };
 }

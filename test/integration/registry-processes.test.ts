@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import Libsql from 'libsql';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { judgeChain, judgeSiteEvents } from '../../../policies/signing/chain.js';
-import { openRegistry } from '../../../records/registry/open.js';
-import type { FrozenRollout } from '../../../records/registry/registry.js';
+import { judgeChain, judgeSiteEvents } from '../../policies/signing/chain.js';
+import { openRegistry } from '../../records/registry/open.js';
+import type { FrozenRollout } from '../../records/registry/registry.js';
 import { compileRegistry } from './compiled.js';
 
 let compiled: ReturnType<typeof compileRegistry>;

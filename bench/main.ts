@@ -1,0 +1,57 @@
+/** `npm run bench -- NAME [--json] …`: figures, each against its floor in the same run. */
+import { parseArgs } from 'node:util';
+
+interface Bench {
+  describe: string;
+  run: (options: BenchOptions) => Promise<Record<string, unknown>>;
+}
+export interface BenchOptions {
+  trials: number;
+  sites: number;
+  pairs: number;
+  /** Progress, for people: standard error. */
+  tell: (line: string) => void;
+}
+
+const BENCHES: Record<string, () => Promise<Bench>> = {
+  rollback: () => import('./rollback/bench.js'),
+  sweep: () => import('./sweep/bench.js'),
+};
+
+async function main(argv: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      trials: { type: 'string', default: '100' },
+      sites: { type: 'string', default: '500' },
+      pairs: { type: 'string', default: '3' },
+    },
+  });
+  const name = positionals[0] ?? '';
+  const load = BENCHES[name];
+  if (!load) {
+    process.stderr.write(`expected one of: ${Object.keys(BENCHES).join(', ')}; got "${name}"\n`);
+    return 2;
+  }
+  const bench = await load();
+  const tell = (line: string) => void process.stderr.write(`${line}\n`);
+  tell(bench.describe);
+  const figures = await bench.run({
+    trials: Number(values.trials),
+    sites: Number(values.sites),
+    pairs: Number(values.pairs),
+    tell,
+  });
+  process.stdout.write(values.json ? `${JSON.stringify(figures)}\n` : tableOf(figures));
+  return 0;
+}
+
+function tableOf(figures: Record<string, unknown>): string {
+  return Object.entries(figures)
+    .map(([name, value]) => `${name.padEnd(24)} ${String(value)}\n`)
+    .join('');
+}
+
+process.exitCode = await main(process.argv.slice(2));
