@@ -47,6 +47,8 @@ function release(version: string) {
 }
 
 interface Printed {
+  /** States when the start had returned, before any connection is tried. */
+  atStart: string[];
   settled: Settled;
   report: SiteReport;
   events: SiteEvent[];
@@ -80,7 +82,9 @@ describe.each<[string, Kill[]]>([
       expect(killed.signal).toBe('SIGKILL');
 
       const { printed } = await runAgent(out, { ...base, commandId: command.id });
-      const { settled, report, events } = JSON.parse(printed) as Printed;
+      const { settled, atStart, report, events } = JSON.parse(printed) as Printed;
+      // The guard has ended what a crash left half done: it does not leave it to what runs afterwards.
+      expect(atStart.filter((state) => state === 'switching' || state === 'reverting')).toEqual([]);
       if (settled.kind !== 'result') throw new Error(`unsettled: ${settled.state}`);
       expect(['confirmed', 'reverted']).toContain(settled.result.result);
       if (text.startsWith('broken')) expect(settled.result.result).toBe('reverted');

@@ -76,12 +76,13 @@ const agent = await openAgent({
   },
 });
 await agent.start();
+const atStart = Object.values((await agent.report()).streams).map((stream) => stream.state);
 if (options.envelope) await agent.door.accept(options.envelope);
 const settled = options.commandId
   ? await agent.door.observe(options.commandId, AbortSignal.timeout(20000), nothing)
   : undefined;
 const report = await agent.report();
-process.stdout.write(JSON.stringify({ settled, report, events: agent.history(1000) }));
+process.stdout.write(JSON.stringify({ settled, atStart, report, events: agent.history(1000) }));
 await agent.stop();
 process.exit(0);
 `;
