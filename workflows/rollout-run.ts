@@ -15,6 +15,7 @@ import type {
 } from '../policies/model/rollout.js';
 import type { GateVerdict, Reason } from '../policies/model/verdict.js';
 import { countStage, judgeBudget, type BudgetVerdict } from '../policies/rollout/budget.js';
+import { readNews } from '../policies/rollout/news.js';
 import { mergeOutcome, outcomeOf, repeatedResult } from '../policies/rollout/outcomes.js';
 import type { CommandedSite, ShardNews } from './messages.js';
 
@@ -116,12 +117,16 @@ export function isRecorded(run: RolloutRun): boolean {
   return run.drafts.length === 0 && !run.dirty && !run.recording;
 }
 
-/** Takes in what shards and inbox report. Idempotent; a shard's word for a site is its stage and wave. */
-export function takeNews(run: RolloutRun, news: Pick<ShardNews, 'outcomes' | 'answers'> & Partial<ShardNews>): void {
+/** Takes in what shards and inbox report; idempotent. Returns in words what was wrong with it, if anything. */
+export function takeNews(run: RolloutRun, input: unknown): string | undefined {
+  const news = readNews(input, (site) => placeOf(run, site) !== undefined);
+  if ('refused' in news) return news.refused;
   for (const outcome of news.outcomes) takeOutcome(run, outcome);
-  for (const answer of news.answers ?? []) takeAnswer(run, answer);
-  const shard = news.shard === undefined ? undefined : run.shards.get(news.shard);
-  if (shard && news.stopped) shard.commanded = news.stopped.commanded;
+  for (const answer of news.answers) takeAnswer(run, answer);
+  const { shard, stopped } = input as Partial<ShardNews>;
+  const open = shard === undefined ? undefined : run.shards.get(shard);
+  if (open && Array.isArray(stopped?.commanded)) open.commanded = stopped.commanded;
+  return undefined;
 }
 
 export function takeOutcome(run: RolloutRun, outcome: SiteOutcome): void {

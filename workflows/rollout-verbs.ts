@@ -17,8 +17,8 @@ export function handleMessages(run: RolloutRun): void {
   for (const verb of ROLLOUT_VERBS) handleVerb(run, verb);
   setHandler(statusQuery, () => statusOf(run, run.startedAt), { description: 'What the rollout is doing and why.' });
   // Handlers of signals never throw: one TypeError there was measured to jam a rollout, abort included.
-  setHandler(siteOutcomesSignal, (news) => safely(run, 'siteOutcomes', () => takeNews(run, news)));
-  setHandler(lateNewsSignal, (news) => safely(run, 'lateNews', () => takeNews(run, news)));
+  setHandler(siteOutcomesSignal, (news) => heed(run, 'siteOutcomes', news));
+  setHandler(lateNewsSignal, (news) => heed(run, 'lateNews', news));
 }
 
 function handleVerb(run: RolloutRun, verb: RolloutVerb): void {
@@ -90,6 +90,13 @@ function obey(run: RolloutRun, verb: RolloutVerb, payload: VerbPayload): string 
       run.stop = { verb, ...payload };
       return 'no further site is commanded; every commanded site is reverted';
   }
+}
+
+function heed(run: RolloutRun, signal: string, news: unknown): void {
+  safely(run, signal, () => {
+    const refused = takeNews(run, news);
+    if (refused !== undefined) note(run, 'signal-ignored', { verb: signal, code: 'BAD_PAYLOAD', why: refused });
+  });
 }
 
 function tellShards(run: RolloutRun, what: 'hold' | 'goOn'): void {

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { judgeChain, judgeSiteEvents } from '../../policies/signing/chain.js';
 import { openRegistry } from '../../records/registry/open.js';
 import type { FrozenRollout } from '../../records/registry/registry.js';
-import { compileRegistry } from './compiled.js';
+import { compileRegistry } from '../records/registry/compiled.js';
 
 let compiled: ReturnType<typeof compileRegistry>;
 let directory: string;

@@ -4,6 +4,7 @@ import type { Result } from '../../../policies/model/command.js';
 import type { SiteOutcome } from '../../../policies/model/rollout.js';
 import { judgeGroups } from '../../../policies/rollout/groups.js';
 import { mergeOutcome, repeatedResult } from '../../../policies/rollout/outcomes.js';
+import { readNews } from '../../../policies/rollout/news.js';
 import { planShards } from '../../../policies/rollout/shards.js';
 import { readVerbPayload } from '../../../policies/rollout/verbs.js';
 
@@ -100,5 +101,27 @@ describe('readVerbPayload', () => {
     expect(readVerbPayload({ by: 'x', reason: 'y', override: true })).toEqual({
       payload: { by: 'x', reason: 'y', override: true },
     });
+  });
+});
+
+describe('readNews', () => {
+  const known = (site: string) => site === 'a';
+  it.each([
+    undefined,
+    null,
+    'text',
+    { outcomes: 'not a list' },
+    { outcomes: ['x'] },
+    { outcomes: [null] },
+    { outcomes: [{ site: 'a' }] },
+    { outcomes: [{ site: 'a', outcome: 'promoted' }] },
+    { outcomes: [{ site: 'z', outcome: 'confirmed' }] },
+    { outcomes: [], answers: [{ site: 'z', result: 'reverted' }] },
+  ])('refuses %j', (input) => {
+    expect(readNews(input, known)).toHaveProperty('refused');
+  });
+  it('takes outcomes and answers of sites in the plan', () => {
+    const news = { outcomes: [{ site: 'a', outcome: 'owed' }], answers: [{ site: 'a', result: 'reverted' }] };
+    expect(readNews(news, known)).toEqual(news);
   });
 });
