@@ -5,9 +5,9 @@ type History = Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['f
 type HistoryEvent = NonNullable<History['events']>[number];
 
 export interface EventCount {
-  /** Converge activities scheduled, started and closed, and the workflow tasks that their closing caused. */
+  /** Of shards that converge: activities scheduled, started and closed, and the workflow tasks that their closing caused. */
   converge: number;
-  /** All events of all shards. */
+  /** All events of all shards, those that undo included. */
   total: number;
 }
 
@@ -22,7 +22,7 @@ export async function countShardEvents(client: Client, workflowId: string, first
   for (const shard of shards) {
     const handle = client.workflow.getHandle(shard?.workflowId ?? '', shard?.runId ?? undefined);
     const events = eventsOf(await handle.fetchHistory());
-    count.converge += countConverge(events);
+    if (!shard?.workflowId?.includes('/revert/')) count.converge += countConverge(events);
     count.total += events.length;
   }
   return count;

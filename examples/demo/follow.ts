@@ -5,6 +5,8 @@ import type { Reason } from '../../policies/model/verdict.js';
 import type { World } from './world.js';
 
 const EVERY_MS = 200;
+/** An undo that takes longer than this is worth a word. */
+const LATE_MS = 3_000;
 
 /** Epoch ms by this machine's clock: when the rollout began to undo, and when it was sealed. */
 export interface Followed {
@@ -35,6 +37,7 @@ function lateness(workflowId: string, patience: number, status: RolloutStatus | 
 
 class Teller {
   undoingSince: number | undefined;
+  private lateTold = false;
   private planTold = false;
   private waitTold: string | undefined;
   private readonly stages = new Map<string, string>();
@@ -47,7 +50,7 @@ class Teller {
     for (const stage of status.stages) await this.tellStage(status, stage);
     await this.tellSites(status);
     this.tellWait(status);
-    if (status.state === 'reverting' && this.undoingSince === undefined) this.tellUndo(status);
+    if (status.state === 'reverting') this.tellUndo(status);
     if (status.state === 'sealed') this.tellEnd(status);
   }
 
@@ -96,9 +99,17 @@ class Teller {
     if (wait) this.say(`waits for ${wait.owner}: ${reasonText(wait.reason)}; then: ${wait.then}`);
   }
 
-  private tellUndo(status: RolloutStatus): void {
-    this.undoingSince = Date.now();
-    this.say(`undoing: ${status.reason ? reasonText(status.reason) : 'a revert to every commanded site'}`, 'bad');
+  private tellUndo({ owedReverts }: RolloutStatus): void {
+    if (this.undoingSince === undefined) {
+      this.undoingSince = Date.now();
+      this.say('undoing: a revert to every site that was commanded', 'bad');
+    }
+    const late = Date.now() - this.undoingSince > LATE_MS;
+    if (!late || this.lateTold || owedReverts.length === 0) return;
+    this.lateTold = true;
+    this.say(
+      `${owedReverts.join(' ')} does not answer: the rollout is patient until it is sealed, the undo stays owed`,
+    );
   }
 
   private tellEnd({ label, outcome, reason }: RolloutStatus): void {
@@ -121,7 +132,7 @@ class Teller {
   }
 
   private say(text: string, tone: 'plain' | 'good' | 'bad' = 'plain'): void {
-    this.world.transcript.line(text, tone);
+    this.world.transcript.line(text.trimEnd(), tone);
   }
 }
 
