@@ -3,7 +3,7 @@
  * absent for weeks; the agent does not notice.
  */
 import { Client } from '@temporalio/client';
-import { Worker, type NativeConnection } from '@temporalio/worker';
+import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
 import { createSiteActivities } from '../activities/site/converge.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
 import { causeOf, connectPatiently, pause, type Patience, type TemporalSettings } from './connection.js';
@@ -40,18 +40,7 @@ export async function runSiteLink(options: SiteLinkOptions, signal: AbortSignal)
 
 async function serve(options: SiteLinkOptions, connection: NativeConnection, signal: AbortSignal): Promise<void> {
   const { namespace } = options.temporal;
-  const worker = await Worker.create({
-    connection,
-    namespace,
-    taskQueue: options.queue,
-    identity: `site-${options.site}`,
-    activities: createSiteActivities(options.door, Date.now),
-    maxConcurrentActivityTaskExecutions: 2 * options.streams + 2,
-    // `maxConcurrentActivityTaskPolls` is never read by SDK 1.24: without this a site would hold ten polls.
-    activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
-    shutdownGraceTime: '1s',
-    shutdownForceTime: '3s',
-  });
+  const worker = await Worker.create({ ...siteWorkerOptions(options), connection, namespace });
   const ended = new AbortController();
   const client = new Client({ connection, namespace });
   const delivering = keepDelivering({ ...options, client }, ended.signal);
@@ -61,6 +50,20 @@ async function serve(options: SiteLinkOptions, connection: NativeConnection, sig
     ended.abort();
     await delivering;
   }
+}
+
+/** Everything about a site's worker but its connection. */
+export function siteWorkerOptions(options: Pick<SiteLinkOptions, 'site' | 'queue' | 'door' | 'streams'>) {
+  return {
+    taskQueue: options.queue,
+    identity: `site-${options.site}`,
+    activities: createSiteActivities(options.door, Date.now),
+    maxConcurrentActivityTaskExecutions: 2 * options.streams + 2,
+    // `maxConcurrentActivityTaskPolls` is never read by SDK 1.24: without this a site would hold ten polls.
+    activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
+    shutdownGraceTime: '1s',
+    shutdownForceTime: '3s',
+  } satisfies WorkerOptions;
 }
 
 /** `run()` of an activity-only worker that has FAILED never settles (measured): its state is watched instead. */

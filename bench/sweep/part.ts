@@ -1,0 +1,81 @@
+/** A part of the bench in a process of its own: started, asked over its channel, ended with the bench. */
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export interface Part {
+  /** Sends an order and resolves with the answer; rejects with the part's own words, or when it ends. */
+  ask(order: Order): Promise<Answer>;
+  stop(): Promise<void>;
+}
+
+export interface Order {
+  /** What the part begins with; asked once. */
+  open?: unknown;
+  /** CPU time used since its start. */
+  cpu?: true;
+}
+export interface Answer {
+  /** User and system, all threads, in ms. */
+  cpuMs?: number;
+  failed?: string;
+}
+
+const STOP_WITHIN_MS = 20_000;
+
+/** `name` is a file beside this one that serves `serveParent`. Errors that it logs go to standard error. */
+export function startPart(name: string): Part {
+  const path = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+  const child = fork(path, {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    env: { FOOTHOLD_LOG: 'error', ...process.env },
+  });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const killed = () => child.kill('SIGKILL');
+  process.once('exit', killed);
+  return {
+    ask: (order) => ask(child, name, order),
+    async stop() {
+      child.kill('SIGTERM');
+      const late = setTimeout(killed, STOP_WITHIN_MS);
+      await ended;
+      clearTimeout(late);
+      process.off('exit', killed);
+    },
+  };
+}
+
+/** One order at a time: answers carry no name. */
+function ask(child: ChildProcess, name: string, order: Order): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const gone = () => reject(new Error(`the part ${name} of the bench has ended`));
+    child.once('exit', gone);
+    child.once('message', (answer: Answer) => {
+      child.off('exit', gone);
+      if (answer.failed === undefined) resolve(answer);
+      else reject(new Error(`the part ${name} of the bench failed: ${answer.failed}`));
+    });
+    if (child.exitCode === null && child.connected) child.send(order);
+    else gone();
+  });
+}
+
+/** The other end: `open` is awaited before it is answered; how to end is the part's own affair (SIGTERM). */
+export function serveParent<T>(open: (order: T) => Promise<void>): void {
+  process.on('message', (order: Order) => {
+    const opened = order.open === undefined ? Promise.resolve() : open(order.open as T);
+    opened.then(
+      () => answer({ cpuMs: cpuMs() }),
+      (error: unknown) => answer({ failed: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+    );
+  });
+  process.on('disconnect', () => process.exit(1));
+}
+
+function answer(what: Answer): void {
+  if (process.connected) process.send?.(what);
+}
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}

@@ -1,0 +1,70 @@
+/** The files of the bench: one strategy of one stage without a gate, a fleet of equal sites, releases that do nothing. */
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { publishRelease } from '../../records/depot/publish.js';
+
+export const STREAM = 'settings';
+export const STRATEGY = 'sweep';
+const apiVersion = 'foothold/v1';
+
+export interface SweepProject {
+  path: string;
+  depot: string;
+  registry: string;
+  publicKeyPem: string;
+}
+
+export function writeProject(directory: string, sites: string[], window: number, depotUrl: string): SweepProject {
+  mkdirSync(join(directory, 'strategies'), { recursive: true });
+  const write = (name: string, content: unknown) => writeFileSync(join(directory, name), stringify(content));
+  write('foothold.yaml', { apiVersion, kind: 'Project', depot: { write: 'depot/', read: depotUrl } });
+  write('fleet.yaml', {
+    apiVersion,
+    kind: 'Fleet',
+    defaults: { risk: 'low', link: 'fibre', streams: [STREAM] },
+    sites: sites.map((id) => ({ id })),
+  });
+  write('strategies/sweep.yaml', {
+    apiVersion,
+    kind: 'Strategy',
+    name: STRATEGY,
+    owner: 'bench',
+    defaults: {
+      ...{ gate: 'none', because: 'the bench measures how fast sites are reached', soak: '0s', concurrency: window },
+      ...{ settleWithin: '10m', budget: { failed: 0, owed: 0 } },
+    },
+    stages: [{ name: 'all' }],
+  });
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
+  writeFileSync(join(directory, 'control.key'), pem, { mode: 0o600 });
+  return {
+    path: join(directory, 'foothold.yaml'),
+    depot: join(directory, 'depot'),
+    registry: `sqlite:${join(directory, 'registry.db')}`,
+    publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  };
+}
+
+/**
+ * One component with one small file, and no check: what is left is the agent's own work. The programs are never run,
+ * the fleet's driver stands in for `exec`.
+ */
+export async function publishVersion(directory: string, depot: string, version: string): Promise<string> {
+  const release = join(directory, 'releases', version);
+  mkdirSync(join(release, 'files'), { recursive: true });
+  writeFileSync(join(release, 'files', 'settings'), `version=${version}\n`);
+  const programs = Object.fromEntries(['apply', 'verify', 'revert', 'save'].map((name) => [name, ['never-run']]));
+  const content = {
+    ...{ apiVersion, kind: 'Release', stream: STREAM, version, first: true },
+    driver: { type: 'exec', files: './files', ...programs },
+    checks: 'none',
+    because: 'the driver does nothing',
+    confirm: { within: '10m', healthyFor: '0s' },
+  };
+  writeFileSync(join(release, 'release.yaml'), stringify(content));
+  await publishRelease(release, depot);
+  return `${STREAM}@${version}`;
+}
