@@ -8,8 +8,8 @@ import { queryStatus } from './rollouts.js';
 export type Beginning =
   | { kind: 'begun'; rollout: RolloutStatus }
   | { kind: 'refused'; code: string; detail: string }
-  /** No control worker took it while this waited: Temporal keeps it. */
-  | { kind: 'not taken' };
+  /** Not planned while this waited; Temporal keeps it. `because`: what the control worker said, if one has taken it. */
+  | { kind: 'not begun'; because?: string };
 
 const PATIENCE = 10_000;
 const EVERY = 250;
@@ -26,7 +26,9 @@ export async function awaitBeginning(context: Context, workflowId: string, patie
     if (context.io.now() >= until || context.io.interrupted.aborted) break;
     await pause(EVERY, context.io.interrupted);
   }
-  return seen ? { kind: 'begun', rollout: seen } : { kind: 'not taken' };
+  if (seen) return { kind: 'begun', rollout: seen };
+  const because = await obstacle(context, workflowId);
+  return { kind: 'not begun', ...(because === undefined ? {} : { because }) };
 }
 
 async function look(context: Context, workflowId: string): Promise<RolloutStatus | undefined> {
@@ -53,4 +55,15 @@ async function refusal(context: Context, workflowId: string): Promise<Beginning 
     const detail = reason?.detail ?? (cause instanceof Error ? cause.message : String(error));
     return { kind: 'refused', code: reason?.code ?? status.name, detail };
   }
+}
+
+/** The last failure of an activity that the rollout waits for: it is tried again, and a person may mend its cause. */
+async function obstacle(context: Context, workflowId: string): Promise<string | undefined> {
+  const { client } = await context.temporal();
+  const { raw } = await client.workflow.getHandle(workflowId).describe();
+  const failing = raw.pendingActivities?.find((activity) => activity.lastFailure);
+  const failure = failing?.lastFailure;
+  if (!failure) return undefined;
+  const code = failure.applicationFailureInfo?.type ?? '';
+  return `${code} (${failure.message ?? 'no message'}), tried ${failing.attempt ?? 1} times`;
 }

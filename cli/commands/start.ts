@@ -165,8 +165,9 @@ async function begunAnswer(
         document,
         text: `${context.paint('red', 'REFUSED')} · ${beginning.code}: ${beginning.detail}`,
       };
-    case 'not taken': {
-      const text = `started, but no control worker has taken it yet · next: foothold worker run, foothold status ${workflowId}`;
+    case 'not begun': {
+      const why = beginning.because ?? 'no control worker has taken it: foothold worker run';
+      const text = `${context.paint('yellow', 'started, not planned yet')} · ${why} · next: foothold watch ${workflowId}`;
       return done(document, text);
     }
   }

@@ -54,7 +54,11 @@ export async function watchRollout(context: Context, reference: string): Promise
     if (rollout.state !== 'sealed' && context.io.now() - looked > LOOK_EVERY) {
       looked = context.io.now();
       const motion = await motionOf(context, rollout);
-      if (motion.kind === 'closed') return closed(context, rollout, motion.status, found.registry);
+      if (motion.kind !== 'closed') continue;
+      // The seal may have come between the two looks: the record is read once more before it is disbelieved.
+      await pause(2 * EVERY, context.io.interrupted);
+      rollout = (await again(context, rollout, found.registry)) ?? rollout;
+      if (rollout.state !== 'sealed') return unsealed(rollout, motion.status);
     }
   }
   return ended(context, rollout, found.registry);
@@ -97,11 +101,7 @@ async function ended(context: Context, rollout: RolloutStatus, registry?: Regist
   return { exit, document: { rollout, sites }, text };
 }
 
-/** The workflow is closed and the record does not say so: read once more, for the seal may have come between. */
-async function closed(context: Context, last: RolloutStatus, status: string, registry?: Registry): Promise<Answer> {
-  await pause(2 * EVERY, context.io.interrupted);
-  const rollout = (await again(context, last, registry)) ?? last;
-  if (rollout.state === 'sealed') return ended(context, rollout, registry);
+function unsealed(rollout: RolloutStatus, status: string): Answer {
   const text = `${status} in Temporal, before the rollout was sealed; the sites finish alone · last recorded: ${rollout.state}`;
   return { exit: EXIT.no, document: { rollout, temporal: status }, text };
 }

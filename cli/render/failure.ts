@@ -42,7 +42,9 @@ export function playbookOf(code: string): string {
 
 export function failureText(failure: Failure, paint: Paint): string {
   const lines = [`${paint('red', 'error')} ${paint('bold', failure.code)}: ${failure.message}`];
-  lines.push(...failure.details.map((detail) => `  ${detail}`));
+  // A loader with one finding says it twice: as its message and as its only detail.
+  const details = failure.details.filter((detail) => detail !== failure.message);
+  lines.push(...details.map((detail) => `  ${detail}`));
   if (!failure.bug) lines.push(`  see ${playbookOf(failure.code)}`);
   return `${lines.join('\n')}\n`;
 }
