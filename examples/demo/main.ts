@@ -3,6 +3,7 @@
  * while its link is cut. Exit code 0 only if each ended as it must.
  */
 import { readFileSync, rmSync } from 'node:fs';
+import { stopEverything } from '../../infra/dev/process.js';
 import { playAct } from './act.js';
 import { cutLinkOf } from './cut.js';
 import { judgeCaught, judgeCutLink, judgePromoted, type ActThree } from './judge.js';
@@ -82,24 +83,29 @@ async function main(options: DemoOptions): Promise<number> {
     printSummary(transcript, result);
     if (options.json) process.stdout.write(`${JSON.stringify(documentOf(result), null, 2)}\n`);
     if (options.keep) await keepRunning(result, transcript, interrupted);
-    await stack.stop();
-    if (result.differences.length === 0) rmSync(stack.workplace.root, { recursive: true, force: true });
-    else transcript.block(`  logs and data: ${stack.workplace.root}`);
-    return result.differences.length === 0 ? 0 : 1;
+    const ok = result.differences.length === 0;
+    await end(stack, transcript, ok);
+    return ok ? 0 : 1;
   } catch (error) {
     transcript.line(error instanceof Error ? error.message : String(error), 'bad');
-    await stack.stop();
-    transcript.block(`  logs and data: ${stack.workplace.root}`);
+    await end(stack, transcript, false);
     return 1;
   }
 }
 
-/** What is still being started ends with this process (infra/dev/reaper). */
 async function interruptedEarly(stack: Stack, transcript: Transcript): Promise<number> {
   transcript.line('interrupted: everything is being stopped', 'bad');
-  await stack.stop();
-  rmSync(stack.workplace.root, { recursive: true, force: true });
+  await end(stack, transcript, true);
   return 130;
+}
+
+/** In order, then whatever was still being started. Files stay only where somebody has to look at them. */
+async function end(stack: Stack, transcript: Transcript, removeFiles: boolean): Promise<void> {
+  await stack.stop();
+  await stopEverything();
+  const { root } = stack.workplace;
+  if (removeFiles) rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  else transcript.block(`  logs and data: ${root}`);
 }
 
 async function keepRunning(result: DemoResult, transcript: Transcript, interrupted: Promise<unknown>): Promise<void> {

@@ -41,11 +41,22 @@ export interface RunningProcess {
   crash(): Promise<void>;
 }
 
+const children = new Set<RunningProcess>();
+let ending = false;
+
+/** For an end in the middle of starting: stops every process that this one has started, ready or not, and starts no more. */
+export async function stopEverything(): Promise<void> {
+  ending = true;
+  await Promise.all([...children].map((child) => child.stop()));
+}
+
 /**
  * Starts a program in a process group of its own, so that Ctrl-C reaches only this process, which stops its children
  * in order. Throws WorldError with the last lines of the log if it ends or is not ready in time.
  */
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
+  if (ending)
+    throw new WorldError('PROGRAM_NOT_READY', `${options.name} is not started any more: everything is ending`);
   mkdirSync(options.directory, { recursive: true });
   const logFile = join(options.directory, `${options.name}.log`);
   const log = openSync(logFile, 'a');
@@ -82,6 +93,7 @@ class ChildOfDevStack implements RunningProcess {
   ) {
     this.name = options.name;
     watchGroup(pid);
+    children.add(this);
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.ended = { code, signal };
@@ -124,6 +136,7 @@ class ChildOfDevStack implements RunningProcess {
     this.signal(-this.pid, 'SIGKILL');
     await this.exited;
     forgetGroup(this.pid);
+    children.delete(this);
   }
 
   async crash(): Promise<void> {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../../infra/dev/ports.js';
 import { startProcess, type ProcessOptions, type RunningProcess } from '../../../infra/dev/process.js';
+import { run } from '../../../infra/dev/run.js';
 import { transpiled } from './transpiled.js';
 
 let directory: string;
@@ -83,6 +84,27 @@ describe('processes of the development stack', () => {
     expect([alive(running.pid), alive(pidIn('child'))]).toEqual([false, true]);
     await running.stop();
     await expect.poll(() => alive(pidIn('child'))).toBe(false);
+  });
+});
+
+describe('processes whose starter ends', () => {
+  it('are all stopped, one that is not ready yet among them, and no more are started', async () => {
+    const source = `import { startProcess, stopEverything } from ${JSON.stringify(transpiled(directory))};
+      const start = (name, ready) => startProcess({ name, directory: ${JSON.stringify(directory)}, path: '/bin/sh',
+        args: ['-c', 'echo $$ > ' + name + '; exec sleep 60'], cwd: ${JSON.stringify(directory)}, ready });
+      await start('first', async () => true);
+      const second = start('second', async () => false).catch((error) => error.message);
+      setTimeout(async () => {
+        await stopEverything();
+        const third = await start('third').catch((error) => error.message);
+        console.log(JSON.stringify([await second, third]));
+      }, 300);`;
+    const ended = await run(process.execPath, ['--input-type=module', '-e', source]);
+    const [second, third] = JSON.parse(ended.stdout) as string[];
+    expect(second).toMatch(/second to start, it ended with SIGTERM/);
+    expect(third).toMatch(/third is not started any more/);
+    expect([pidIn('first'), pidIn('second')].map(alive)).toEqual([false, false]);
+    expect(existsSync(join(directory, 'third'))).toBe(false);
   });
 
   it.each(['SIGKILL', 'SIGINT', 'exit'] as const)('end with the process that started them (%s)', async (how) => {
