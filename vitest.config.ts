@@ -15,12 +15,19 @@ export default defineConfig({
           testTimeout: 20_000,
         },
       },
-      { extends: true, test: { name: 'replay', include: ['test/replay/**/*.test.ts'], testTimeout: 60_000 } },
+      {
+        extends: true,
+        test: {
+          name: 'replay',
+          include: ['test/replay/**/*.test.ts', 'test/golden/**/*.test.ts'],
+          testTimeout: 60_000,
+        },
+      },
       {
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts', 'test/golden/**/*.test.ts'],
+          include: ['test/integration/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 120_000,
           // Each file has its own servers; two sets at once on two cores would time out for lack of processor, not of correctness.

@@ -72,7 +72,7 @@ async function fetchFor(context: SiteContext, row: CommandRow, signal: AbortSign
 export function rejectionFor(error: unknown): Rejection {
   if (error instanceof Rejection) return error;
   const known = error instanceof MistakeError || error instanceof WorldError;
-  const code = known && error.code !== 'DEPOT_UNREACHABLE' ? error.code : 'STAGE_FAILED';
+  const code = known ? error.code : 'STAGE_FAILED';
   return new Rejection({ code, detail: messageOf(error) });
 }
 

@@ -31,6 +31,7 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
   });
   try {
     await agent.start();
+    await agent.serveLocal();
     if (file.metrics !== undefined) await agent.serveMetrics(file.metrics);
     installRuntime(log);
     const temporal = readTemporalSettings({ ...options.temporal, profile: options.temporal.profile ?? file.profile });

@@ -4,7 +4,7 @@ import { log } from '@temporalio/workflow';
 import type { PlanOutline } from '../policies/model/outline.js';
 import type { RolloutOutcome, RolloutRequest } from '../policies/model/rollout.js';
 import type { Reason } from '../policies/model/verdict.js';
-import type { ReasonCode } from '../policies/model/reasons.js';
+import { REASON_CODES, type ReasonCode } from '../policies/model/reasons.js';
 import { takeLock, type StreamLock } from './lock.js';
 import { atStart } from './proxies.js';
 import { note, type RolloutRun } from './rollout-run.js';
@@ -99,9 +99,10 @@ function reasonOf(error: unknown): Reason {
   if (cause instanceof ApplicationFailure) {
     const refused = cause.type === 'RolloutRefused' ? (cause.details?.[0] as Reason | undefined) : undefined;
     if (refused) return refused;
-    return { code: (cause.type ?? 'BAD_INPUT') as ReasonCode, detail: cause.message };
+    const code = REASON_CODES.find((known) => known === cause.type) ?? 'BEGIN_FAILED';
+    return { code, detail: cause.message };
   }
-  return { code: 'DEPOT_UNREACHABLE', detail: cause instanceof Error ? cause.message : String(cause) };
+  return { code: 'BEGIN_FAILED', detail: cause instanceof Error ? cause.message : String(cause) };
 }
 
 /** What a refused rollout fails with; `details[0]` is the reason. */

@@ -18,7 +18,10 @@ export async function issueCommands(
   sites: OutlineSite[],
 ): Promise<IssuedCommand[]> {
   const now = deps.now();
-  const known = input.verb === 'revert' ? await readIfPossible(deps, input, sites) : await read(deps, input, sites);
+  const isUndo = input.verb === 'revert';
+  const known = isUndo
+    ? await atMost(UNDO_PATIENCE_MS, read(deps, input, sites), NOTHING_KNOWN)
+    : await read(deps, input, sites);
   const issued = sites.map((site) => issue(deps, input, site, known, now));
   const rows = issued.map(({ site, commandId, settleBy }) => ({
     site,
@@ -29,10 +32,12 @@ export async function issueCommands(
     ...(settleBy === undefined ? {} : { switchBy: settleBy }),
   }));
   const recording = deps.registry.recordCommanded(input.firstRunId, rows, now);
-  if (input.verb === 'converge') await recording;
-  else await recording.catch(() => undefined);
+  if (isUndo) await atMost(UNDO_PATIENCE_MS, recording, undefined);
+  else await recording;
   return issued;
 }
+
+const UNDO_PATIENCE_MS = 1_000;
 
 interface Known {
   planned: Record<string, PlannedSite>;
@@ -56,12 +61,12 @@ async function read(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]):
   return { planned: frozen.sites, allowed: new Set(allowed.map((site) => site.id)), acked };
 }
 
-async function readIfPossible(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Known> {
-  try {
-    return await read(deps, input, sites);
-  } catch {
-    return NOTHING_KNOWN;
-  }
+/** What `work` gives, or `otherwise` if it fails or takes too long: a registry that is locked must not hold an undo. */
+async function atMost<T>(ms: number, work: Promise<T>, otherwise: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<T>((resolve) => (timer = setTimeout(() => resolve(otherwise), ms)));
+  const done = work.catch(() => otherwise);
+  return Promise.race([done, late]).finally(() => clearTimeout(timer));
 }
 
 function issue(deps: ControlDeps, input: ShardInput, site: OutlineSite, known: Known, now: number): IssuedCommand {

@@ -96,5 +96,5 @@ function describe(
   const blocked = block
     ? `the block of stream ${ref.stream} by ${block.rollout} since ${clock(block.at, context.io.now())}`
     : 'no block stood against it';
-  return sites === '' ? blocked : `${blocked}; ${sites}: lift each with --site`;
+  return sites === '' ? blocked : `${blocked}; ${sites}: lifted at each of them`;
 }

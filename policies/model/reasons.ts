@@ -44,6 +44,7 @@ export const REASONS = {
   SELECTOR_EMPTY: 'a selector matches no active site of the stream',
   SITE_IN_NO_STAGE: 'a site in scope is taken by no stage',
   PLAN_CHANGED: 'freezing the plan again gave another digest',
+  BEGIN_FAILED: 'the rollout could not begin, for a cause that has no code of its own',
   PREFLIGHT_BLOCKED: 'preflight found something that must be mended first',
   DEPOT_UNREACHABLE: 'the depot could not be reached',
   // preflight, centre and site
@@ -58,7 +59,6 @@ export const REASONS = {
   BLOCKED: 'the release was reverted by a rollout and is blocked for the stream',
   LKG_MISSING: 'there is nothing to go back to',
   LKG_ADOPTABLE: 'the site adopts what is live before its first switch',
-  SITE_EXCLUDED: 'the site is not in scope',
   PREFLIGHT_OK: 'the check found nothing to object to',
   // site
   CHECK_FAILED: 'a required check of the release failed at the site',
@@ -83,7 +83,6 @@ export const REASONS = {
   NOT_LIVE: 'the release to be undone is not live at the site',
   REVERT_FAILED: 'the undo itself failed',
   NOTHING_VERIFIED: 'no verified release to go back to is on disk',
-  ADOPTED: 'what was live at the site was taken over as its first confirmed release',
   STORE_BROKEN: 'the database of the agent could not be read or written',
   AGENT_RUNNING: 'another agent has the data directory',
   AGENT_NOT_RUNNING: 'no agent answers on the data directory',

@@ -13,7 +13,10 @@ export interface SiteDoor {
   report(): Promise<SiteReport>;
   /** Events not acknowledged yet, oldest first, at most `limit`. */
   unacknowledged(limit: number): SiteEvent[];
-  /** True while an observer is attached to the command that this event belongs to. */
+  /**
+   * True if a result will carry this event: an observer is attached to its command, or it was journaled while a command
+   * was taken in, which is observed next. Asked from within `onEvent`.
+   */
   observed(event: SiteEvent): boolean;
   /** Calls back after each journaled event; returns how to stop. */
   onEvent(listener: (event: SiteEvent) => void): () => void;

@@ -6,8 +6,8 @@ import type { Reason } from '../model/verdict.js';
 
 export type Tally = 'confirmed' | 'failed' | 'owed' | 'uncounted';
 
-/** A site that answered with one of these was not changed, and the release is not to blame. */
-const REJECTED_AS_OWED = new Set(['ALREADY_SICK', 'HELD', 'STALE']);
+/** A site that answered with one of these was not changed, and the release is not to blame (docs/decisions/0001). */
+const REJECTED_AS_OWED = new Set(['ALREADY_SICK', 'HELD', 'STALE', 'SWITCH_BY_PASSED', 'DEPOT_UNREACHABLE']);
 
 /** Where one site counts. A site that was told to revert is never a failure of the release. */
 export function tallyOf(outcome: SiteOutcome): Tally {

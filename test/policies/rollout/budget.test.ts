@@ -10,7 +10,9 @@ const site = (id: string, outcome: Partial<SiteOutcome>): SiteOutcome => ({
   outcome: 'confirmed',
   ...outcome,
 });
-const reason = (code: 'ALREADY_SICK' | 'HELD' | 'STALE' | 'CHECK_FAILED' | 'QUARANTINED') => ({ code, detail: '' });
+const reason = (
+  code: 'ALREADY_SICK' | 'HELD' | 'STALE' | 'SWITCH_BY_PASSED' | 'DEPOT_UNREACHABLE' | 'CHECK_FAILED' | 'QUARANTINED',
+) => ({ code, detail: '' });
 
 describe('tallyOf', () => {
   const rows: [string, Partial<SiteOutcome>, string][] = [
@@ -27,6 +29,8 @@ describe('tallyOf', () => {
     ['rejected: already sick', { outcome: 'rejected', reason: reason('ALREADY_SICK') }, 'owed'],
     ['rejected: held', { outcome: 'rejected', reason: reason('HELD') }, 'owed'],
     ['rejected: stale', { outcome: 'rejected', reason: reason('STALE') }, 'owed'],
+    ['too late to begin', { outcome: 'rejected', reason: reason('SWITCH_BY_PASSED') }, 'owed'],
+    ['cut off from the depot', { outcome: 'rejected', reason: reason('DEPOT_UNREACHABLE') }, 'owed'],
     ['owed', { outcome: 'owed' }, 'owed'],
     ['deferred', { outcome: 'deferred' }, 'owed'],
     ['untouched', { outcome: 'untouched' }, 'uncounted'],

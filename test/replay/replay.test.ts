@@ -1,0 +1,59 @@
+/**
+ * Histories of real runs, replayed against today's workflow code: a change that would break a rollout in flight fails
+ * here. `npm run demo -- --record test` makes them anew; a new one is added, an old one is kept while runs of it may live.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
+import { bundleWorkflowCode, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+const HISTORIES = fileURLToPath(new URL('./histories/', import.meta.url));
+const WORKFLOWS = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
+const silent = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} };
+
+interface Recorded {
+  workflowId: string;
+  history: { events: Record<string, unknown>[] };
+}
+
+function read(file: string): Recorded {
+  return JSON.parse(readFileSync(`${HISTORIES}${file}`, 'utf8')) as Recorded;
+}
+
+async function replay(bundle: WorkflowBundle, { workflowId, history }: Recorded): Promise<Error | undefined> {
+  const options = { workflowBundle: bundle };
+  const histories = [{ workflowId, history: historyFromJSON(history) }];
+  for await (const { error } of Worker.runReplayHistories(options, histories)) return error;
+  throw new Error('nothing was replayed');
+}
+
+const files = readdirSync(HISTORIES).filter((file) => file.endsWith('.json'));
+let bundle: WorkflowBundle;
+beforeAll(async () => {
+  Runtime.install({ shutdownSignals: [], logger: silent });
+  bundle = await bundleWorkflowCode({ workflowsPath: WORKFLOWS, logger: silent });
+}, 60_000);
+
+describe('recorded histories', () => {
+  it('cover the rollout, the shards, the undo and the inbox of all three acts', () => {
+    for (const act of ['act-1', 'act-2', 'act-3']) {
+      const types = files.filter((file) => file.startsWith(act)).map((file) => file.split('.')[1]);
+      expect(types).toContain('rollout');
+      expect(types).toContain('shard');
+    }
+    expect(files.some((file) => file.includes('.revert.'))).toBe(true);
+    expect(files.some((file) => file.includes('.inbox.'))).toBe(true);
+  });
+
+  it.each(files)('[A58] %s replays', async (file) => {
+    expect(await replay(bundle, read(file))).toBeUndefined();
+  });
+
+  it('a replay can say no: an activity of another name in the history is found', async () => {
+    const recorded = read(files.find((file) => file.startsWith('act-1.rollout')) ?? '');
+    const text = JSON.stringify(recorded).replaceAll('"runPreflight"', '"skipPreflight"');
+    const error = await replay(bundle, JSON.parse(text) as Recorded);
+    expect(String(error)).toMatch(/[Nn]ondeterminism/);
+  });
+});
