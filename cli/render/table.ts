@@ -23,7 +23,7 @@ function pad(text: string, width: number, right: boolean): string {
 export function bar(part: number, whole: number, width = 20): string {
   if (whole <= 0) return `[${'.'.repeat(width)}]`;
   const exact = (Math.min(part, whole) / whole) * width;
-  const filled = part >= whole ? width : Math.min(width - 1, part > 0 ? Math.max(1, Math.floor(exact)) : 0);
+  const filled = part >= whole ? width : part > 0 ? Math.max(1, Math.floor(exact)) : 0;
   return `[${'#'.repeat(filled)}${'.'.repeat(width - filled)}]`;
 }
 
