@@ -8,7 +8,7 @@ import type { Envelope, Result, Settled, SiteState } from '../policies/model/com
 import { MistakeError } from '../policies/model/failure.js';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
-import { acceptEnvelope, stateOf } from './accept.js';
+import { acceptEnvelope, stateOf, type Accepted } from './accept.js';
 import { adoptAtRequest, type AdoptRequest, type Adopted } from './adopt-request.js';
 import { liveRelease, messageOf } from './advance.js';
 import { machineClock, type Clock } from './clock.js';
@@ -123,6 +123,8 @@ export class Agent {
   private readonly refused = new Map<string, Settled>();
   private readonly closers: (() => Promise<void>)[] = [];
   private contactKept = 0;
+  /** While a command is taken in: whoever handed it in observes it next, and its result carries all of this. */
+  private admitting = false;
   private stopped = false;
   private tidyTimer: NodeJS.Timeout | undefined;
 
@@ -137,7 +139,7 @@ export class Agent {
       observe: (commandId, signal, onState) => this.observe(commandId, signal, onState),
       report: () => this.report(),
       unacknowledged: (limit) => context.store.eventsAfter(context.store.number('ackedThrough'), limit),
-      observed: (event) => this.observers.has(event.commandId),
+      observed: (event) => this.admitting || this.observers.willCarry(event),
       onEvent: (listener) => {
         this.listeners.add(listener);
         return () => this.listeners.delete(listener);
@@ -226,7 +228,7 @@ export class Agent {
   }
 
   private async accept(envelope: Envelope): Promise<{ commandId: string; state: SiteState }> {
-    const accepted = acceptEnvelope(this.context, envelope);
+    const accepted = this.admit(envelope);
     if (accepted.kind === 'refused') {
       const { result } = accepted;
       if (!this.context.store.command(result.commandId)) await this.refuse(result);
@@ -238,6 +240,15 @@ export class Agent {
     else if (then === 'wake') this.runner(command.stream).wake();
     const row = this.context.store.command(command.id);
     return { commandId: command.id, state: row ? stateOf(this.context, row) : 'accepted' };
+  }
+
+  private admit(envelope: Envelope): Accepted {
+    this.admitting = true;
+    try {
+      return acceptEnvelope(this.context, envelope);
+    } finally {
+      this.admitting = false;
+    }
   }
 
   private async refuse(result: Result): Promise<void> {

@@ -23,8 +23,10 @@ export class Observers {
 
   constructor(private readonly context: SiteContext) {}
 
-  has(commandId: string | undefined): boolean {
-    return commandId !== undefined && this.byCommand.has(commandId);
+  /** True if the result of an observed command is still to come and will carry the event: an adoption names none. */
+  willCarry({ commandId, stream }: SiteEvent): boolean {
+    if (commandId !== undefined) return this.byCommand.has(commandId);
+    return [...this.byCommand.values()].some((observer) => observer.stream === stream);
   }
 
   /** Throws MistakeError if the command was never accepted here. */
@@ -69,7 +71,7 @@ export class Observers {
     return { kind: 'result', commandId, result: row.result, report, events };
   }
 
-  /** Called after each commit, once everybody else has heard of the event: `has` still answers for it. */
+  /** Called after each commit, once everybody else has heard of the event: `willCarry` still answers for it. */
   tell(event: SiteEvent): void {
     for (const observer of [...this.byCommand.values()]) {
       if (observer.stream !== event.stream) continue;

@@ -56,8 +56,7 @@ async function read(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]):
       ? new Map<string, KnownReport>()
       : await deps.registry.reports(sites.map((site) => site.id));
   const allowed = sites.filter((site) => isAllowed(reports.get(site.id)?.report, input.release, allowances));
-  const acked = new Map<string, Command['ackedThrough']>();
-  for (const site of sites) acked.set(site.id, await deps.registry.ackedThrough(site.id));
+  const acked = await deps.registry.ackedThrough(sites.map((site) => site.id));
   return { planned: frozen.sites, allowed: new Set(allowed.map((site) => site.id)), acked };
 }
 

@@ -22,7 +22,7 @@ import { publishVersion, STRATEGY, writeProject, type SweepProject } from './pro
 /** Sites in flight, on both sides. */
 export const WINDOW = 250;
 /** A process serves only so many before its one thread, not Temporal, is what is measured. */
-const SITES_A_PROCESS = 125;
+const SITES_A_PROCESS = 50;
 const QUIET_WITHIN_MS = 120_000;
 
 export interface Stand {

@@ -17,11 +17,21 @@ export function keyId(key: KeyObject): string {
   return sha256Hex(spki).slice(0, 16);
 }
 
+/** The key read last: a page of commands is signed with one key, and reading it costs more than signing. */
+let signing: { pem: string; key: KeyObject; id: string } | undefined;
+
+function signingKey(pem: string): { key: KeyObject; id: string } {
+  if (signing?.pem === pem) return signing;
+  const key = createPrivateKey(pem);
+  signing = { pem, key, id: keyId(key) };
+  return signing;
+}
+
 export function signCommand(command: Command, privateKeyPem: string): Envelope {
-  const key = createPrivateKey(privateKeyPem);
+  const { key, id } = signingKey(privateKeyPem);
   const body = Buffer.from(canonicalJson(command));
   const sig = sign(null, preAuthEncoding(PAYLOAD_TYPE, body), key).toString('base64');
-  return { payloadType: PAYLOAD_TYPE, payload: body.toString('base64'), signatures: [{ keyid: keyId(key), sig }] };
+  return { payloadType: PAYLOAD_TYPE, payload: body.toString('base64'), signatures: [{ keyid: id, sig }] };
 }
 
 /** The command of an envelope that one of the pinned keys signed, else undefined. What is parsed is what was verified. */

@@ -192,15 +192,18 @@ async function walk(tx: Tx, site: string, epoch: number, from: number): Promise<
   }
 }
 
-export async function ackedThrough(db: Db, site: string): Promise<{ epoch: number; sequence: number }> {
-  const row = await db
-    .selectFrom('site_epochs')
-    .select(['epoch', 'contiguous'])
-    .where('site', '=', site)
-    .orderBy('epoch', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  return { epoch: row?.epoch ?? 0, sequence: row?.contiguous ?? 0 };
+export async function ackedThrough(db: Db, sites: string[]): Promise<Map<string, { epoch: number; sequence: number }>> {
+  const acked = new Map(sites.map((site) => [site, { epoch: 0, sequence: 0 }]));
+  for (let from = 0; from < sites.length; from += ROWS_AT_ONCE) {
+    const rows = await db
+      .selectFrom('site_epochs')
+      .select(['site', 'epoch', 'contiguous'])
+      .where('site', 'in', sites.slice(from, from + ROWS_AT_ONCE))
+      .orderBy('epoch')
+      .execute();
+    for (const { site, epoch, contiguous } of rows) acked.set(site, { epoch, sequence: contiguous });
+  }
+  return acked;
 }
 
 export async function siteEvents(db: Db, site: string, limit: number): Promise<SiteEvent[]> {

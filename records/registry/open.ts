@@ -151,7 +151,7 @@ function ofSites(db: Db): Pick<Registry, OfSites> {
     siteAnomalies: (site, limit) => siteAnomalies(db, site, limit),
     reports: (sites) => reports.reports(db, sites),
     siteEvents: (site, limit) => journal.siteEvents(db, site, limit),
-    ackedThrough: (site) => journal.ackedThrough(db, site),
+    ackedThrough: (sites) => journal.ackedThrough(db, sites),
   };
 }
 

@@ -175,8 +175,11 @@ export interface Registry {
   reports(sites?: string[]): Promise<Map<string, KnownReport>>;
   /** The latest `limit` events of a site, in the order of its journal. */
   siteEvents(site: string, limit: number): Promise<SiteEvent[]>;
-  /** The last sequence without a gap before it, of the latest epoch: what a command acknowledges. */
-  ackedThrough(site: string): Promise<{ epoch: number; sequence: number }>;
+  /**
+   * For each site the last sequence without a gap before it, of the latest epoch: what a command acknowledges. Epoch 0
+   * for a site of which nothing was ever recorded.
+   */
+  ackedThrough(sites: string[]): Promise<Map<string, { epoch: number; sequence: number }>>;
 
   block(block: Block): Promise<void>;
   blocks(stream: string): Promise<Block[]>;

@@ -48,27 +48,39 @@ describe('events of a site', () => {
       const stored = await registry.siteEvents(site, 10);
       expect(stored).toEqual(own.events);
       expect(judgeSiteEvents(stored)).toEqual({ ok: true });
-      expect(await registry.ackedThrough(site)).toEqual({ epoch: 1, sequence: 4 });
+      expect((await registry.ackedThrough([site])).get(site)).toEqual({ epoch: 1, sequence: 4 });
     }
+  });
+
+  it('[B15] are acknowledged for many sites at once, each for itself', async () => {
+    const [one, other] = [new Journal('site-one'), new Journal('site-two')];
+    for (const journal of [one, other, other]) journal.add('staged');
+    await registry.recordSiteEvents(report('site-one'), [at(one, 0)], 3_000);
+    await registry.recordSiteEvents(report('site-two'), [at(other, 0), at(other, 1)], 3_000);
+    expect([...(await registry.ackedThrough(['site-two', 'site-none', 'site-one']))]).toEqual([
+      ['site-two', { epoch: 1, sequence: 2 }],
+      ['site-none', { epoch: 0, sequence: 0 }],
+      ['site-one', { epoch: 1, sequence: 1 }],
+    ]);
   });
 
   it('[B15] are acknowledged only up to where nothing is missing, of the latest epoch; the gap is noted', async () => {
     const journal = journalOf(5);
-    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 0, sequence: 0 });
+    expect((await registry.ackedThrough([SITE])).get(SITE)).toEqual({ epoch: 0, sequence: 0 });
     await registry.recordSiteEvents(report(SITE), [at(journal, 0), at(journal, 3)], 3_000);
-    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 1, sequence: 1 });
+    expect((await registry.ackedThrough([SITE])).get(SITE)).toEqual({ epoch: 1, sequence: 1 });
     expect(await registry.siteAnomalies(SITE, 9)).toMatchObject([
       { kind: 'gap', sequence: 4, detail: { missingFrom: 2, missingTo: 3 } },
     ]);
     await registry.recordSiteEvents(report(SITE), [at(journal, 4), at(journal, 1)], 3_000);
-    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 1, sequence: 2 });
+    expect((await registry.ackedThrough([SITE])).get(SITE)).toEqual({ epoch: 1, sequence: 2 });
     await registry.recordSiteEvents(report(SITE), [at(journal, 2)], 3_000);
-    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 1, sequence: 5 });
+    expect((await registry.ackedThrough([SITE])).get(SITE)).toEqual({ epoch: 1, sequence: 5 });
 
     await registry.recordSiteEvents(report(SITE), [at(journalOf(3, 2), 1)], 3_000);
-    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 2, sequence: 0 });
+    expect((await registry.ackedThrough([SITE])).get(SITE)).toEqual({ epoch: 2, sequence: 0 });
     await registry.recordSiteEvents(report(SITE), [at(journal, 0)], 3_000);
-    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 2, sequence: 0 });
+    expect((await registry.ackedThrough([SITE])).get(SITE)).toEqual({ epoch: 2, sequence: 0 });
   });
 
   it('[A43] E1: of a taken sequence are kept as evidence of the conflict, and overwrite nothing', async () => {
@@ -103,7 +115,7 @@ describe('events of a site', () => {
     const ended = journal.ended(result(C1, 'confirmed', { at: 2_002 }));
     await registry.recordSiteEvents(report(SITE), [{ ...ended, detail: { altered: true } }], 3_000);
     expect(await registry.siteRows(RUN)).toEqual([]);
-    expect(await registry.ackedThrough(SITE)).toEqual({ epoch: 1, sequence: 3 });
+    expect((await registry.ackedThrough([SITE])).get(SITE)).toEqual({ epoch: 1, sequence: 3 });
   });
 
   it('that fill a gap are linked to what came before them and after', async () => {

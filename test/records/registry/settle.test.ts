@@ -36,7 +36,7 @@ describe('results', () => {
       { site: 'osl-01', outcome: 'confirmed', ...PLACE, at: 2_000, commandId: C1, verb: 'converge', recordedAt: 3_000 },
     ]);
     expect(await registry.siteEvents('osl-01', 10)).toEqual(journal.events);
-    expect(await registry.ackedThrough('osl-01')).toEqual({ epoch: 1, sequence: 2 });
+    expect((await registry.ackedThrough(['osl-01'])).get('osl-01')).toEqual({ epoch: 1, sequence: 2 });
     expect((await registry.reports(['osl-01'])).get('osl-01')?.report.sequence).toBe(2);
     expect(await chainOf()).toEqual(['result']);
   });
