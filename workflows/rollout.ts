@@ -172,7 +172,8 @@ async function failed(
 ): Promise<End | undefined> {
   if (then === 'stay') return halted(run, outline, stage, reason);
   const begun = outline.stages.map((s) => s.name).filter((name) => run.stages[name] !== undefined);
-  const stages = [...stagesToRevert(then, stage.name, begun), ...failingStages(run).map((s) => s.name)];
+  const named = [...stagesToRevert(then, stage.name, begun), ...failingStages(run).map((s) => s.name)];
+  const stages = [...new Set(named)];
   await undo(run, outline, { stages, keepConfirmed: false, block: true, reason });
   return { outcome: 'reverted', reason };
 }

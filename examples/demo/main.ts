@@ -13,6 +13,7 @@ import { adoptEverywhere, prepareWorld } from './prepare.js';
 import { CONTROLLER_MEMORY, releaseDirectory } from './project.js';
 import { Stack } from './stack.js';
 import { documentOf, printSummary, type DemoResult } from './summary.js';
+import { recordActs } from './record.js';
 import { openTranscript, type Transcript } from './transcript.js';
 import { siteOf, type World } from './world.js';
 
@@ -21,7 +22,7 @@ const BEHIND_CUT_LINK = 'osl-01';
 const REVERTING = ['cgn-01', 'osl-01', 'rix-01'];
 const DOWN = 'zrh-01';
 
-async function playDemo(stack: Stack, transcript: Transcript): Promise<DemoResult> {
+async function playDemo(stack: Stack, transcript: Transcript, record?: string): Promise<DemoResult> {
   transcript.title('Twelve sites in four regions run edge-proxy 2.3.0, which nobody ever rolled out with Foothold');
   const world = await prepareWorld(stack, transcript);
   await adoptEverywhere(world, releaseDirectory(stack.workplace, '2.3.0'));
@@ -29,6 +30,7 @@ async function playDemo(stack: Stack, transcript: Transcript): Promise<DemoResul
   const good = await playGood(world);
   const caught = await playCaught(world);
   const cut = await playCutLink(world);
+  if (record !== undefined) await recordActs(world, record, [good, caught, cut.record]);
   const differences = [
     ...judgePromoted(good, '2.4.0'),
     ...judgeCaught(caught, CANARY, '2.4.0'),
@@ -78,7 +80,7 @@ async function main(options: DemoOptions): Promise<number> {
   const stack = new Stack(openWorkplace());
   const interrupted = interruption();
   try {
-    const result = await Promise.race([playDemo(stack, transcript), interrupted]);
+    const result = await Promise.race([playDemo(stack, transcript, options.record), interrupted]);
     if (result === 'interrupted') return await interruptedEarly(stack, transcript);
     printSummary(transcript, result);
     if (options.json) process.stdout.write(`${JSON.stringify(documentOf(result), null, 2)}\n`);

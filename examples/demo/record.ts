@@ -5,24 +5,30 @@ import type { Client } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { exportEvidence } from '../../records/evidence/document.js';
 import type { Registry } from '../../records/registry/registry.js';
+import type { ActRecord } from './act.js';
+import type { World } from './world.js';
 import { transcriptOf } from '../../policies/rollout/transcript.js';
 
 type Handle = ReturnType<Client['workflow']['getHandle']>;
 type History = Awaited<ReturnType<Handle['fetchHistory']>>;
 
-export interface Recording {
+interface Recording {
   directory: string;
   client: Client;
   registry: Registry;
 }
 
+/** Acts in their order, as `act-1` and so on, and the inbox of one site that reported unasked. */
+export async function recordActs(world: World, directory: string, acts: ActRecord[]): Promise<void> {
+  const recording = { directory, client: world.temporal, registry: world.registry };
+  for (const [index, { status }] of acts.entries()) {
+    await recordAct(recording, `act-${index + 1}`, status.workflowId, status.firstRunId);
+  }
+  await recordInbox(recording, `act-${acts.length}`);
+}
+
 /** Writes `replay/histories/<act>.<type>.<n>.json` and `golden/<act>.{evidence.json,txt}` below the directory. */
-export async function recordAct(
-  recording: Recording,
-  act: string,
-  workflowId: string,
-  firstRunId: string,
-): Promise<void> {
+async function recordAct(recording: Recording, act: string, workflowId: string, firstRunId: string): Promise<void> {
   const { client, registry, directory } = recording;
   const rollout = await client.workflow.getHandle(workflowId, firstRunId).fetchHistory();
   writeHistory(directory, `${act}.rollout`, workflowId, rollout);
@@ -41,12 +47,9 @@ export async function recordAct(
   writeFileSync(join(directory, 'golden', `${act}.txt`), `${transcriptOf(evidence.entries).join('\n')}\n`);
 }
 
-/** The inbox of one site, as far as it has closed. */
-export async function recordInbox({ client, directory }: Recording, act: string, site: string): Promise<void> {
-  const workflowId = `inbox/${site}`;
-  for await (const { runId } of client.workflow.list({
-    query: `WorkflowId = '${workflowId}' AND ExecutionStatus = 'Completed'`,
-  })) {
+async function recordInbox({ client, directory }: Recording, act: string): Promise<void> {
+  const closed = client.workflow.list({ query: `WorkflowType = 'inbox' AND ExecutionStatus = 'Completed'` });
+  for await (const { workflowId, runId } of closed) {
     const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
     return writeHistory(directory, `${act}.inbox.1`, workflowId, history);
   }
@@ -55,6 +58,6 @@ export async function recordInbox({ client, directory }: Recording, act: string,
 function writeHistory(directory: string, name: string, workflowId: string, history: History): void {
   const histories = join(directory, 'replay', 'histories');
   mkdirSync(histories, { recursive: true });
-  const recorded = { workflowId, history: JSON.parse(JSON.stringify(historyToJSON(history))) as unknown };
+  const recorded = { workflowId, history: JSON.parse(historyToJSON(history)) as unknown };
   writeFileSync(join(histories, `${name}.json`), `${JSON.stringify(recorded)}\n`);
 }
