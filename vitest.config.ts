@@ -1,7 +1,7 @@
 /** Three kinds of tests: `unit` is fast and runs in `npm run check`; `replay` and `integration` run in `npm test` only. */
 import { defineConfig } from 'vitest/config';
 
-const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra'];
+const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra', 'bench'];
 
 export default defineConfig({
   test: {

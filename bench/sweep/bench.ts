@@ -3,7 +3,7 @@
  * same server, the same site workers and queues, the same shards and window.
  */
 import type { BenchOptions } from '../main.js';
-import { figuresOf, type Pair } from './figures.js';
+import { figuresOf, type Pair, type Sweep } from './figures.js';
 import { openStand } from './stand.js';
 
 export const describe =
@@ -24,8 +24,10 @@ export async function run({ sites, pairs, tell }: BenchOptions): Promise<Record<
       measured.push(pair);
       tell(`pair ${i + 1} of ${pairs}: ${pair.ours.seconds.toFixed(2)} s, floor ${pair.floor.seconds.toFixed(2)} s`);
     }
+    const withAgents: Sweep[] = [];
+    for (let i = 0; i < pairs; i += 1) withAgents.push(await stand.floorWithAgents());
+    return figuresOf(sites, measured, withAgents);
   } finally {
     await stand.close();
   }
-  return figuresOf(sites, measured);
 }

@@ -15,7 +15,11 @@ export interface Pair {
   floor: Sweep;
 }
 
-export function figuresOf(sites: number, pairs: Pair[]): Record<string, unknown> {
+/**
+ * `withAgents`: runs of the floor whose sites do the agents' work. Where sites share a machine with the centre, the ratio
+ * to those tells what the centre costs, and the ratio to the bare floor what both cost.
+ */
+export function figuresOf(sites: number, pairs: Pair[], withAgents: Sweep[]): Record<string, unknown> {
   const of = (pick: (pair: Pair) => number) => median(pairs.map(pick));
   const rate = (sweep: Sweep) => sites / sweep.seconds;
   const cpuOf = (which: keyof Pair) => {
@@ -36,6 +40,8 @@ export function figuresOf(sites: number, pairs: Pair[]): Record<string, unknown>
     centralCpuMsPerSite: cpuOf('ours').central,
     floorCentralCpuMsPerSite: cpuOf('floor').central,
     cpuMsPerSite: { ours: cpuOf('ours'), floor: cpuOf('floor') },
+    agentsFloorSitesPerSecond: round(median(withAgents.map(rate))),
+    ratioToAgentsFloor: round(of(({ ours }) => rate(ours)) / median(withAgents.map(rate))),
   };
 }
 

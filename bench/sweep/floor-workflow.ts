@@ -1,17 +1,23 @@
 /** The floor: the least that Temporal can be asked for the same work, one activity a site from a sliding window. */
 import { proxyActivities } from '@temporalio/workflow';
+import type { SiteActivities } from '../../activities/contract.js';
+import type { Page } from '../../policies/model/command.js';
 
 export interface FloorShard {
-  queues: string[];
+  /** With a page the site's agent carries the command out; without one the activity does nothing. */
+  sites: { queue: string; page?: Page }[];
   window: number;
 }
 
-export async function floorShard({ queues, window }: FloorShard): Promise<void> {
-  const waiting = [...queues];
+type FloorActivities = Pick<SiteActivities, 'converge'> & { noop(): Promise<void> };
+
+export async function floorShard({ sites, window }: FloorShard): Promise<void> {
+  const waiting = [...sites];
   const slot = async () => {
-    for (let taskQueue = waiting.shift(); taskQueue !== undefined; taskQueue = waiting.shift()) {
-      const site = { taskQueue, startToCloseTimeout: '10m', allowEagerDispatch: false } as const;
-      await proxyActivities<{ noop(): Promise<void> }>(site).noop();
+    for (let site = waiting.shift(); site !== undefined; site = waiting.shift()) {
+      const options = { taskQueue: site.queue, startToCloseTimeout: '10m', allowEagerDispatch: false } as const;
+      const activities = proxyActivities<FloorActivities>(options);
+      await (site.page ? activities.converge(site.page) : activities.noop());
     }
   };
   await Promise.all(Array.from({ length: window }, slot));

@@ -22,6 +22,10 @@ export interface Answer {
 
 const STOP_WITHIN_MS = 20_000;
 
+/** Those that must not outlive this process, however it ends. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 /** `name` is a file beside this one that serves `serveParent`. Errors that it logs go to standard error. */
 export function startPart(name: string): Part {
   const path = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
@@ -30,16 +34,15 @@ export function startPart(name: string): Part {
     env: { FOOTHOLD_LOG: 'error', ...process.env },
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const killed = () => child.kill('SIGKILL');
-  process.once('exit', killed);
+  running.add(child);
   return {
     ask: (order) => ask(child, name, order),
     async stop() {
       child.kill('SIGTERM');
-      const late = setTimeout(killed, STOP_WITHIN_MS);
+      const late = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
       await ended;
       clearTimeout(late);
-      process.off('exit', killed);
+      running.delete(child);
     },
   };
 }

@@ -3,6 +3,8 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import type { Command } from '../../policies/model/command.js';
+import type { ReleaseRef } from '../../policies/model/release.js';
 import { publishRelease } from '../../records/depot/publish.js';
 
 export const STREAM = 'settings';
@@ -14,6 +16,7 @@ export interface SweepProject {
   depot: string;
   registry: string;
   publicKeyPem: string;
+  privateKeyPem: string;
 }
 
 export function writeProject(directory: string, sites: string[], window: number, depotUrl: string): SweepProject {
@@ -38,13 +41,14 @@ export function writeProject(directory: string, sites: string[], window: number,
     stages: [{ name: 'all' }],
   });
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
-  writeFileSync(join(directory, 'control.key'), pem, { mode: 0o600 });
+  const privateKeyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  writeFileSync(join(directory, 'control.key'), privateKeyPem, { mode: 0o600 });
   return {
     path: join(directory, 'foothold.yaml'),
     depot: join(directory, 'depot'),
     registry: `sqlite:${join(directory, 'registry.db')}`,
     publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    privateKeyPem,
   };
 }
 
@@ -52,7 +56,7 @@ export function writeProject(directory: string, sites: string[], window: number,
  * One component with one small file, and no check: what is left is the agent's own work. The programs are never run,
  * the fleet's driver stands in for `exec`.
  */
-export async function publishVersion(directory: string, depot: string, version: string): Promise<string> {
+export async function publishVersion(directory: string, depot: string, version: string) {
   const release = join(directory, 'releases', version);
   mkdirSync(join(release, 'files'), { recursive: true });
   writeFileSync(join(release, 'files', 'settings'), `version=${version}\n`);
@@ -65,6 +69,17 @@ export async function publishVersion(directory: string, depot: string, version: 
     confirm: { within: '10m', healthyFor: '0s' },
   };
   writeFileSync(join(release, 'release.yaml'), stringify(content));
-  await publishRelease(release, depot);
-  return `${STREAM}@${version}`;
+  return publishRelease(release, depot);
+}
+
+/** A converge as the centre would issue it, for the floor whose sites do the agents' work. */
+export function commandFor(of: { site: string; ref: ReleaseRef; generation: number; tries: number }): Command {
+  const { site, ref, generation } = of;
+  const now = Date.now();
+  return {
+    ...{ version: 1, id: `floor/${site}/${STREAM}/converge/${of.tries}`, rollout: 'floor', site, stream: STREAM },
+    ...{ verb: 'converge', generation, try: of.tries, digest: ref.digest, releaseVersion: ref.version, vars: {} },
+    ...{ planDigest: `sha256:${'0'.repeat(64)}`, issuedAt: now, switchBy: now + 600_000, allowed: false },
+    ackedThrough: { epoch: 1, sequence: 0 },
+  };
 }

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { startTemporal } from '../../infra/dev/temporal.js';
+import type { Page } from '../../policies/model/command.js';
 import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import { planShards } from '../../policies/rollout/shards.js';
+import { signCommand } from '../../policies/signing/dsse.js';
 import { serveDepot } from '../../records/depot/serve.js';
 import { openRegistry } from '../../records/registry/open.js';
 import type { ControlOrder } from './control.js';
@@ -17,7 +19,7 @@ import { FLOOR_QUEUE, type FloorOrder } from './floor.js';
 import type { FloorShard } from './floor-workflow.js';
 import { countHistories, readHistory, readShards, type Counted } from './histories.js';
 import { startPart, type Part } from './part.js';
-import { publishVersion, STRATEGY, writeProject, type SweepProject } from './project.js';
+import { commandFor, publishVersion, STRATEGY, writeProject, type SweepProject } from './project.js';
 
 /** Sites in flight, on both sides. */
 export const WINDOW = 250;
@@ -29,6 +31,8 @@ export interface Stand {
   /** Rolls a new release out to all sites. */
   ours(): Promise<Sweep>;
   floor(): Promise<Sweep>;
+  /** The floor with the agents' own work in the place of a no-op. After it, `ours` cannot be run any more. */
+  floorWithAgents(): Promise<Sweep>;
   close(): Promise<void>;
 }
 
@@ -58,7 +62,8 @@ async function open(count: number, closers: Closer[], tell: (line: string) => vo
   const depot = await serveDepot(join(directory, 'depot'), { host: '127.0.0.1', port: 0 });
   closers.push(() => depot.close());
   const project = writeProject(directory, sites, WINDOW, depot.url);
-  const connection = await Connection.connect({ address });
+  // The history of one shard of 500 sites is more than the 4 MiB that gRPC takes by default.
+  const connection = await Connection.connect({ address, channelArgs: { 'grpc.max_receive_message_length': -1 } });
   closers.push(() => connection.close());
   const client = new Client({ connection, namespace });
 
@@ -81,9 +86,15 @@ async function open(count: number, closers: Closer[], tell: (line: string) => vo
   const stand: Bench = { client, sites, directory, project, parts, serverPid: server.pid };
   await untilReported(stand);
   let version = 0;
+  let last = '';
+  let tries = 0;
   return {
-    ours: () => measure(stand, parts.control, () => rollOut(stand, `1.${version++}.0`)),
+    ours: () => measure(stand, parts.control, () => rollOut(stand, (last = `1.${version++}.0`))),
     floor: () => measure(stand, parts.floor, () => runFloor(stand)),
+    async floorWithAgents() {
+      const pages = await signPages(stand, `2.${tries}.0`, idOf(last), ++tries);
+      return measure(stand, parts.floor, () => runFloor(stand, pages));
+    },
   };
 }
 
@@ -111,28 +122,56 @@ async function measure(stand: Bench, central: Part, run: () => Promise<Counted>)
   };
 }
 
+const idOf = (version: string) => `sweep-${version}`;
+
 async function rollOut({ client, directory, project, sites }: Bench, version: string): Promise<Counted> {
-  const release = await publishVersion(directory, project.depot, version);
-  const workflowId = `sweep-${version}`;
-  const request = { release, strategy: STRATEGY };
+  const { ref } = await publishVersion(directory, project.depot, version);
+  const workflowId = idOf(version);
+  const request = { release: `${ref.stream}@${ref.version}`, strategy: STRATEGY };
   const handle = await client.workflow.start('rollout', { workflowId, taskQueue: TASK_QUEUE, args: [request] });
   const end = (await handle.result()) as { outcome: string; confirmed: number };
   if (end.confirmed !== sites.length) throw new Error(`expected ${sites.length} sites confirmed, got ${end.confirmed}`);
   return countHistories(await readShards(client, workflowId), 'converge', 'recordSettled');
 }
 
-async function runFloor({ client, sites }: Bench): Promise<Counted> {
+/** With `pages` the agents carry these out, and nothing else differs. */
+async function runFloor({ client, sites }: Bench, pages?: Map<string, Page>): Promise<Counted> {
   const ids: string[] = [];
-  const handles = planShards(sites, WINDOW).shards.map(async (cut, index) => {
+  const queues = sites.map((site) => ({ queue: `site-${site}`, ...pageOf(site, pages) }));
+  const handles = planShards(queues, WINDOW).shards.map(async (cut, index) => {
     const workflowId = `floor-${Date.now()}-${index}`;
     ids.push(workflowId);
-    const shard: FloorShard = { queues: cut.sites.map((site) => `site-${site}`), window: cut.concurrency };
+    const shard: FloorShard = { sites: cut.sites, window: cut.concurrency };
     const handle = await client.workflow.start('floorShard', { workflowId, taskQueue: FLOOR_QUEUE, args: [shard] });
     await handle.result();
   });
   await Promise.all(handles);
   const histories = await Promise.all(ids.map((id) => readHistory(client, id)));
-  return countHistories(histories, 'noop', 'noop');
+  const activity = pages ? 'converge' : 'noop';
+  return countHistories(histories, activity, activity);
+}
+
+function pageOf(site: string, pages: Map<string, Page> | undefined): { page?: Page } {
+  const page = pages?.get(site);
+  return page ? { page } : {};
+}
+
+/**
+ * The generation is the one that the last rollout kept for its reverts: newer than what sites have, older than what the
+ * next rollout takes. So runs of this kind come last.
+ */
+async function signPages(stand: Bench, version: string, last: string, tries: number): Promise<Map<string, Page>> {
+  const { directory, project, sites } = stand;
+  const { ref } = await publishVersion(directory, project.depot, version);
+  const registry = await openRegistry(project.registry);
+  const generation = ((await registry.findRollout(last))?.generation ?? NaN) + 1;
+  await registry.close();
+  const pages = sites.map((site): [string, Page] => {
+    const command = commandFor({ site, ref, generation, tries });
+    const envelope = signCommand(command, project.privateKeyPem);
+    return [site, { commands: [{ site, commandId: command.id, envelope }] }];
+  });
+  return new Map(pages);
 }
 
 async function cpuOf({ parts, serverPid }: Bench, central: Part) {

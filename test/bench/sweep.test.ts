@@ -14,8 +14,9 @@ describe('the figures of the sweep', () => {
       { ours: sweep(10), floor: sweep(8) },
       { ours: sweep(4), floor: sweep(4) },
     ];
-    const figures = figuresOf(100, pairs);
+    const figures = figuresOf(100, pairs, [sweep(5)]);
     expect(figures).toMatchObject({ sitesPerSecond: 25, floorSitesPerSecond: 25, ratio: 0.8, ratios: [0.5, 0.8, 1] });
+    expect(figures).toMatchObject({ agentsFloorSitesPerSecond: 20, ratioToAgentsFloor: 1.25 });
     expect(figures).toMatchObject({ centralCpuMsPerSite: 0.1, cpuMsPerSite: { ours: { sites: 0.2, server: NaN } } });
   });
 
