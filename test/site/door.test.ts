@@ -248,7 +248,7 @@ describe('fetching', () => {
     rmSync(manifest);
     expect(await carryOut(agent, site, site.command(late, soon()))).toMatchObject({
       result: 'rejected',
-      reason: { code: 'STAGE_FAILED' },
+      reason: { code: 'DEPOT_UNREACHABLE' },
     });
     const command = site.command(late, { generation: 2 });
     await agent.door.accept(site.sign(command));
