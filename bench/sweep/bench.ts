@@ -2,7 +2,7 @@
  * Foothold's own rollout against the floor (a bare workflow with one no-op activity a site), in pairs in one run: the
  * same server, the same site workers and queues, the same shards and window.
  */
-import type { BenchOptions } from '../main.js';
+import type { BenchOptions } from '../options.js';
 import { figuresOf, type Pair, type Sweep } from './figures.js';
 import { openStand } from './stand.js';
 

@@ -22,9 +22,14 @@ export interface Pair {
 export function figuresOf(sites: number, pairs: Pair[], withAgents: Sweep[]): Record<string, unknown> {
   const of = (pick: (pair: Pair) => number) => median(pairs.map(pick));
   const rate = (sweep: Sweep) => sites / sweep.seconds;
-  const cpuOf = (which: keyof Pair) => {
-    const each = (part: keyof Sweep['cpu']) => round(of((pair) => pair[which].cpu[part] ?? NaN) / sites);
+  const cpuOf = (sweeps: Sweep[]) => {
+    const each = (part: keyof Sweep['cpu']) => round(median(sweeps.map(({ cpu }) => cpu[part] ?? NaN)) / sites);
     return { central: each('central'), sites: each('sites'), server: each('server') };
+  };
+  const cpu = {
+    ours: cpuOf(pairs.map(({ ours }) => ours)),
+    floor: cpuOf(pairs.map(({ floor }) => floor)),
+    agentsFloor: cpuOf(withAgents),
   };
   return {
     sites,
@@ -37,9 +42,9 @@ export function figuresOf(sites: number, pairs: Pair[], withAgents: Sweep[]): Re
     eventsPerSite: round(of(({ ours }) => ours.eventsPerSite)),
     eventsPerSiteTotal: round(of(({ ours }) => ours.eventsPerSiteTotal)),
     floorEventsPerSite: round(of(({ floor }) => floor.eventsPerSiteTotal)),
-    centralCpuMsPerSite: cpuOf('ours').central,
-    floorCentralCpuMsPerSite: cpuOf('floor').central,
-    cpuMsPerSite: { ours: cpuOf('ours'), floor: cpuOf('floor') },
+    centralCpuMsPerSite: cpu.ours.central,
+    floorCentralCpuMsPerSite: cpu.floor.central,
+    cpuMsPerSite: cpu,
     agentsFloorSitesPerSecond: round(median(withAgents.map(rate))),
     ratioToAgentsFloor: round(of(({ ours }) => rate(ours)) / median(withAgents.map(rate))),
   };
