@@ -1,13 +1,12 @@
 /** The signatures of all activities: what workflows import as types, and what the worker wires. */
 import type { Page, Settled } from '../policies/model/command.js';
 import type { EvidenceDraft } from '../policies/model/evidence.js';
+import type { SampleGateInput, SampleGateOutput } from './gate/sample-gate.js';
 import type { PlanOutline, ShardInput, OutlineSite } from '../policies/model/outline.js';
 import type { Finding } from '../policies/model/plan.js';
 import type { Result } from '../policies/model/command.js';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
 import type { RolloutRequest, RolloutStatus, SiteOutcome } from '../policies/model/rollout.js';
-import type { Metric } from '../policies/model/strategy.js';
-import type { Sample } from '../policies/model/verdict.js';
 
 /** Which run of which rollout asks: the workflow's own ids, and how often it has continued as new. */
 export interface RunIdentity {
@@ -35,20 +34,6 @@ export interface IssuedCommand {
   issuedAt: number;
 }
 
-export interface SampleGateInput {
-  firstRunId: string;
-  label: string;
-  stream: string;
-  digest: string;
-  stage: string;
-  wave: number;
-  metrics: Metric[];
-  confirmedSites: string[];
-  /** Epoch ms: the end of the wave, and the end of its soak. */
-  from: number;
-  until: number;
-}
-
 export interface ControlActivities {
   freezePlan(request: RolloutRequest, run: RunIdentity): Promise<PlanOutline>;
   runPreflight(outline: { planDigest: string; label: string }, run: RunIdentity): Promise<PreflightSummary>;
@@ -57,7 +42,7 @@ export interface ControlActivities {
   issueCommands(input: ShardInput, sites: OutlineSite[]): Promise<IssuedCommand[]>;
   recordSettled(input: ShardRef, settled: Settled[]): Promise<void>;
   recordDispositions(input: ShardRef, rows: { site: string; commandId: string; outcome: SiteOutcome }[]): Promise<void>;
-  sampleGate(input: SampleGateInput): Promise<{ samples: Sample[] }>;
+  sampleGate(input: SampleGateInput): Promise<SampleGateOutput>;
   describeLock(stream: string): Promise<LockHolder | null>;
   awaitClosed(workflowId: string): Promise<void>;
   recordInbox(report: SiteReport, events: SiteEvent[]): Promise<LateNews[]>;

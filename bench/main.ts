@@ -1,18 +1,11 @@
 /** `npm run bench -- NAME [--json] …`: figures, each against its floor in the same run. */
 import { parseArgs } from 'node:util';
+import type { BenchOptions } from './options.js';
 
 interface Bench {
   describe: string;
   run: (options: BenchOptions) => Promise<Record<string, unknown>>;
 }
-export interface BenchOptions {
-  trials: number;
-  sites: number;
-  pairs: number;
-  /** Progress, for people: standard error. */
-  tell: (line: string) => void;
-}
-
 const BENCHES: Record<string, () => Promise<Bench>> = {
   rollback: () => import('./rollback/bench.js'),
   sweep: () => import('./sweep/bench.js'),

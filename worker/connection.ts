@@ -1,6 +1,7 @@
 /** Connections to Temporal, from the same environment and profile file that the Temporal CLI reads. */
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, type NativeConnectionOptions } from '@temporalio/worker';
+import { MistakeError } from '../policies/model/failure.js';
 import type { Log } from './log.js';
 
 /** What the caller set by hand; it wins over environment and profile. */
@@ -16,7 +17,7 @@ export interface TemporalSettings {
 }
 
 export function readTemporalSettings(choice: TemporalChoice): TemporalSettings {
-  const loaded = loadClientConnectConfig(choice.profile === undefined ? {} : { profile: choice.profile });
+  const loaded = loadProfile(choice);
   const { address, tls, metadata, apiKey } = loaded.connectionOptions;
   return {
     connection: {
@@ -27,6 +28,16 @@ export function readTemporalSettings(choice: TemporalChoice): TemporalSettings {
     },
     namespace: choice.namespace ?? loaded.namespace ?? 'default',
   };
+}
+
+function loadProfile(choice: TemporalChoice): ReturnType<typeof loadClientConnectConfig> {
+  try {
+    return loadClientConnectConfig(choice.profile === undefined ? {} : { profile: choice.profile });
+  } catch (error) {
+    const which = choice.profile === undefined ? 'the default profile' : `profile ${choice.profile}`;
+    const message = `expected ${which} of the Temporal profile file or TEMPORAL_… to be readable: ${causeOf(error)}`;
+    throw new MistakeError('BAD_ARGUMENT', message);
+  }
 }
 
 export interface Patience {

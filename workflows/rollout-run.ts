@@ -23,6 +23,8 @@ export interface StageProgress {
   wave: number;
   state: StageStatus['state'];
   gate?: GateVerdict;
+  /** While gating: when the soak is over, epoch ms. */
+  soakUntil?: number;
 }
 
 /** Plain data that survives continue-as-new. */
@@ -226,5 +228,6 @@ function stageStatus(run: RolloutRun, stage: OutlineStage): StageStatus {
     state: progress?.state ?? 'untouched',
   };
   if (progress?.gate) status.gate = progress.gate;
+  if (progress?.state === 'gating' && progress.soakUntil !== undefined) status.soakUntil = progress.soakUntil;
   return status;
 }

@@ -1,6 +1,6 @@
 /** The gate after a wave, through its soak (design §4.5). */
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
-import type { SampleGateInput } from '../activities/contract.js';
+import type { SampleGateInput, SampleGateOutput } from '../activities/gate/sample-gate.js';
 import { judgeGate } from '../policies/gate/judge.js';
 import type { OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import type { GateVerdict, Sample } from '../policies/model/verdict.js';
@@ -34,10 +34,12 @@ export async function judgeWave(
   let samples: Sample[] = [];
   for (;;) {
     const pausedBefore = run.pausedMs;
+    setStage(run, stage.name, { soakUntil: until });
     const taken = await sampleUntil(run, stage, { ...input, until });
     if (!taken) return 'not judged';
-    samples = merge(samples, taken);
-    const verdict = judgeGate(gate.metrics, samples, { soakOver: !run.paused, soak: { from, until } });
+    samples = merge(samples, taken.samples);
+    const soakOver = taken.soakOver && !run.paused;
+    const verdict = judgeGate(gate.metrics, samples, { soakOver, soak: { from, until } });
     if (verdict.verdict !== 'fail') await condition(() => !run.paused || mustStop(run, stage));
     if (mustStop(run, stage)) return 'not judged';
     const pausedFor = run.pausedMs - pausedBefore;
@@ -61,12 +63,12 @@ function sampleInput(run: RolloutRun, outline: PlanOutline, stage: OutlineStage,
   };
 }
 
-/** The samples, or undefined if the rollout had to stop first. */
+/** What was sampled, or undefined if the rollout had to stop first. */
 async function sampleUntil(
   run: RolloutRun,
   stage: OutlineStage,
   input: SampleGateInput,
-): Promise<Sample[] | undefined> {
+): Promise<SampleGateOutput | undefined> {
   const scope = new CancellationScope();
   const words = `gate of ${stage.name}, until ${new Date(input.until).toISOString()}`;
   const sampling = scope.run(() => gateSampler(input.until - Date.now(), words).sampleGate(input));
@@ -79,7 +81,7 @@ async function sampleUntil(
   if (!settled) scope.cancel();
   await finished;
   try {
-    return (await sampling).samples;
+    return await sampling;
   } catch (error) {
     if (isCancellation(error)) return undefined;
     throw error;

@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BenchOptions } from '../main.js';
+import type { BenchOptions } from '../options.js';
 import { openLane, type Lane } from './lane.js';
 
 export const describe =

@@ -71,6 +71,6 @@ export function judgeBudget(
 }
 
 function exceeded(code: 'BUDGET_FAILED' | 'BUDGET_OWED', sites: string[], limit: number, size: number): Reason {
-  const named = sites.slice(0, 10).join(', ') + (sites.length > 10 ? ' …' : '');
+  const named = [...sites].sort().slice(0, 10).join(', ') + (sites.length > 10 ? ' …' : '');
   return { code, detail: `${sites.length} of ${size} sites, limit ${limit}: ${named}` };
 }

@@ -192,6 +192,7 @@ function rememberingActivities(stage: {
       }
       const taken = { takenAt: Date.now(), values: [{ value: 0.5 }], covered: 1, confirmed: 1 };
       return {
+        soakOver: Date.now() >= input.until,
         samples: input.metrics.map((metric) => ({ metric: metric.name, scheduledAt: input.from, outcome, ...taken })),
       };
     },
