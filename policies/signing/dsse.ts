@@ -34,6 +34,15 @@ export function signCommand(command: Command, privateKeyPem: string): Envelope {
   return { payloadType: PAYLOAD_TYPE, payload: body.toString('base64'), signatures: [{ keyid: id, sig }] };
 }
 
+/** As many as are pinned: reading one costs more than a verification. */
+const pinned = new Map<string, KeyObject>();
+
+function pinnedKey(pem: string): KeyObject {
+  const key = pinned.get(pem) ?? createPublicKey(pem);
+  pinned.set(pem, key);
+  return key;
+}
+
 /** The command of an envelope that one of the pinned keys signed, else undefined. What is parsed is what was verified. */
 export function openEnvelope(envelope: unknown, pinnedPublicKeysPem: string[]): Command | undefined {
   const read = Envelope.safeParse(envelope);
@@ -41,7 +50,7 @@ export function openEnvelope(envelope: unknown, pinnedPublicKeysPem: string[]): 
   const body = Buffer.from(read.data.payload, 'base64');
   const signed = preAuthEncoding(read.data.payloadType, body);
   const trusted = pinnedPublicKeysPem.some((pem) => {
-    const key = createPublicKey(pem);
+    const key = pinnedKey(pem);
     return read.data.signatures.some((s) => verify(null, signed, key, Buffer.from(s.sig, 'base64')));
   });
   if (!trusted) return undefined;
