@@ -43,7 +43,7 @@ async function main(argv: string[]): Promise<number> {
 
 function tableOf(figures: Record<string, unknown>): string {
   return Object.entries(figures)
-    .map(([name, value]) => `${name.padEnd(24)} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}\n`)
+    .map(([name, value]) => `${name.padEnd(24)} ${typeof value === 'string' ? value : JSON.stringify(value)}\n`)
     .join('');
 }
 
