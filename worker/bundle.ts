@@ -7,8 +7,9 @@ export const BUNDLE_PATH = fileURLToPath(new URL('../workflow-bundle.js', import
 
 export async function bundleWorkflows(): Promise<string> {
   const workflowsPath = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
+  const payloadConverterPath = fileURLToPath(new URL('../workflows/payload-converter.js', import.meta.url));
   const silent = { trace() {}, debug() {}, info() {}, log() {}, warn: console.warn, error: console.error };
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: silent });
+  const { code } = await bundleWorkflowCode({ workflowsPath, payloadConverterPath, logger: silent });
   return code;
 }
 
