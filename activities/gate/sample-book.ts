@@ -13,7 +13,7 @@ export interface SampleBook {
   /** By scheduled time. */
   all(): Sample[];
   add(samples: Sample[]): void;
-  /** At most one for each metric: times that were missed are passed over. */
+  /** At most one for each metric, the earliest that is missing. */
   due(now: number): DueSample[];
   /** When to look again, epoch ms: the next sample of any metric, or the end of the soak. */
   next(now: number): number;

@@ -89,7 +89,11 @@ function endingAtSoak(metric: Metric, tally: Tally, { soakOver, soak }: Progress
     return inconclusive('GATE_STOPPED_SHORT', `${measured(counts)} samples measured, ${metric.count} are needed`);
   if (!soakOver)
     return inconclusive('GATE_STOPPED_SHORT', `${measured(counts)} samples measured, the soak is not over`);
-  // A time that nobody sampled is no better than one that ended in an error.
+  const before = timesBetween(metric, soak.from + metric.window, tally.samples[0]?.scheduledAt ?? soak.until);
+  if (before > metric.consecutiveErrorLimit) {
+    const told = `the first ${before} sample times of the soak were not measured, ${metric.consecutiveErrorLimit} may be`;
+    return inconclusive('GATE_STOPPED_SHORT', told);
+  }
   const unmeasured = tally.lastErrors + timesBetween(metric, last.scheduledAt, soak.until);
   if (unmeasured > metric.consecutiveErrorLimit) {
     const told = `the last ${unmeasured} sample times of the soak were not measured, ${metric.consecutiveErrorLimit} may be`;
@@ -116,6 +120,11 @@ function limitEnding(tally: Tally, outcome: 'fail' | 'inconclusive' | 'error', t
   return { verdict: outcome === 'fail' ? 'fail' : 'inconclusive', reason: { code, detail } };
 }
 
+/** A time that nobody sampled is no better than one that ended in an error. */
+function missedBefore(metric: Metric, previous: Sample | undefined, sample: Sample): number {
+  return previous ? Math.max(0, timesBetween(metric, previous.scheduledAt, sample.scheduledAt) - 1) : 0;
+}
+
 function tallyOf(metric: Metric, samples: readonly Sample[]): Tally {
   const tally: Tally = {
     samples: ownSamples(metric, samples),
@@ -123,9 +132,13 @@ function tallyOf(metric: Metric, samples: readonly Sample[]): Tally {
     mostErrors: 0,
     lastErrors: 0,
   };
+  let previous: Sample | undefined;
   for (const sample of tally.samples) {
     // An outcome that is not one of the four came from damaged records: no pass, and no healing of errors either.
     const outcome = WORST_FIRST.includes(sample.outcome) ? sample.outcome : 'error';
+    tally.lastErrors += missedBefore(metric, previous, sample);
+    tally.mostErrors = Math.max(tally.mostErrors, tally.lastErrors);
+    previous = sample;
     tally.counts[outcome] += 1;
     tally.lastErrors = outcome === 'error' ? tally.lastErrors + 1 : 0;
     tally.mostErrors = Math.max(tally.mostErrors, tally.lastErrors);

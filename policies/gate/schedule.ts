@@ -1,6 +1,7 @@
 /**
  * When a metric is sampled: first one window after the switch, then every `interval`, up to the end of the soak
- * (design §6). Missed times are passed over: only the latest one that is due is ever taken. Times in epoch ms.
+ * (design §6). Times that were missed are taken late, in their order: Prometheus is asked for its values at the scheduled
+ * time, so that a worker that was away leaves no gap. Times in epoch ms.
  */
 import type { Metric } from '../model/strategy.js';
 
@@ -19,10 +20,10 @@ export function intervalOf(metric: Pick<Metric, 'interval'>): number {
   return Math.max(metric.interval, SHORTEST_INTERVAL);
 }
 
-/** The latest scheduled time that has come and lies after `last`, the time of the last sample. */
+/** The first scheduled time that has come and lies after `last`, the time of the last sample. */
 export function dueSampleTime(metric: Timing, soak: Soak, now: number, last: number | undefined): number | undefined {
-  const time = latestTime(metric, soak, Math.min(now, soak.until));
-  return time !== undefined && (last === undefined || time > last) ? time : undefined;
+  const time = last === undefined ? soak.from + metric.window : last + intervalOf(metric);
+  return time <= Math.min(now, soak.until) ? time : undefined;
 }
 
 /** The first scheduled time after `now`, or undefined if the soak holds no more. */

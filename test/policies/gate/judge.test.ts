@@ -69,6 +69,21 @@ describe('judgeMetric without count', () => {
   });
 });
 
+describe('judgeMetric and times that nobody sampled', () => {
+  const one = metric();
+  const whole = samples(one, wordsOf('p'.repeat(12)));
+  const judged = (taken: Sample[]) => judgeMetric(one, taken, over(one, 'p'.repeat(12)));
+
+  it.each([
+    ['before the first sample', whole.slice(5), whole.slice(4)],
+    ['between samples', [...whole.slice(0, 3), ...whole.slice(8)], [...whole.slice(0, 3), ...whole.slice(7)]],
+    ['after the last', whole.slice(0, 7), whole.slice(0, 8)],
+  ])('[A31] a hole %s is as good as errors in a row: five are too many, four are not', (_where, holed, allowed) => {
+    expect(judged(holed).verdict).toBe('inconclusive');
+    expect(judged(allowed).verdict).toBe('pass');
+  });
+});
+
 describe('judgeMetric and errors', () => {
   it.each([
     ['eeeep', 'pass GATE_PASSED'],
