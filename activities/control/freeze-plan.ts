@@ -1,5 +1,6 @@
 /** Resolving and freezing the plan (design §4.2). Idempotent by the rollout's first run id. */
 import { planRollout } from '../../policies/cohort/plan.js';
+import { readSelector } from '../../policies/cohort/selector.js';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { LinkClass } from '../../policies/model/fleet.js';
 import type { OutlineSite, PlanOutline } from '../../policies/model/outline.js';
@@ -28,10 +29,11 @@ export async function freezePlan(deps: ControlDeps, request: RolloutRequest, run
 
 async function resolvePlan(deps: ControlDeps, request: RolloutRequest): Promise<FrozenPlan> {
   const [stream = '', version = ''] = request.release.split('@');
+  const only = request.only === undefined ? undefined : readSelector(request.only);
   const { ref } = await deps.depot.release(stream, version);
   const { strategy, digest: strategyDigest } = await readStrategy(deps, request.strategy);
   const fleet = await readFleet(deps);
-  const planned = planRollout({ release: ref, fleet, strategy, strategyDigest, only: request.only, digestOf });
+  const planned = planRollout({ release: ref, fleet, strategy, strategyDigest, only, digestOf });
   const plan = sealPlan(planned.plan);
   if (request.planDigest !== undefined && request.planDigest !== plan.digest) {
     throw new MistakeError(

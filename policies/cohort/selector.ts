@@ -2,7 +2,7 @@
 import { MistakeError } from '../model/failure.js';
 import type { Site } from '../model/fleet.js';
 import { didYouMean } from '../model/nearest.js';
-import { SELECTOR_KEYS, type Selector } from '../model/strategy.js';
+import { SELECTOR_KEYS, Selector } from '../model/strategy.js';
 
 export type SelectorKey = (typeof SELECTOR_KEYS)[number];
 
@@ -40,6 +40,20 @@ export function parseSelector(terms: string[]): Selector {
     selector[key] = values;
   }
   return selector;
+}
+
+/**
+ * The `only` of a rollout's input, which anybody may have typed. Throws MistakeError BAD_INPUT: a key that is not known
+ * would select nothing less than every site.
+ */
+export function readSelector(input: unknown): Selector {
+  const read = Selector.safeParse(input);
+  if (read.success) return read.data;
+  const form = `expected "only" as in {"region": ["nordic"]}, with keys of ${SELECTOR_KEYS.join(', ')}`;
+  const unknown =
+    typeof input === 'object' && input !== null ? Object.keys(input).find((key) => !isSelectorKey(key)) : undefined;
+  const hint = unknown === undefined ? '' : didYouMean(unknown, SELECTOR_KEYS);
+  throw new MistakeError('BAD_INPUT', `${form}; got ${(JSON.stringify(input) ?? 'nothing').slice(0, 200)}.${hint}`);
 }
 
 /** The selector as `--only` would say it: `region=nordic,baltic risk=low`. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { matches, parseSelector, writeSelector } from '../../../policies/cohort/selector.js';
+import { matches, parseSelector, readSelector, writeSelector } from '../../../policies/cohort/selector.js';
 import { MistakeError } from '../../../policies/model/failure.js';
 import { site } from './fleet-of.js';
 
@@ -52,5 +52,23 @@ describe('--only', () => {
 
   test('a key given twice is refused instead of guessed', () => {
     expect(() => parseSelector(['region=a', 'region=b'])).toThrow(/repeats "region"/);
+  });
+});
+
+describe('the selector of a rollout’s input', () => {
+  test('is taken as written', () => {
+    expect(readSelector({ region: ['nordic'], risk: 'low' })).toEqual({ region: ['nordic'], risk: 'low' });
+  });
+
+  test.each([
+    [{ regio: ['west'] }, 'did you mean region?'],
+    ['west', '"west"'],
+    [['s1'], '["s1"]'],
+    [null, 'null'],
+    [{ id: [] }, '{"id":[]}'],
+    [{ id: 5 }, '5'],
+  ])('%j is refused: else it would select every site', (input, hint) => {
+    expect(() => readSelector(input)).toThrow(expect.objectContaining({ code: 'BAD_INPUT' }) as Error);
+    expect(() => readSelector(input)).toThrow(new RegExp(hint.replaceAll(/[[\]{}?]/g, String.raw`\$&`), 'i'));
   });
 });
