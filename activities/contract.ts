@@ -51,6 +51,7 @@ export interface ControlActivities {
 /** What a site's own report changes for a running rollout: outcomes of converges, and answers to reverts. */
 export interface LateNews {
   workflowId: string;
+  firstRunId: string;
   outcomes: SiteOutcome[];
   answers: Result[];
 }

@@ -4,50 +4,66 @@ import type { RolloutOutcome } from '../policies/model/rollout.js';
 import type { OnFailure } from '../policies/model/strategy.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { stagesToRevert, type Decision } from '../policies/rollout/decide.js';
-import { budgetOf, failingStages, note, setStage, worstBudget, type RolloutRun } from './rollout-run.js';
+import { budgetOf, failingStages, forgive, note, setStage, worstBudget, type RolloutRun } from './rollout-run.js';
 import { undo } from './undo.js';
 import { waitForPerson } from './wait.js';
+import { stopShards, untilShardsClosed } from './wave.js';
 
 export interface End {
   outcome: RolloutOutcome;
   reason: Reason;
 }
 
-/** An inconclusive wave: a person promotes or stops, or the deadline does what the strategy says; never a promotion. */
+/**
+ * An inconclusive wave: a person promotes or stops, or the deadline does what the strategy says; never a promotion. A
+ * wait for absent sites ends by itself once they are back, and the wave is judged again, gate included.
+ */
 export async function waitOut(
   run: RolloutRun,
   outline: PlanOutline,
   stage: OutlineStage,
   decision: Extract<Decision, { kind: 'wait' }>,
-): Promise<End | undefined> {
+): Promise<End | undefined | 'judge again'> {
   const { within, then } = outline.strategy.onInconclusive;
   const { onFailure, owner } = outline.strategy;
   setStage(run, stage.name, { state: 'waiting' });
-  const owedIsBackInBounds = () => decision.reason.code === 'BUDGET_OWED' && budgetOf(run, stage).verdict === 'pass';
   const hasFailed = () => worstBudget(run, stage).verdict === 'fail';
-  const gate = run.stages[stage.name]?.gate;
-  const mayResolve = () => hasFailed() || (owedIsBackInBounds() && (!gate || gate.verdict === 'pass'));
-  const end = await waitForPerson(run, decision.reason, { within, then, owner }, mayResolve);
-  switch (end) {
+  const resolved = () => hasFailed() || isResolved(run, stage, decision.reason);
+  const end = await waitForPerson(run, decision.reason, { within, then, owner }, resolved);
+  switch (end.kind) {
     case 'stopped':
       return stopped(run, outline);
     case 'promoted':
-      note(run, 'decision', {
-        stage: stage.name,
-        kind: 'promote',
-        reason: { code: 'OVERRIDDEN', detail: decision.reason.code },
-      });
-      return undefined;
+      // A site may have failed in the same workflow task: against that, only an override promotes.
+      if (hasFailed() && !end.by.override)
+        return failed(run, outline, stage, onFailure, failureOf(run, stage, decision));
+      return promoted(run, stage, decision.reason);
     case 'resolved':
-      return hasFailed()
-        ? failed(run, outline, stage, onFailure, worstBudget(run, stage).reason ?? decision.reason)
-        : undefined;
+      if (!hasFailed()) return 'judge again';
+      return failed(run, outline, stage, onFailure, failureOf(run, stage, decision));
     case 'expired':
       return failed(run, outline, stage, then, {
         code: 'WAIT_EXPIRED',
         detail: `${decision.reason.code}: ${decision.reason.detail}`,
       });
   }
+}
+
+function failureOf(run: RolloutRun, stage: OutlineStage, { reason }: Decision): Reason {
+  return worstBudget(run, stage).reason ?? reason;
+}
+
+/** Sites that were away and are back may be what the wait was for. */
+function isResolved(run: RolloutRun, stage: OutlineStage, reason: Reason): boolean {
+  const budget = budgetOf(run, stage);
+  if (reason.code === 'BUDGET_OWED') return budget.verdict === 'pass';
+  return reason.code === 'NO_CONFIRMED_SITE' && budget.count.confirmed.length > 0;
+}
+
+function promoted(run: RolloutRun, stage: OutlineStage, reason: Reason): undefined {
+  forgive(run, [stage, ...failingStages(run)]);
+  note(run, 'decision', { stage: stage.name, kind: 'promote', reason: { code: 'OVERRIDDEN', detail: reason.code } });
+  return undefined;
 }
 
 /** A failure, or a wait that has expired: undo what the strategy names, or stay halted until a person decides. */
@@ -63,7 +79,8 @@ export async function failed(
   const named = [...stagesToRevert(then, stage.name, begun), ...failingStages(run).map((s) => s.name)];
   const stages = [...new Set(named)];
   await undo(run, outline, { stages, keepConfirmed: false, block: true, reason });
-  return { outcome: 'reverted', reason };
+  // A person who asked for more meanwhile gets it.
+  return run.stop ? stopped(run, outline) : { outcome: 'reverted', reason };
 }
 
 async function halted(
@@ -72,15 +89,17 @@ async function halted(
   stage: OutlineStage,
   reason: Reason,
 ): Promise<End | undefined> {
+  await stopShards(run);
   run.outcome = 'halted';
   run.reason = reason;
   const { owner } = outline.strategy;
   const end = await waitForPerson(run, reason, { then: 'stay', owner }, () => false);
   delete run.outcome;
   delete run.reason;
-  if (end === 'stopped') return stopped(run, outline);
-  note(run, 'decision', { stage: stage.name, kind: 'promote', reason: { code: 'OVERRIDDEN', detail: reason.code } });
-  return undefined;
+  if (end.kind === 'stopped') return stopped(run, outline);
+  promoted(run, stage, reason);
+  await untilShardsClosed(run);
+  return run.stop ? stopped(run, outline) : undefined;
 }
 
 /** Abort and revert win over any decision of the same workflow task. */

@@ -11,7 +11,7 @@ const IDLE = '10s';
 
 export async function inbox(_site: string): Promise<void> {
   const deliveries: { report: SiteReport; events: SiteEvent[] }[] = [];
-  setHandler(deliverSignal, (delivery) => void deliveries.push(delivery), {
+  setHandler(deliverSignal, (delivery) => void (isDelivery(delivery) && deliveries.push(delivery)), {
     description: 'Report and events of the site.',
   });
   while (await condition(() => deliveries.length > 0, IDLE)) {
@@ -21,11 +21,20 @@ export async function inbox(_site: string): Promise<void> {
   await condition(allHandlersFinished);
 }
 
+/** What is no delivery at all must not stop the next one; what is wrong inside one the registry notes as an anomaly. */
+function isDelivery(input: unknown): boolean {
+  if (typeof input !== 'object' || input === null) return false;
+  const { report, events } = input as Record<string, unknown>;
+  const told = typeof report === 'object' && report !== null && Array.isArray(events);
+  if (!told) log.warn('a delivery that is none was dropped', { input: String(JSON.stringify(input)).slice(0, 200) });
+  return told;
+}
+
 async function take(report: SiteReport, events: SiteEvent[]): Promise<void> {
   const fresh = await patient.recordInbox(report, events);
-  for (const { workflowId, outcomes, answers } of fresh) {
+  for (const { workflowId, firstRunId, outcomes, answers } of fresh) {
     await getExternalWorkflowHandle(workflowId)
-      .signal(lateNewsSignal, { outcomes, answers })
+      .signal(lateNewsSignal, { firstRunId, outcomes, answers })
       .catch((error: unknown) => log.info('the rollout has ended meanwhile', { workflowId, error: String(error) }));
   }
 }

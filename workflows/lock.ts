@@ -24,6 +24,8 @@ export async function streamLock(_holder: LockHolder): Promise<void> {
 }
 
 export interface StreamLock {
+  /** True once it has ended without being released: somebody ended it by hand. */
+  lost(): boolean;
   /** Ends the lock and waits until it is gone, so that a successor is not refused. */
   release(): Promise<void>;
 }
@@ -52,11 +54,17 @@ async function tryLock(stream: string, me: LockHolder): Promise<StreamLock | und
         staticSummary: `stream ${stream} is being rolled out by ${me.workflowId}`,
       }),
     );
-    const ended = child.result().catch((error: unknown) => {
-      if (!isCancellation(error)) log.warn('the lock of the stream ended by itself', { error: String(error) });
-    });
+    let [released, over] = [false, false];
+    const ended = child
+      .result()
+      .catch((error: unknown) => {
+        if (!isCancellation(error)) log.warn('the lock of the stream ended by itself', { error: String(error) });
+      })
+      .finally(() => (over = true));
     return {
+      lost: () => over && !released,
       async release() {
+        released = true;
         scope.cancel();
         await ended;
       },

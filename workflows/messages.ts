@@ -35,7 +35,7 @@ export const statusQuery = defineQuery<RolloutStatus | null>('status');
 /** Shard → rollout: outcomes as they come (never `confirmed` ones before the shard ends), or answers of a revert. */
 export const siteOutcomesSignal = defineSignal<[ShardNews]>('siteOutcomes');
 /** Inbox → rollout: what reached the centre with no observer attached. */
-export const lateNewsSignal = defineSignal<[Pick<ShardNews, 'outcomes' | 'answers'>]>('lateNews');
+export const lateNewsSignal = defineSignal<[Pick<ShardNews, 'firstRunId' | 'outcomes' | 'answers'>]>('lateNews');
 /** Rollout → shard: schedule nothing more, give up what never started, and say which sites were commanded. */
 export const stopSignal = defineSignal('stop');
 /** Rollout → shard: no new command until `goOn`. */
@@ -43,6 +43,8 @@ export const holdSignal = defineSignal('hold');
 export const goOnSignal = defineSignal('goOn');
 
 export interface ShardNews {
+  /** Of the rollout that this is about. */
+  firstRunId: string;
   /** Workflow id of the shard. */
   shard: string;
   verb: 'converge' | 'revert';

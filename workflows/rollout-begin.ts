@@ -31,13 +31,11 @@ export function readRequest(input: unknown): RolloutRequest {
   return input as RolloutRequest;
 }
 
-export interface Begun {
-  outline: PlanOutline;
-  lock: StreamLock;
-}
-
-export async function begin(run: RolloutRun, continued: boolean): Promise<Begun> {
-  if (continued) return { outline: outlineOf(run), lock: await retakeLock(run) };
+export async function begin(run: RolloutRun, continued: boolean): Promise<PlanOutline> {
+  if (continued) {
+    run.lock = await retakeLock(run);
+    return outlineOf(run);
+  }
   const lock = await takeLock(run.stream);
   if ('heldBy' in lock) {
     throw refusal(
@@ -50,7 +48,8 @@ export async function begin(run: RolloutRun, continued: boolean): Promise<Begun>
     run.state = 'preflight';
     run.dirty = true;
     await preflight(run, run.outline);
-    return { outline: run.outline, lock };
+    run.lock = lock;
+    return run.outline;
   } catch (error) {
     const reason = reasonOf(error);
     if (run.outline) await recordRefusal(run, reason);
@@ -75,6 +74,11 @@ async function recordRefusal(run: RolloutRun, reason: Reason): Promise<void> {
   await untilAllRecorded(run);
 }
 
+/** A lock that somebody ended by hand is taken again before anything more is changed. */
+export async function keepLock(run: RolloutRun): Promise<void> {
+  if (run.lock?.lost()) run.lock = await retakeLock(run);
+}
+
 /** After continue-as-new another rollout may have slipped in: this one waits, changing nothing (LOCK_LOST). */
 async function retakeLock(run: RolloutRun): Promise<StreamLock> {
   for (;;) {
@@ -85,7 +89,7 @@ async function retakeLock(run: RolloutRun): Promise<StreamLock> {
     const owner = run.outline?.strategy.owner ?? 'nobody named';
     await waitForPerson(run, reason, { within: 10_000, then: 'stay', owner }, () => false);
     // An undo needs no lock: its generation tells the sites whose command is the newer one.
-    if (run.stop) return { release: async () => {} };
+    if (run.stop) return { lost: () => false, release: async () => {} };
   }
 }
 

@@ -2,7 +2,7 @@
 import type { RunIdentity } from '../activities/contract.js';
 import type { Result } from '../policies/model/command.js';
 import type { EvidenceDraft } from '../policies/model/evidence.js';
-import type { OutlineStage, PlanOutline } from '../policies/model/outline.js';
+import type { OutlineStage, PlanOutline, ShardInput } from '../policies/model/outline.js';
 import type {
   RolloutOutcome,
   RolloutRequest,
@@ -14,9 +14,10 @@ import type {
   Wait,
 } from '../policies/model/rollout.js';
 import type { GateVerdict, Reason } from '../policies/model/verdict.js';
-import { countStage, judgeBudget, type BudgetVerdict } from '../policies/rollout/budget.js';
+import { countStage, judgeBudget, type BudgetVerdict, type Forgiven } from '../policies/rollout/budget.js';
 import { readNews } from '../policies/rollout/news.js';
 import { mergeOutcome, outcomeOf, repeatedResult } from '../policies/rollout/outcomes.js';
+import type { StreamLock } from './lock.js';
 import type { CommandedSite, ShardNews } from './messages.js';
 
 export interface StageProgress {
@@ -38,13 +39,18 @@ export interface Carried {
   commanded: CommandedSite[];
   stages: Record<string, StageProgress>;
   paused: boolean;
+  forgiven: Record<string, Forgiven>;
   /** Events of one run after which the next begins, between waves. */
   continueAfterEvents: number;
+  /** Asked for while the run was handed over. */
+  stop?: Stop;
 }
+
+export type Stop = { verb: 'abort' | 'revert' } & VerbPayload;
 
 export interface OpenShard {
   workflowId: string;
-  stage: string;
+  input: ShardInput;
   commanded?: CommandedSite[];
   tell(what: 'stop' | 'hold' | 'goOn'): Promise<void>;
   closed: boolean;
@@ -70,8 +76,15 @@ export interface RolloutRun {
   reverting: Set<string>;
   shards: Map<string, OpenShard>;
   paused: boolean;
+  pausedSince: number;
+  /** Over all pauses that have ended: soaks and waits are longer by it. */
   pausedMs: number;
-  stop?: { verb: 'abort' | 'revert' } & VerbPayload;
+  /** By stage: what a person's promote has answered for. */
+  forgiven: Record<string, Forgiven>;
+  stop?: Stop;
+  lock?: StreamLock;
+  /** The block of a release that is being undone: sealed only once it stands. */
+  blocking: Promise<void>;
   /** A promote that no wait has used up yet. */
   ticket?: VerbPayload;
   drafts: EvidenceDraft[];
@@ -83,7 +96,7 @@ export interface RolloutRun {
 export function openRolloutRun(
   request: RolloutRequest,
   identity: RunIdentity,
-  carried: Carried | undefined,
+  carried: Carried | null | undefined,
   now: number,
 ): RolloutRun {
   const run: RolloutRun = {
@@ -99,13 +112,17 @@ export function openRolloutRun(
     reverting: new Set(),
     shards: new Map(),
     paused: carried?.paused ?? false,
+    pausedSince: now,
     pausedMs: 0,
+    forgiven: carried?.forgiven ?? {},
     drafts: [],
     dirty: false,
     recording: false,
+    blocking: Promise.resolve(),
     continueAfterEvents: carried?.continueAfterEvents ?? 4_096,
   };
   if (carried) run.outline = carried.outline;
+  if (carried?.stop) run.stop = carried.stop;
   return run;
 }
 
@@ -121,7 +138,8 @@ export function isRecorded(run: RolloutRun): boolean {
 
 /** Takes in what shards and inbox report; idempotent. Returns in words what was wrong with it, if anything. */
 export function takeNews(run: RolloutRun, input: unknown): string | undefined {
-  const news = readNews(input, (site) => placeOf(run, site) !== undefined);
+  const { firstRunId } = run.identity;
+  const news = readNews(input, { firstRunId, placeOf: (site) => placeOf(run, site) });
   if ('refused' in news) return news.refused;
   for (const outcome of news.outcomes) takeOutcome(run, outcome);
   for (const answer of news.answers) takeAnswer(run, answer);
@@ -170,7 +188,7 @@ export function sizeOf(stage: OutlineStage): number {
 }
 
 export function budgetOf(run: RolloutRun, stage: OutlineStage): BudgetVerdict {
-  return judgeBudget(stage.budget, sizeOf(stage), outcomesOf(run, stage.name));
+  return judgeBudget(stage.budget, sizeOf(stage), outcomesOf(run, stage.name), run.forgiven[stage.name]);
 }
 
 /** The budget that stops the rollout: of any stage begun that is exceeded by failures, else of the current stage. */
@@ -183,6 +201,14 @@ export function worstBudget(run: RolloutRun, current: OutlineStage): BudgetVerdi
 export function failingStages(run: RolloutRun): OutlineStage[] {
   const begun = (run.outline?.stages ?? []).filter((stage) => run.stages[stage.name] !== undefined);
   return begun.filter((stage) => budgetOf(run, stage).verdict === 'fail');
+}
+
+/** A person promotes against what stands: the failures and the absent of today do not stop the rollout again. */
+export function forgive(run: RolloutRun, stages: OutlineStage[]): void {
+  for (const stage of stages) {
+    const { failed, owed } = budgetOf(run, stage).count;
+    run.forgiven[stage.name] = { failed: failed.length, owed: owed.length };
+  }
 }
 
 export function setStage(run: RolloutRun, stage: string, progress: Partial<StageProgress>): void {

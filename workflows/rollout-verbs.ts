@@ -11,11 +11,11 @@ import {
   verbSignals,
   verbUpdates,
 } from './messages.js';
-import { note, statusOf, takeNews, type RolloutRun } from './rollout-run.js';
+import { failingStages, note, statusOf, takeNews, type RolloutRun } from './rollout-run.js';
 
 export function handleMessages(run: RolloutRun): void {
   for (const verb of ROLLOUT_VERBS) handleVerb(run, verb);
-  setHandler(statusQuery, () => statusOf(run, run.startedAt), { description: 'What the rollout is doing and why.' });
+  setHandler(statusQuery, () => statusOf(run, Date.now()), { description: 'What the rollout is doing and why.' });
   // Handlers of signals never throw: one TypeError there was measured to jam a rollout, abort included.
   setHandler(siteOutcomesSignal, (news) => heed(run, 'siteOutcomes', news));
   setHandler(lateNewsSignal, (news) => heed(run, 'lateNews', news));
@@ -53,12 +53,16 @@ function refusalOf(run: RolloutRun, verb: RolloutVerb, payload: VerbPayload): st
   if (run.state === 'sealed') return `the rollout is sealed (${run.outcome ?? 'ended'}); start a new one`;
   switch (verb) {
     case 'pause':
-      return run.paused ? 'the rollout is already paused' : run.stop ? 'the rollout is being undone' : undefined;
+      if (run.stop || run.state === 'reverting') return 'the rollout is being undone: an undo does not pause';
+      return run.paused ? 'the rollout is already paused' : undefined;
     case 'resume':
       return run.paused ? undefined : 'the rollout is not paused';
     case 'promote':
       if (!run.wait) return 'nothing waits to be promoted';
-      if (run.outcome === 'halted' && !payload.override) {
+      if (run.wait.reason.code === 'NO_CONFIRMED_SITE') {
+        return 'a cohort with no confirmed site never promotes; wait until a site confirms, or abort';
+      }
+      if ((run.outcome === 'halted' || failingStages(run).length > 0) && !payload.override) {
         return `${run.wait.reason.code}: promoting against a failure needs "override": true`;
       }
       return undefined;
@@ -74,10 +78,12 @@ function obey(run: RolloutRun, verb: RolloutVerb, payload: VerbPayload): string 
   switch (verb) {
     case 'pause':
       run.paused = true;
+      run.pausedSince = Date.now();
       tellShards(run, 'hold');
       return 'no new command and no promotion until resume; sites in flight settle';
     case 'resume':
       run.paused = false;
+      run.pausedMs += Date.now() - run.pausedSince;
       tellShards(run, 'goOn');
       return 'the rollout goes on';
     case 'promote':

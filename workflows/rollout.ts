@@ -7,14 +7,13 @@ import { allHandlersFinished, CancellationScope, condition, continueAsNew, workf
 import type { OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import type { RolloutOutcome } from '../policies/model/rollout.js';
 import { decideAfterWave, type Decision } from '../policies/rollout/decide.js';
-import type { StreamLock } from './lock.js';
 import { openRolloutRun, budgetOf, note, setStage, worstBudget, type Carried, type RolloutRun } from './rollout-run.js';
 import { keepRecording, untilAllRecorded, untilRecorded } from './rollout-record.js';
-import { begin, isOver, readRequest } from './rollout-begin.js';
+import { begin, isOver, keepLock, readRequest } from './rollout-begin.js';
 import { handleMessages } from './rollout-verbs.js';
 import { failed, stopped, waitOut, type End } from './endings.js';
 import { judgeWave } from './wave-gate.js';
-import { carryOutWave, mustStop } from './wave.js';
+import { carryOutWave, mustStop, unsettled } from './wave.js';
 
 export interface RolloutEnd {
   outcome: RolloutOutcome;
@@ -23,34 +22,48 @@ export interface RolloutEnd {
   owed: number;
 }
 
-export async function rollout(input: unknown, carried?: Carried): Promise<RolloutEnd> {
+/** `continueAfterEvents`: for tests; otherwise as Temporal suggests. */
+export async function rollout(
+  input: unknown,
+  carried?: Carried | null,
+  continueAfterEvents?: number,
+): Promise<RolloutEnd> {
   const run = openRolloutRun(readRequest(input), identityOf(carried), carried, Date.now());
+  if (continueAfterEvents !== undefined) run.continueAfterEvents = continueAfterEvents;
   handleMessages(run);
   cancelMeansAbort(run);
   return CancellationScope.nonCancellable(async () => {
     void keepRecording(run);
-    void keepPauseClock(run);
-    const begun = await begin(run, carried !== undefined);
-    const end = await carryOutStages(run, begun.outline, begun.lock, carried);
-    return seal(run, begun.outline, begun.lock, end);
+    const outline = await begin(run, Boolean(carried));
+    const end = await carryOutStages(run, outline, carried);
+    return seal(run, outline, end);
   });
 }
 
-async function carryOutStages(
-  run: RolloutRun,
-  outline: PlanOutline,
-  lock: StreamLock,
-  carried: Carried | undefined,
-): Promise<End> {
+async function carryOutStages(run: RolloutRun, outline: PlanOutline, carried?: Carried | null): Promise<End> {
   for (let s = carried?.stageIndex ?? 0; s < outline.stages.length; s += 1) {
     const stage = outline.stages[s];
     if (!stage) break;
     for (let w = s === carried?.stageIndex ? carried.waveIndex : 0; w < stage.waves.length; w += 1) {
-      await continueIfLong(run, outline, lock, s, w);
+      await continueIfLong(run, outline, s, w);
+      await keepLock(run);
       const end = await carryOutAndDecide(run, outline, stage, w);
       if (end) return end;
     }
     setStage(run, stage.name, { state: 'promoted' });
+  }
+  return promotedOrHalted(run, outline);
+}
+
+/** Whatever led here: a rollout that leaves a site of its plan without an outcome is not promoted. */
+async function promotedOrHalted(run: RolloutRun, outline: PlanOutline): Promise<End> {
+  if (run.stop) return stopped(run, outline);
+  const forgotten = outline.stages.flatMap((stage) => stage.waves.flatMap((_, wave) => unsettled(run, stage, wave)));
+  const last = outline.stages.at(-1);
+  if (forgotten.length > 0 && last) {
+    const detail = `${forgotten.length} sites of the plan were never commanded: ${forgotten[0]?.id} …`;
+    const end = await failed(run, outline, last, 'stay', { code: 'NOT_COMMANDED', detail });
+    if (end) return end;
   }
   return { outcome: 'promoted', reason: { code: 'GATE_PASSED', detail: 'every stage was promoted' } };
 }
@@ -64,16 +77,18 @@ async function carryOutAndDecide(
 ): Promise<End | undefined> {
   await condition(() => !run.paused || run.stop !== undefined);
   run.state = 'running';
-  const decision = stage.waves[wave]?.hold ? holdDecision(stage) : await changeAndJudge(run, outline, stage, wave);
-  note(run, 'decision', { stage: stage.name, wave, ...decision });
-  if (run.stop) return stopped(run, outline);
-  switch (decision.kind) {
-    case 'promote':
-      return promoteOnceUnpaused(run, outline, stage);
-    case 'wait':
-      return waitOut(run, outline, stage, decision);
-    case 'fail':
-      return failed(run, outline, stage, decision.then, decision.reason);
+  let decision = stage.waves[wave]?.hold ? holdDecision(stage) : await changeAndJudge(run, outline, stage, wave);
+  for (;;) {
+    note(run, 'decision', { stage: stage.name, wave, ...decision });
+    if (run.stop) return stopped(run, outline);
+    if (decision.kind === 'promote') return promoteOnceUnpaused(run, outline, stage);
+    const end = await (decision.kind === 'fail'
+      ? failed(run, outline, stage, decision.then, decision.reason)
+      : waitOut(run, outline, stage, decision));
+    if (end === 'judge again') decision = await judgeAgain(run, outline, stage, wave);
+    else if (end || unsettled(run, stage, wave).length === 0) return end;
+    // Promoted against a failure that had stopped the wave: what it left untouched is still to be changed.
+    else decision = await changeAndJudge(run, outline, stage, wave);
   }
 }
 
@@ -98,6 +113,10 @@ async function changeAndJudge(
   wave: number,
 ): Promise<Decision> {
   await carryOutWave(run, outline, stage, wave);
+  return judgeAgain(run, outline, stage, wave);
+}
+
+async function judgeAgain(run: RolloutRun, outline: PlanOutline, stage: OutlineStage, wave: number): Promise<Decision> {
   const early = decideAfterWave(worstBudget(run, stage), 'not judged', outline.strategy.onFailure);
   if (early.kind === 'fail' || run.stop) return early;
   const gate = await judgeWave(run, outline, stage, wave);
@@ -109,13 +128,14 @@ function holdDecision(stage: OutlineStage): Decision {
 }
 
 /** Evidence is closed, the lock is freed, and only a promoted rollout ends green. */
-async function seal(run: RolloutRun, outline: PlanOutline, lock: StreamLock, end: End): Promise<RolloutEnd> {
+async function seal(run: RolloutRun, outline: PlanOutline, end: End): Promise<RolloutEnd> {
   run.state = 'sealed';
   run.outcome = end.outcome;
   run.reason = end.reason;
   note(run, 'sealed', { outcome: end.outcome, reason: end.reason, sites: [...run.outcomes.values()] });
   await untilAllRecorded(run);
-  await lock.release();
+  await run.blocking;
+  await run.lock?.release();
   await condition(allHandlersFinished);
   if (isOver(end.outcome)) throw endFailure(end, outline);
   const count = outline.stages.map((stage) => budgetOf(run, stage).count);
@@ -132,16 +152,15 @@ function endFailure(end: End, outline: PlanOutline): ApplicationFailure {
 async function continueIfLong(
   run: RolloutRun,
   outline: PlanOutline,
-  lock: StreamLock,
   stageIndex: number,
   waveIndex: number,
 ): Promise<void> {
   const { continueAsNewSuggested, historyLength } = workflowInfo();
   if (!continueAsNewSuggested && historyLength < run.continueAfterEvents) return;
-  if (run.stop !== undefined) return;
-  await untilAllRecorded(run);
+  await untilRecorded(run);
   await condition(allHandlersFinished);
-  await lock.release();
+  if (run.stop !== undefined) return;
+  await run.lock?.release();
   await continueAsNew<typeof rollout>(run.request, {
     continuation: run.identity.continuation + 1,
     startedAt: run.startedAt,
@@ -152,11 +171,14 @@ async function continueIfLong(
     commanded: [...run.commanded.values()],
     stages: run.stages,
     paused: run.paused,
+    forgiven: run.forgiven,
+    // A verb may have come while the lock was being let go: the next run obeys it first thing.
+    ...(run.stop === undefined ? {} : { stop: run.stop }),
     continueAfterEvents: run.continueAfterEvents,
   });
 }
 
-function identityOf(carried: Carried | undefined) {
+function identityOf(carried: Carried | null | undefined) {
   const { workflowId, firstExecutionRunId, runId } = workflowInfo();
   return { workflowId, firstRunId: firstExecutionRunId, runId, continuation: carried?.continuation ?? 0 };
 }
@@ -167,16 +189,4 @@ function cancelMeansAbort(run: RolloutRun): void {
     run.stop = { verb: 'abort', by: 'Temporal', reason: 'the workflow was cancelled' };
     note(run, 'verb', { ...run.stop });
   });
-}
-
-/** Counts paused time, so that soaks and waits can be longer by it. */
-async function keepPauseClock(run: RolloutRun): Promise<void> {
-  for (;;) {
-    await condition(() => run.paused);
-    const since = Date.now();
-    run.dirty = true;
-    await condition(() => !run.paused);
-    run.pausedMs += Date.now() - since;
-    run.dirty = true;
-  }
 }

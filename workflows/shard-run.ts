@@ -50,6 +50,11 @@ export function isFinished(run: ShardRun): boolean {
 /** News for the rollout. It may be sealed already (an owed revert outlives it): then the registry alone is told. */
 export function tellRollout(run: ShardRun, news: Pick<ShardNews, 'outcomes' | 'answers' | 'stopped'>): void {
   getExternalWorkflowHandle(run.input.workflowId)
-    .signal(siteOutcomesSignal, { shard: workflowInfo().workflowId, verb: run.input.verb, ...news })
+    .signal(siteOutcomesSignal, {
+      firstRunId: run.input.firstRunId,
+      shard: workflowInfo().workflowId,
+      verb: run.input.verb,
+      ...news,
+    })
     .catch((error: unknown) => log.info('the rollout could not be told', { error: String(error) }));
 }

@@ -54,9 +54,10 @@ function stop(run: ShardRun): void {
 }
 
 function mayCommand(run: ShardRun): boolean {
-  const left = run.issued.length + run.pending.length;
-  const slotFree = run.input.verb === 'revert' || run.inSlot < run.input.concurrency;
-  return !run.stopped && !run.held && left > 0 && slotFree && run.unrecorded.length <= UNRECORDED_LIMIT;
+  if (run.stopped || run.issued.length + run.pending.length === 0) return false;
+  // An undo waits for nothing: neither for a slot, nor for a person, nor for a record.
+  if (run.input.verb === 'revert') return true;
+  return !run.held && run.inSlot < run.input.concurrency && run.unrecorded.length <= UNRECORDED_LIMIT;
 }
 
 async function commandNext(run: ShardRun): Promise<void> {

@@ -5,7 +5,7 @@
 import { condition, ParentClosePolicy } from '@temporalio/workflow';
 import type { OutlineSite, OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import { SHARD_SIZE } from '../policies/model/outline.js';
-import { note, setStage, type RolloutRun } from './rollout-run.js';
+import { note, setStage, type OpenShard, type RolloutRun } from './rollout-run.js';
 import { patient } from './proxies.js';
 import { shardInput, startShard, stopShards, type ShardHandle } from './wave.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -24,13 +24,13 @@ export interface UndoScope {
 export async function undo(run: RolloutRun, outline: PlanOutline, scope: UndoScope): Promise<void> {
   run.state = 'reverting';
   note(run, 'undo', { ...scope });
-  if (scope.block) void blockRelease(run, outline);
+  if (scope.block) run.blocking = blockRelease(outline);
   await stopShards(run);
   for (const stage of outline.stages) {
     if (scope.stages.includes(stage.name)) await revertStage(run, outline, stage, scope.keepConfirmed);
     else if (isBegun(run, stage)) setStage(run, stage.name, { state: 'stopped' });
   }
-  await untilSettled(run, outline);
+  await untilSettled(run, outline, run.stop);
 }
 
 async function revertStage(
@@ -42,8 +42,9 @@ async function revertStage(
   const sites = stage.waves.flatMap((wave) => wave.sites).filter((site) => owesUndo(run, site, keepConfirmed));
   if (isBegun(run, stage)) setStage(run, stage.name, { state: 'reverted' });
   for (const site of sites) run.reverting.add(site.id);
-  for (let index = 0; index * SHARD_SIZE < sites.length; index += 1) {
-    const part = sites.slice(index * SHARD_SIZE, (index + 1) * SHARD_SIZE);
+  const before = [...run.shards.values()].filter((shard) => isUndoOf(shard, stage)).length;
+  for (let index = before; (index - before) * SHARD_SIZE < sites.length; index += 1) {
+    const part = sites.slice((index - before) * SHARD_SIZE, (index - before + 1) * SHARD_SIZE);
     const input = {
       ...shardInput(run, outline, stage, { wave: 0, shard: index, sites: part, concurrency: SHARD_SIZE }),
       verb: 'revert' as const,
@@ -66,7 +67,7 @@ async function watchRevert(run: RolloutRun, handle: ShardHandle): Promise<void> 
 }
 
 function owesUndo(run: RolloutRun, site: OutlineSite, keepConfirmed: boolean): boolean {
-  if (!run.commanded.has(site.id)) return false;
+  if (!run.commanded.has(site.id) || run.reverting.has(site.id)) return false;
   return !(keepConfirmed && run.outcomes.get(site.id)?.outcome === 'confirmed');
 }
 
@@ -74,20 +75,26 @@ function isBegun(run: RolloutRun, stage: OutlineStage): boolean {
   return run.stages[stage.name] !== undefined;
 }
 
-async function blockRelease(run: RolloutRun, outline: PlanOutline): Promise<void> {
+async function blockRelease(outline: PlanOutline): Promise<void> {
   const { stream, digest, version } = outline.release;
   await patient.recordBlock({ stream, digest, version, rollout: outline.label });
 }
 
-/** Until every site has answered, or neither its `switchBy` nor the patience for its undo leaves anything to come. */
-async function untilSettled(run: RolloutRun, outline: PlanOutline): Promise<void> {
+function isUndoOf({ input }: OpenShard, stage: OutlineStage): boolean {
+  return input.verb === 'revert' && input.stage === stage.name;
+}
+
+/**
+ * Until every site has answered, or neither its `switchBy` nor the patience for its undo leaves anything to come. Ends
+ * early when a person asks for more than what is under way: `stop` has changed.
+ */
+async function untilSettled(run: RolloutRun, outline: PlanOutline, stop: RolloutRun['stop']): Promise<void> {
   const unanswered = () => [...run.reverting].filter((site) => !run.answers.has(site));
-  const converging = () =>
-    [...run.shards.values()].some((shard) => !shard.closed && !shard.workflowId.includes('/revert/'));
+  const converging = () => [...run.shards.values()].some((shard) => !shard.closed && shard.input.verb === 'converge');
   const done = () => unanswered().length === 0 && !converging();
   const left = deadlineOf(run, outline) - Date.now();
-  await condition(done, Math.max(left, 1));
-  if (!done()) note(run, 'owed-reverts', { sites: unanswered() });
+  await condition(() => done() || run.stop !== stop, Math.max(left, 1));
+  if (!done() && run.stop === stop) note(run, 'owed-reverts', { sites: unanswered() });
 }
 
 function deadlineOf(run: RolloutRun, outline: PlanOutline): number {

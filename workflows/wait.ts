@@ -5,7 +5,7 @@ import type { OnFailure } from '../policies/model/strategy.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { note, type RolloutRun } from './rollout-run.js';
 
-export type WaitEnd = 'promoted' | 'stopped' | 'expired' | 'resolved';
+export type WaitEnd = { kind: 'promoted'; by: VerbPayload } | { kind: 'stopped' | 'expired' | 'resolved' };
 
 /**
  * Waits for a person. `resolved` is asked again whenever something changes: a wait whose cause has gone ends by
@@ -21,7 +21,7 @@ export async function waitForPerson(
   run.state = 'waiting';
   let left = terms.within;
   note(run, 'wait', { reason, owner: terms.owner, within: terms.within ?? null, then: terms.then });
-  const over = () => run.stop !== undefined || run.ticket !== undefined || resolved();
+  const over = () => run.stop !== undefined || run.ticket !== undefined || (!run.paused && resolved());
   while (!over() && (left === undefined || left > 0)) {
     left = await waitUnpaused(run, reason, terms, left, over);
   }
@@ -31,7 +31,7 @@ export async function waitForPerson(
   const end = endOf(run, ticket, resolved);
   note(run, 'wait-ended', {
     reason: reason.code,
-    end,
+    end: end.kind,
     ...(ticket ? { by: ticket.by, why: ticket.reason } : {}),
   });
   return end;
@@ -74,7 +74,7 @@ function takeTicket(run: RolloutRun): VerbPayload | undefined {
 }
 
 function endOf(run: RolloutRun, ticket: VerbPayload | undefined, resolved: () => boolean): WaitEnd {
-  if (run.stop) return 'stopped';
-  if (ticket) return 'promoted';
-  return resolved() ? 'resolved' : 'expired';
+  if (run.stop) return { kind: 'stopped' };
+  if (ticket) return { kind: 'promoted', by: ticket };
+  return { kind: resolved() ? 'resolved' : 'expired' };
 }

@@ -32,11 +32,12 @@ export async function carryOutWave(
   const { shards, together } = planShards(sites, stage.concurrency);
   let open = 0;
   for (const [index, cut] of shards.entries()) {
-    await condition(() => open < together || mustStop(run, stage));
+    await condition(() => (open < together && !run.paused) || mustStop(run, stage));
     if (mustStop(run, stage)) break;
     const input = shardInput(run, outline, stage, { wave, shard: index, ...cut });
     open += 1;
     const handle = await startShard(run, input, `${outline.label}/${stage.name}/${wave + 1}/${index + 1}`);
+    if (run.paused) holdShard(run, handle.workflowId);
     void watchShard(run, handle).finally(() => (open -= 1));
   }
   await condition(() => open === 0 || mustStop(run, stage));
@@ -45,7 +46,7 @@ export async function carryOutWave(
 /** The wave without the sites whose redundancy mate may be changing: those are deferred, and count with `owed`. */
 function keepClearOfGroups(run: RolloutRun, outline: PlanOutline, stage: OutlineStage, wave: number): OutlineSite[] {
   const fleet = outline.stages.flatMap((one) => one.waves.flatMap((w) => w.sites));
-  const { free, waiting } = judgeGroups(stage.waves[wave]?.sites ?? [], fleet, run.outcomes);
+  const { free, waiting } = judgeGroups(unsettled(run, stage, wave), fleet, run.outcomes);
   for (const { site, mate } of waiting) {
     const reason = { code: 'GROUP_CHANGING' as const, detail: `${mate} has not settled` };
     takeOutcome(run, { site: site.id, outcome: 'deferred', stage: stage.name, wave, reason, state: null });
@@ -53,9 +54,29 @@ function keepClearOfGroups(run: RolloutRun, outline: PlanOutline, stage: Outline
   return free;
 }
 
+/** The sites of a wave that were not commanded yet: all at first, and what a stop left untouched. */
+export function unsettled(run: RolloutRun, stage: OutlineStage, wave: number): OutlineSite[] {
+  const sites = stage.waves[wave]?.sites ?? [];
+  return sites.filter((site) => (run.outcomes.get(site.id)?.outcome ?? 'untouched') === 'untouched');
+}
+
+/** Until no converge is open: a wave must not run beside one that was stopped. */
+export async function untilShardsClosed(run: RolloutRun): Promise<void> {
+  const open = () => [...run.shards.values()].some((shard) => !shard.closed && shard.input.verb === 'converge');
+  await condition(() => !open() || run.stop !== undefined);
+}
+
 /** True once a person asked for it or the stage has failed: no further command is scheduled. */
 export function mustStop(run: RolloutRun, stage: OutlineStage): boolean {
   return run.stop !== undefined || worstBudget(run, stage).verdict === 'fail';
+}
+
+/** For a pause that came while the shard was being started. */
+function holdShard(run: RolloutRun, workflowId: string): void {
+  run.shards
+    .get(workflowId)
+    ?.tell('hold')
+    .catch((error: unknown) => log.info('a shard has closed', { error: String(error) }));
 }
 
 /** Stops every open shard, and learns from each which sites it has commanded. */
@@ -111,7 +132,7 @@ export async function startShard(
   for (;;) {
     try {
       const handle = await startChild(shard, { workflowId, args: [input], parentClosePolicy, staticSummary: words });
-      run.shards.set(workflowId, openShard(handle, workflowId, input.stage));
+      run.shards.set(workflowId, openShard(handle, workflowId, input));
       return handle;
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -121,12 +142,12 @@ export async function startShard(
   }
 }
 
-function openShard(handle: ShardHandle, workflowId: string, stage: string): OpenShard {
+function openShard(handle: ShardHandle, workflowId: string, input: ShardInput): OpenShard {
   const signals = { stop: stopSignal, hold: holdSignal, goOn: goOnSignal };
-  return { workflowId, stage, closed: false, tell: (what) => handle.signal(signals[what]) };
+  return { workflowId, input, closed: false, tell: (what) => handle.signal(signals[what]) };
 }
 
-/** Takes in how the shard ended. One that was terminated from outside leaves its sites to the inbox. */
+/** Takes in how the shard ended. */
 export async function watchShard(run: RolloutRun, handle: ShardHandle): Promise<ShardEnd | undefined> {
   const open = run.shards.get(handle.workflowId);
   try {
@@ -136,9 +157,24 @@ export async function watchShard(run: RolloutRun, handle: ShardHandle): Promise<
     return end;
   } catch (error) {
     note(run, 'shard-lost', { shard: handle.workflowId, why: String(error) });
+    if (open) loseSites(run, open.input);
     return undefined;
   } finally {
     if (open) open.closed = true;
     run.dirty = true;
+  }
+}
+
+/**
+ * A shard that was terminated from outside, or broke: nobody knows which of its sites were commanded. All count as
+ * owed and as changing, and an undo goes to each of them. What they report comes by the inbox.
+ */
+function loseSites(run: RolloutRun, input: ShardInput): void {
+  const { stage, wave } = input;
+  const reason = { code: 'NO_RESULT' as const, detail: 'its shard was lost' };
+  for (const { id, link } of input.sites) {
+    const patience = input.settleWithin === 'link' ? (input.links[link]?.settleWithin ?? 0) : input.settleWithin;
+    run.commanded.set(id, { site: id, switchBy: Date.now() + patience });
+    takeOutcome(run, { site: id, outcome: 'owed', stage, wave, reason });
   }
 }

@@ -10,12 +10,12 @@ export async function recordInbox(deps: ControlDeps, report: SiteReport, events:
   const delivery = { runId: workflowExecution?.runId ?? 'none', activityId };
   const { fresh } = await deps.registry.recordSiteEvents(report, events, deps.now(), delivery);
   const news = new Map<string, LateNews>();
-  for (const { workflowId, running, event, outcome } of fresh) {
+  for (const { workflowId, firstRunId, running, event, outcome } of fresh) {
     if (!running) continue;
-    const known = news.get(workflowId) ?? { workflowId, outcomes: [], answers: [] };
+    const known = news.get(firstRunId) ?? { workflowId, firstRunId, outcomes: [], answers: [] };
     if (event.result?.verb === 'revert') known.answers.push(event.result);
     else known.outcomes.push(outcome);
-    news.set(workflowId, known);
+    news.set(firstRunId, known);
   }
   return [...news.values()];
 }

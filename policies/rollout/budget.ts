@@ -50,6 +50,12 @@ export interface BudgetVerdict {
   limits: { failed: number; owed: number };
 }
 
+/** What a person has already answered for by promoting: as many do not trip the limit again, one more does. */
+export interface Forgiven {
+  failed: number;
+  owed: number;
+}
+
 /**
  * Judges the outcomes of a stage of `size` sites. Exceeded means more than the limit: `failed` is a fail, `owed` is
  * inconclusive, and a fail outweighs.
@@ -58,9 +64,13 @@ export function judgeBudget(
   budget: { failed: Share; owed: Share },
   size: number,
   outcomes: SiteOutcome[],
+  forgiven: Forgiven = { failed: 0, owed: 0 },
 ): BudgetVerdict {
   const count = countStage(outcomes);
-  const limits = { failed: sitesOf(budget.failed, size), owed: sitesOf(budget.owed, size) };
+  const limits = {
+    failed: Math.max(sitesOf(budget.failed, size), forgiven.failed),
+    owed: Math.max(sitesOf(budget.owed, size), forgiven.owed),
+  };
   if (count.failed.length > limits.failed) {
     return { verdict: 'fail', reason: exceeded('BUDGET_FAILED', count.failed, limits.failed, size), count, limits };
   }

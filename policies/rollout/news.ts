@@ -10,6 +10,12 @@ export interface News {
   answers: Result[];
 }
 
+/** The rollout that the news must be of, and where the plan has a site. */
+export interface NewsOf {
+  firstRunId: string;
+  placeOf: (site: string) => { stage: string; wave: number } | undefined;
+}
+
 const OUTCOMES: readonly SiteOutcomeWord[] = [
   'confirmed',
   'reverted',
@@ -21,20 +27,30 @@ const OUTCOMES: readonly SiteOutcomeWord[] = [
   'untouched',
 ];
 
-/** The news, or in words why it is none. `hasSite` knows the sites of the plan. */
-export function readNews(input: unknown, hasSite: (id: string) => boolean): News | { refused: string } {
+/**
+ * The news, or in words why it is none. Stage and wave are those of the plan, whatever the message says; workflow ids
+ * can be used again, so that a late word about an earlier rollout of the same id must not be taken for this one's.
+ */
+export function readNews(input: unknown, of: NewsOf): News | { refused: string } {
   if (typeof input !== 'object' || input === null) return { refused: `expected outcomes, got ${typeof input}` };
-  const { outcomes = [], answers = [] } = input as Record<string, unknown>;
+  const { firstRunId, outcomes = [], answers = [] } = input as Record<string, unknown>;
+  if (firstRunId !== of.firstRunId) return { refused: `news of another rollout: ${brief(firstRunId)}` };
   if (!Array.isArray(outcomes) || !Array.isArray(answers)) return { refused: 'expected lists of outcomes and answers' };
-  const strange = [...(outcomes as unknown[]), ...(answers as unknown[])].find((one) => !isOf(one, hasSite));
-  if (strange !== undefined)
-    return { refused: `not an outcome of a site of this plan: ${JSON.stringify(strange)?.slice(0, 200)}` };
-  return { outcomes: outcomes as SiteOutcome[], answers: answers as Result[] };
+  const strange = [...(outcomes as unknown[]), ...(answers as unknown[])].find((one) => !isOf(one, of));
+  if (strange !== undefined) return { refused: `not an outcome of a site of this plan: ${brief(strange)}` };
+  return {
+    outcomes: (outcomes as SiteOutcome[]).map((outcome) => ({ ...outcome, ...of.placeOf(outcome.site) })),
+    answers: answers as Result[],
+  };
 }
 
-function isOf(one: unknown, hasSite: (id: string) => boolean): boolean {
+function isOf(one: unknown, of: NewsOf): boolean {
   if (typeof one !== 'object' || one === null) return false;
   const { site, outcome, result } = one as Record<string, unknown>;
   const word = outcome ?? result;
-  return typeof site === 'string' && hasSite(site) && OUTCOMES.some((known) => known === word);
+  return typeof site === 'string' && of.placeOf(site) !== undefined && OUTCOMES.some((known) => known === word);
+}
+
+function brief(value: unknown): string {
+  return String(JSON.stringify(value)).slice(0, 200);
 }

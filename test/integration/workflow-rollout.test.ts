@@ -114,7 +114,7 @@ describe('rollout', () => {
       await handle.signal('abort', payload);
     }
     await handle.signal('siteOutcomes', 'nonsense');
-    await handle.signal('lateNews', { outcomes: 'not a list' });
+    await handle.signal('lateNews', { firstRunId: 'another', outcomes: [], answers: [] });
     await expect(handle.executeUpdate('pause', { args: [{ by: 'x' }] })).rejects.toThrow();
     await expect(handle.executeUpdate('promote', { args: [verb] })).rejects.toThrow();
     expect(await handle.result()).toMatchObject({ outcome: 'promoted' });
@@ -169,7 +169,8 @@ describe('rollout', () => {
     const handle = await stage.start(outlineOf('edge-proxy-1.2.0-1', { one: [['l1']], two: [['l2']] }));
     await until(() => stage.seen.commands.includes('converge l2') || undefined, 'the second stage');
     const late = { site: 'l1', outcome: 'reverted', cause: 'check', stage: 'one', wave: 0, at: 1 };
-    const detail = { workflowId: handle.workflowId, outcomes: [late], answers: [] };
+    const { firstExecutionRunId: firstRunId } = handle;
+    const detail = { workflowId: handle.workflowId, firstRunId, outcomes: [late], answers: [] };
     for (let times = 0; times < 2; times += 1) {
       await stage.client.workflow.signalWithStart('inbox', {
         workflowId: 'inbox/l1',
@@ -182,6 +183,121 @@ describe('rollout', () => {
     const failure = await failureOf(handle.result());
     expect(failure.message).toContain('BUDGET_FAILED (1 of 1 sites, limit 0: l1)');
     expect(commandsOf(['l1', 'l2']).sort()).toEqual(['converge l1', 'converge l2', 'revert l1', 'revert l2']);
+  });
+
+  it('a failure that a person overrides does not stop the rollout again, the next one does', async () => {
+    await stage.bringUp('p1', { converge: 'reverted' });
+    for (const site of ['p2', 'p3', 'p4']) await stage.bringUp(site, { converge: 'confirmed' });
+    await stage.bringUp('p5', { converge: 'reverted' });
+    const outline = outlineOf('edge-proxy-1.3.0-1', { all: [['p1', 'p2', 'p6'], ['p3', 'p4'], ['p5']] });
+    await stage.bringUp('p6', { converge: 'confirmed' });
+    outline.stages = outline.stages.map((one) => ({ ...one, concurrency: 1 }));
+    outline.strategy = { ...outline.strategy, onFailure: 'stay' };
+    const handle = await stage.start(outline);
+    const halted = await until(async () => {
+      const status = await handle.query<RolloutStatus | null>('status');
+      return status?.outcome === 'halted' ? status : undefined;
+    }, 'the halt');
+    expect(halted.wait?.until).toBeUndefined();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    // The next site may be on its way while the word of the failure travels; none after it.
+    expect(commandsOf(['p6'])).toEqual([]);
+    await expect(handle.executeUpdate('promote', { args: [verb] })).rejects.toThrow();
+    await handle.executeUpdate('promote', { args: [{ ...verb, override: true }] });
+    await until(() => stage.seen.commands.includes('converge p5') || undefined, 'the third wave');
+    expect(commandsOf(['p2', 'p6'])).toEqual(['converge p2', 'converge p6']);
+    const again = await until(async () => {
+      const status = await handle.query<RolloutStatus | null>('status');
+      return status?.outcome === 'halted' ? status : undefined;
+    }, 'the second halt');
+    expect(again.wait?.reason).toMatchObject({ code: 'BUDGET_FAILED' });
+    await handle.executeUpdate('revert', { args: [verb] });
+    await failureOf(handle.result());
+    const undone = commandsOf(['p1', 'p2', 'p3', 'p4', 'p5', 'p6']).filter((line) => line.startsWith('revert'));
+    expect(undone).toHaveLength(6);
+  });
+
+  it('a revert asked for during the undo of a stage goes to every stage at once, and no undo pauses', async () => {
+    await stage.bringUp('q1', { converge: 'confirmed' });
+    await stage.bringUp('q2', { converge: 'reverted' });
+    const outline = outlineOf('edge-proxy-1.3.1-1', { one: [['q1']], two: [['q2', 'q3']] });
+    outline.stages = outline.stages.map((one) => ({ ...one, settleWithin: 30_000 }));
+    const handle = await stage.start(outline);
+    await until(() => stage.seen.commands.includes('revert q2') || undefined, 'the undo of the stage');
+    await expect(handle.executeUpdate('pause', { args: [verb] })).rejects.toThrow();
+    expect(commandsOf(['q1'])).toEqual(['converge q1']);
+    await handle.executeUpdate('revert', { args: [verb] });
+    await until(() => stage.seen.commands.includes('revert q1') || undefined, 'the revert of the first stage');
+    await stage.bringUp('q3', { converge: 'confirmed' });
+    const failure = await failureOf(handle.result());
+    expect(failure.message).toContain('REVERT_REQUESTED');
+    expect(
+      commandsOf(['q1', 'q2', 'q3'])
+        .filter((line) => line.startsWith('revert'))
+        .sort(),
+    ).toEqual(['revert q1', 'revert q2', 'revert q3']);
+  });
+
+  it('the sites of a shard that is terminated from outside are owed and changing, never passed over', async () => {
+    await stage.bringUp('r1', { converge: 'confirmed' });
+    await stage.bringUp('r2', { converge: 'never' });
+    const outline = outlineOf('edge-proxy-1.3.2-1', { all: [['r1', 'r2']], rest: [['r3']] });
+    outline.stages = outline.stages.map((one) => ({ ...one, budget: { failed: 0, owed: 0 } }));
+    const handle = await stage.start(outline);
+    await until(() => stage.seen.commands.includes('converge r2') || undefined, 'the command');
+    await stage.client.workflow.getHandle('edge-proxy-1.3.2-1/all/1/1').terminate('as a person might');
+    await until(async () => (await handle.query<RolloutStatus | null>('status'))?.wait, 'the wait');
+    expect(commandsOf(['r3'])).toEqual([]);
+    await handle.executeUpdate('abort', { args: [verb] });
+    await failureOf(handle.result());
+    expect(commandsOf(['r2'])).toContain('revert r2');
+  });
+
+  it('a cohort with no confirmed site is never promoted; once a site is back the wave is judged again', async () => {
+    const outline = outlineOf('edge-proxy-1.3.3-1', { all: [['s1']] });
+    outline.stages = outline.stages.map((one) => ({
+      ...one,
+      settleWithin: 2_000,
+      budget: { failed: 0, owed: '100%' },
+    }));
+    const handle = await stage.start(outline);
+    const status = await until(async () => {
+      const seen = await handle.query<RolloutStatus | null>('status');
+      return seen?.wait ? seen : undefined;
+    }, 'the wait');
+    expect(status.wait?.reason.code).toBe('NO_CONFIRMED_SITE');
+    await expect(handle.executeUpdate('promote', { args: [{ ...verb, override: true }] })).rejects.toThrow();
+    const confirmed = { site: 's1', outcome: 'confirmed', stage: 'all', wave: 0, at: 1 };
+    await handle.signal('lateNews', { firstRunId: status.firstRunId, outcomes: [confirmed], answers: [] });
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 1 });
+    expect(stage.seen.gateCalls.at(-1)).toMatchObject({ stage: 'all', confirmedSites: ['s1'] });
+  });
+
+  it('continues as new between waves, takes its lock again, and carries what it knows', async () => {
+    for (const site of ['v1', 'v2', 'v3']) await stage.bringUp(site, { converge: 'confirmed' });
+    const outline = outlineOf('edge-proxy-1.4.0-1', { one: [['v1']], two: [['v2']], three: [['v3']] });
+    const handle = await stage.start(outline, undefined, 20);
+    const second = await until(async () => {
+      const { runId } = await stage.client.workflow.getHandle(handle.workflowId).describe();
+      return runId === handle.firstExecutionRunId ? undefined : runId;
+    }, 'the second run');
+    await until(() => stage.seen.commands.includes('converge v2') || undefined, 'the second stage');
+    const rival = await stage.start(outlineOf('edge-proxy-1.4.1-1', { all: [['v1']] }));
+    expect((await failureOf(rival.result())).message).toContain('STREAM_LOCKED');
+    expect(second).not.toBe(handle.firstExecutionRunId);
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 3 });
+    expect(commandsOf(['v1', 'v2', 'v3'])).toEqual(['converge v1', 'converge v2', 'converge v3']);
+  });
+
+  it('a lock that is ended by hand is taken again before the next wave', async () => {
+    for (const site of ['w1', 'w2']) await stage.bringUp(site, { converge: 'confirmed', afterMs: 1_000 });
+    const handle = await stage.start(outlineOf('edge-proxy-1.4.2-1', { one: [['w1']], two: [['w2']] }));
+    await until(() => stage.seen.commands.includes('converge w1') || undefined, 'the first command');
+    await stage.client.workflow.getHandle('foothold/stream/edge-proxy').terminate('by hand');
+    await until(() => stage.seen.commands.includes('converge w2') || undefined, 'the second command');
+    const lock = await stage.client.workflow.getHandle('foothold/stream/edge-proxy').describe();
+    expect(lock.status.name).toBe('RUNNING');
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted' });
   });
 
   it('cancel in Temporal means abort', async () => {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { bundleWorkflowCode, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { ControlActivities, LateNews, SiteActivities } from '../../activities/contract.js';
@@ -46,7 +46,12 @@ export interface WorkflowStage {
   /** What the gate answers for a stage: outcome of each sample taken. Default: pass. */
   gate: Map<string, Sample['outcome']>;
   faults: { recordProgress?: () => void; freezePlan?: () => void; preflightBlocks?: boolean };
-  start(outline: PlanOutline, workflowId?: string): Promise<ReturnType<Client['workflow']['getHandle']>>;
+  /** `continueAfterEvents` makes the rollout continue as new before its next wave once its history is as long. */
+  start(
+    outline: PlanOutline,
+    workflowId?: string,
+    continueAfterEvents?: number,
+  ): Promise<WorkflowHandleWithFirstExecutionRunId>;
   close(): Promise<void>;
 }
 
@@ -109,13 +114,13 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
     bringDown,
     gate,
     faults,
-    async start(outline, workflowId = `rollout/${outline.label}`) {
+    async start(outline, workflowId = `rollout/${outline.label}`, continueAfterEvents) {
       const release = `${outline.release.stream}@${outline.release.version}`;
       outlines.set(release, outline);
       return client.workflow.start('rollout', {
         workflowId,
         taskQueue: TASK_QUEUE,
-        args: [{ release, strategy: outline.strategy.name }],
+        args: [{ release, strategy: outline.strategy.name }, undefined, continueAfterEvents],
       });
     },
     async close() {

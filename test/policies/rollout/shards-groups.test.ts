@@ -105,7 +105,10 @@ describe('readVerbPayload', () => {
 });
 
 describe('readNews', () => {
-  const known = (site: string) => site === 'a';
+  const known = {
+    firstRunId: 'run',
+    placeOf: (site: string) => (site === 'a' ? { stage: 's', wave: 2 } : undefined),
+  };
   it.each([
     undefined,
     null,
@@ -118,10 +121,16 @@ describe('readNews', () => {
     { outcomes: [{ site: 'z', outcome: 'confirmed' }] },
     { outcomes: [], answers: [{ site: 'z', result: 'reverted' }] },
   ])('refuses %j', (input) => {
-    expect(readNews(input, known)).toHaveProperty('refused');
+    const addressed = typeof input === 'object' && input !== null ? { firstRunId: 'run', ...input } : input;
+    expect(readNews(addressed, known)).toHaveProperty('refused');
   });
-  it('takes outcomes and answers of sites in the plan', () => {
-    const news = { outcomes: [{ site: 'a', outcome: 'owed' }], answers: [{ site: 'a', result: 'reverted' }] };
-    expect(readNews(news, known)).toEqual(news);
+  it('refuses what is about another rollout, of which only the workflow id is the same', () => {
+    expect(readNews({ firstRunId: 'earlier', outcomes: [], answers: [] }, known)).toHaveProperty('refused');
+  });
+  it('takes outcomes and answers of sites in the plan, at their place in it', () => {
+    const outcomes = [{ site: 'a', outcome: 'owed', stage: 'forged', wave: 0 }];
+    const answers = [{ site: 'a', result: 'reverted' }];
+    const read = readNews({ firstRunId: 'run', outcomes, answers }, known);
+    expect(read).toEqual({ outcomes: [{ site: 'a', outcome: 'owed', stage: 's', wave: 2 }], answers });
   });
 });
