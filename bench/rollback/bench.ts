@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BenchOptions } from '../options.js';
-import { openLane, type Lane } from './lane.js';
+import { openLane, PATIENCE_MS, type Lane } from './lane.js';
 
 export const describe =
   'rollback: from the first bad answer to the first of eight good ones, without an uplink, checks every 1 s';
@@ -30,7 +30,8 @@ export async function run({ trials, tell }: BenchOptions): Promise<Record<string
           const mine = await lane.trialOfAgent(trial);
           const bare = await lane.trialOfFloor(trial);
           if (mine === undefined) unrestored += 1;
-          else ours.push(mine);
+          // What was not restored is not left out of the quantiles: it counts with all the patience it was given.
+          ours.push(mine ?? PATIENCE_MS);
           if (bare !== undefined) floor.push(bare);
           if ((trial + 1) % 10 === 0) tell(`${trial + 1} of ${trials} pairs`);
         }

@@ -16,7 +16,7 @@ import { flip } from './floor.js';
 import type { Seen } from './prober.js';
 
 /** Beyond it a trial counts as unrestored. */
-const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 20_000;
 
 export interface Lane {
   /** Milliseconds from bad to restored, or undefined if it was not restored in time. */
@@ -62,9 +62,9 @@ export async function openLane(directory: string, site: string): Promise<Lane> {
     );
     const ended = hear<FromAgent>(agent, (message) => 'ended' in message && message.commandId === command.id);
     const taken = await breakAndWatch(prober, agentPlace, trial);
-    await ended;
     rmSync(agentPlace.flag, { force: true });
-    return taken;
+    // An agent that never undoes it is what the bench is there to show: it must not hang on it.
+    return (await withinPatience(ended)) === undefined ? undefined : taken;
   }
 
   async function trialOfFloor(trial: number): Promise<number | undefined> {
@@ -100,9 +100,13 @@ async function breakAndWatch(prober: ChildProcess, place: Place, trial: number):
   await new Promise((resolve) => setTimeout(resolve, 300 + ((trial * 0.618_034) % 1) * 1_000));
   const seen = hear<Seen>(prober, () => true);
   writeFileSync(place.flag, '');
-  const late = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), PATIENCE_MS).unref());
-  const result = await Promise.race([seen, late]);
+  const result = await withinPatience(seen);
   return result && result.restoredMs - result.badMs;
+}
+
+function withinPatience<T>(work: Promise<T>): Promise<T | undefined> {
+  const late = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), PATIENCE_MS).unref());
+  return Promise.race([work, late]);
 }
 
 async function openPlace(directory: string): Promise<Place> {

@@ -24,13 +24,21 @@ const OUTPUT_KEPT = 2_048;
 /** How long after the exit of a failed program its last words are waited for: a grandchild may hold the pipe for ever. */
 const LAST_WORDS_MS = 100;
 
+/** What a release's program needs of the agent's surroundings. The agent's credentials are not among it. */
+const PASSED_ON = /^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH)$/;
+
+/** Everything else stays with the agent: a program's last words go to the centre, and into histories. */
+export function environmentFor(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(own).filter(([name]) => PASSED_ON.test(name)));
+}
+
 /** Runs it to its end; never throws, whatever the program does. */
 export async function runProgram(call: ProgramCall): Promise<ProgramEnd> {
   const [command = '', ...rest] = call.argv;
   return new Promise((resolve) => {
     let output = '';
     let ended = false;
-    const env = { ...process.env, ...call.env };
+    const env = { ...environmentFor(process.env), ...call.env };
     // `detached` makes it the leader of its own process group, so that its children die with it.
     const child = spawn(command, rest, { cwd: call.cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     const kill = () => {
