@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 
 const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra', 'bench'];
 
+/** Of the rooms, but slow or with processes of their own: run with the integration tests. */
+const slow = ['test/lint.test.ts', 'test/site/door.test.ts', 'test/infra/dev/process.test.ts'];
+
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -12,7 +15,10 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [...rooms.map((room) => `test/${room}/**/*.test.ts`), 'test/*.test.ts'],
+          exclude: slow,
           testTimeout: 20_000,
+          // Loading the rooms anew for each file costs more than all unit tests together.
+          isolate: false,
         },
       },
       {
@@ -27,7 +33,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts'],
+          include: ['test/integration/**/*.test.ts', ...slow],
           testTimeout: 300_000,
           hookTimeout: 120_000,
           // Each file has its own servers; two sets at once on two cores would time out for lack of processor, not of correctness.

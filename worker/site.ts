@@ -1,8 +1,8 @@
 /** A site's process: the agent, and its link beside it. The guard runs before any connection is tried. */
 import { loadAgent } from '../records/files/agent-file.js';
 import { openAgent } from '../site/agent.js';
-import { readTemporalSettings, type TemporalChoice } from './connection.js';
-import { openLog } from './log.js';
+import { causeOf, pause, readTemporalSettings, type TemporalChoice } from './connection.js';
+import { openLog, type Log } from './log.js';
 import { installRuntime } from './runtime.js';
 import { runSiteLink } from './site-link.js';
 import { stopSignal } from './stop-signal.js';
@@ -15,6 +15,7 @@ export interface SiteProcessOptions {
 const PATIENCE = { firstMs: 500, mostMs: 5_000 };
 /** Streams that observers are reserved for; a site that lists more waits for a slot, never for its agent. */
 const STREAMS = 4;
+const RETRY_MS = 5_000;
 
 /** Runs until SIGINT or SIGTERM; a change under way goes on at the next start. */
 export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
@@ -32,22 +33,36 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
   try {
     await agent.start();
     await agent.serveLocal();
-    if (file.metrics !== undefined) await agent.serveMetrics(file.metrics);
     installRuntime(log);
-    const temporal = readTemporalSettings({ ...options.temporal, profile: options.temporal.profile ?? file.profile });
-    await runSiteLink(
-      {
-        site: file.site,
-        queue: `site-${file.site}`,
-        door: agent.door,
-        streams: STREAMS,
-        temporal,
-        patience: PATIENCE,
-        log,
-      },
-      signal,
-    );
+    const { metrics } = file;
+    if (metrics !== undefined) void untilDone('metrics', () => agent.serveMetrics(metrics), signal, log);
+    const choice = { ...options.temporal, profile: options.temporal.profile ?? file.profile };
+    const temporal = await untilDone('the Temporal profile', async () => readTemporalSettings(choice), signal, log);
+    const { site } = file;
+    const link = { site, queue: `site-${site}`, door: agent.door, streams: STREAMS, patience: PATIENCE, log };
+    if (temporal) await runSiteLink({ ...link, temporal }, signal);
   } finally {
     await agent.stop();
   }
+}
+
+/**
+ * Does `work` once it can be done. What surrounds the agent may be wrong for weeks: ending the process for it would have
+ * a supervisor restart it, and the third restart while watching reverts a good release.
+ */
+async function untilDone<T>(
+  what: string,
+  work: () => Promise<T>,
+  signal: AbortSignal,
+  log: Log,
+): Promise<T | undefined> {
+  while (!signal.aborted) {
+    try {
+      return await work();
+    } catch (error) {
+      log.error({ what, cause: causeOf(error), retryMs: RETRY_MS }, 'not possible now; the agent goes on without it');
+      await pause(RETRY_MS, signal);
+    }
+  }
+  return undefined;
 }

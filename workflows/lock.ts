@@ -30,15 +30,20 @@ export interface StreamLock {
   release(): Promise<void>;
 }
 
+/** A rollout that is just sealed lets go of its lock a moment after its status says so. */
+const TRIES = 4;
+const RETRY = '500ms';
+
 /** Takes the lock, or says who holds it. While the holder is this rollout's own earlier run, it is about to go: retry. */
 export async function takeLock(stream: string): Promise<StreamLock | { heldBy: LockHolder }> {
   const me: LockHolder = { workflowId: workflowInfo().workflowId, firstRunId: workflowInfo().firstExecutionRunId };
-  for (;;) {
+  for (let tries = 1; ; tries += 1) {
     const lock = await tryLock(stream, me);
     if (lock) return lock;
     const holder = await atStart.describeLock(stream);
-    if (holder && holder.firstRunId !== me.firstRunId) return { heldBy: holder };
-    await sleep('500ms');
+    const isOther = holder && holder.firstRunId !== me.firstRunId;
+    if (isOther && tries >= TRIES) return { heldBy: holder };
+    await sleep(RETRY);
   }
 }
 

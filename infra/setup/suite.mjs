@@ -40,7 +40,10 @@ async function main(scope, vitestArguments) {
 /** Format, then lint: what reads sources without running them. */
 async function inspect() {
   const format = await report(
-    part('format', 'node_modules/prettier/bin/prettier.cjs', ['--check', '--log-level=warn', '.']),
+    part('format', 'node_modules/prettier/bin/prettier.cjs', [
+      ...['--check', '--log-level=warn', '.'],
+      ...['--cache', '--cache-strategy=content', '--cache-location=node_modules/.cache/prettier/checked'],
+    ]),
   );
   const lint = await report(part('lint', 'node_modules/eslint/bin/eslint.js', ['.']));
   return [format, lint];

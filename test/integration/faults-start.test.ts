@@ -121,16 +121,18 @@ describe('the depot away at the start of a rollout', () => {
     expect(second.said).toMatch(/^error REGISTRY_LOCKED: .*control worker, process \d+/m);
   });
 
-  it('an agent whose metrics address is taken says which, and how to choose another', async () => {
+  it('[A13] an agent whose metrics address is taken says so and goes on: its supervisor must not restart it', async () => {
     const taken = new URL(stage.depotUrl).host;
     depot = await stage.startDepot();
     const site = 's9';
     const directory = join(stage.root, site);
     const file = agentFile({ site, directory, control: join(stage.project, 'control.pub'), depot: stage.depotUrl });
-    const config = stage.write('s9.yaml', `${file}metrics: ${taken}\n`);
-    const ended = await stage.endOf(['agent', 'run', '--config', config]);
-    expect(ended.code).toBe(3);
-    expect(ended.said).toMatch(new RegExp(`^error PORT_IN_USE: .*${taken}.*agent.yaml`, 'm'));
+    stage.write(join('..', site, 'agent.yaml'), `${file}metrics: ${taken}\n`);
+    const agent = await stage.startSite(site);
+    await until(() => stage.logsOf(`site-${site}`).includes(taken), 'the log line about the address');
+    expect(stage.logsOf(`site-${site}`)).toContain('the agent goes on without it');
+    expect((await stage.statusOf(site)).site).toBe(site);
+    await agent.stop();
     await depot.crash();
   });
 
