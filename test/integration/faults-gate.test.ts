@@ -84,7 +84,7 @@ describe('a verb of any form, while it waits', () => {
     await stage.signalBytes(status.workflowId, 'siteOutcomes', 'none/such', '');
     await stage.signalBytes(status.workflowId, 'abort', 'none/such', '{}');
     await stage.signalBytes(status.workflowId, 'abort', 'json/plain', '{n');
-    await until(async () => (await ignored()).length === before + 2, 'they are in the evidence');
+    await until(async () => (await ignored()).length === before + 3, 'they are in the evidence');
     for (const verb of ['pause', 'resume']) {
       const answered = await stage.foothold([verb, FAULT_STREAM, '--reason', 'to see that it still hears']);
       expect([verb, answered.code, answered.stderr]).toEqual([verb, 0, '']);
