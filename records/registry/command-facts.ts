@@ -159,12 +159,13 @@ function siteRowOf(ofSite: CommandFacts[]): SiteRow | undefined {
   return { ...outcome, commandId, verb, recordedAt, ...(first && { first }), ...(pending && { pending }) };
 }
 
-/** A central revert that changed nothing: the site had gone back by itself, and its own time and reason stay. */
+/** A central revert that changed nothing: the site had gone back by itself, or never switched. Its own reason stays. */
 function undoneBefore(ofSite: CommandFacts[], last: CommandFacts): CommandFacts | undefined {
   if (last.verb !== 'revert' || last.result?.result !== 'reverted' || last.result.changed) return undefined;
   return ofSite.findLast((facts) => {
     const ending = facts.verb === 'converge' ? (facts.later ?? facts.result) : undefined;
-    return ending !== undefined && isUndone(ending) && ending.cause !== 'command';
+    if (ending === undefined) return false;
+    return ending.result === 'rejected' || (isUndone(ending) && ending.cause !== 'command');
   });
 }
 

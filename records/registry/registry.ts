@@ -34,7 +34,7 @@ export interface FrozenRollout {
 
 /**
  * One row a site of a rollout, ordered by site: the outcome of its latest command that has one. A
- * local revert stays the site's outcome when the central revert after it found nothing to change.
+ * local revert, or a rejection, stays the site's outcome when the central revert after it found nothing to change.
  */
 export interface SiteRow extends SiteOutcome {
   commandId: string;

@@ -49,6 +49,14 @@ describe('results', () => {
     expect((await registry.siteRows(RUN))[0]).toMatchObject({ recordedAt: 3_000 });
   });
 
+  it('keep saying why a site rejected the release, when the revert after it finds nothing to undo', async () => {
+    const reason = { code: 'DIGEST_MISMATCH' as const, detail: 'a blob' };
+    await registry.recordSettled(key(RUN, '5'), PLACE, [settled(result(C1, 'rejected', { reason }))], 3_000);
+    const unchanged = result(R1, 'reverted', { changed: false, cause: 'command', at: 4_000 });
+    await registry.recordSettled(key(RUN, '6'), PLACE, [settled(unchanged)], 5_000);
+    expect((await registry.siteRows(RUN))[0]).toMatchObject({ outcome: 'rejected', reason, commandId: R1 });
+  });
+
   it('are final: another result for the id is kept as evidence and changes nothing', async () => {
     await registry.recordSettled(key(RUN, '5'), PLACE, [settled(result(C1, 'rejected'))], 3_000);
     await registry.recordSettled(key(RUN, '6'), PLACE, [settled(result(C1, 'confirmed'))], 4_000);
