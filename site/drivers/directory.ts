@@ -48,8 +48,7 @@ export const directoryDriver: SiteDriver = {
     const { target, to } = linkOf(point);
     if (to !== undefined) switchLink(target, to);
     else removeLink(target);
-    // What goes live again is reloaded its own way: a wrong `reload` may be what is being undone.
-    await reload({ ...task, ...task.before }, 'REVERT_FAILED');
+    await reloadForUndo(task);
   },
 
   async probeReverted(_task, point) {
@@ -63,6 +62,21 @@ async function reload(task: DriverTask, code: 'SWITCH_FAILED' | 'REVERT_FAILED')
   if (argv === undefined) return;
   const what = `component ${task.component.name}: reload`;
   await demandProgram({ argv, cwd: task.directory, timeout }, code, what);
+}
+
+/**
+ * What goes live again is reloaded its own way: a wrong `reload` may be what is being undone. An adopted release has
+ * none of its own, only that of the release that had it adopted: if that is the wrong one, this one's is tried.
+ */
+async function reloadForUndo(task: DriverTask): Promise<void> {
+  const own = { ...task, ...task.before };
+  const other = settings(task).reload;
+  try {
+    await reload(own, 'REVERT_FAILED');
+  } catch (error) {
+    if (other === undefined || other.join('\0') === settings(own).reload?.join('\0')) throw error;
+    await reload(task, 'REVERT_FAILED');
+  }
 }
 
 function removeLink(target: string): void {

@@ -1,7 +1,7 @@
 /** The registry between real processes: none loses a transaction, and none that dies leaves a trace. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -57,14 +57,16 @@ async function until(holds: () => boolean): Promise<void> {
 const PATIENCE = 60_000;
 
 describe('several processes on one registry', { timeout: PATIENCE }, () => {
-  it('[A42] lose none of 2 × 200 transactions, and write one unbroken chain', async () => {
-    const writers = ['a', 'b'].map((name) => start('append', name, 100));
+  it('[A42] lose none of 2 × 800 transactions, and write one unbroken chain', async () => {
+    const writers = ['a', 'b'].map((name) => start('append-together', name, 400));
+    await until(() => writers.every((writer) => writer.lines.includes('ready')));
+    writeFileSync(join(directory, 'registry.db.go'), '');
     expect(await Promise.all(writers.map((writer) => writer.done))).toEqual([0, 0]);
     const registry = await openRegistry(url);
     const entries = await registry.evidence('run-1');
-    expect(entries).toHaveLength(400);
+    expect(entries).toHaveLength(1_600);
     expect(judgeChain(entries, await registry.evidenceHead('run-1'))).toEqual({ ok: true });
-    expect(await registry.siteRows('run-1')).toHaveLength(200);
+    expect(await registry.siteRows('run-1')).toHaveLength(800);
     // They did run at the same time: the chain changes hands.
     const hands = entries.map((entry) => entry.activityId.replace(/^s-/, '').charAt(0));
     const changes = hands.filter((hand, index) => index > 0 && hand !== hands[index - 1]).length;

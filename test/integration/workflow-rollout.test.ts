@@ -92,7 +92,7 @@ describe('rollout', () => {
   });
 
   it('a second rollout of the stream is refused and names the holder; the lock is free afterwards', async () => {
-    await stage.bringUp('e1', { converge: 'confirmed', afterMs: 2_000 });
+    await stage.bringUp('e1', { converge: 'confirmed', afterMs: 6_000 });
     const first = await stage.start(outlineOf('edge-proxy-1.0.4-1', { all: [['e1']] }));
     await until(() => stage.seen.commands.includes('converge e1') || undefined, 'the first command');
     const second = await stage.start(outlineOf('edge-proxy-1.0.5-1', { all: [['e1']] }), 'someone/elses-id');
@@ -101,7 +101,8 @@ describe('rollout', () => {
     expect(failure.message).toContain('STREAM_LOCKED');
     expect(failure.message).toContain('rollout/edge-proxy-1.0.4-1');
     await first.result();
-    const third = await stage.start(outlineOf('edge-proxy-1.0.6-1', { all: [['e1']] }));
+    await stage.bringUp('e2', { converge: 'confirmed' });
+    const third = await stage.start(outlineOf('edge-proxy-1.0.6-1', { all: [['e2']] }));
     expect(await third.result()).toMatchObject({ outcome: 'promoted' });
   });
 
@@ -274,7 +275,8 @@ describe('rollout', () => {
   });
 
   it('continues as new between waves, takes its lock again, and carries what it knows', async () => {
-    for (const site of ['v1', 'v2', 'v3']) await stage.bringUp(site, { converge: 'confirmed' });
+    for (const site of ['v1', 'v3']) await stage.bringUp(site, { converge: 'confirmed' });
+    await stage.bringUp('v2', { converge: 'confirmed', afterMs: 6_000 });
     const outline = outlineOf('edge-proxy-1.4.0-1', { one: [['v1']], two: [['v2']], three: [['v3']] });
     const handle = await stage.start(outline, undefined, 20);
     const second = await until(async () => {

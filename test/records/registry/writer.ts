@@ -2,12 +2,14 @@
  * A process of its own that works on a registry, started by `processes.test.ts`:
  * `node writer.js JOB URL NAME COUNT`. Prints one line for each transaction that is committed.
  */
+import { existsSync } from 'node:fs';
 import { openRegistry } from '../../../records/registry/open.js';
 import { commandId, frozenPlan, Journal, key, PLACE, report, result, settled } from './facts.js';
 
 const [job, url = '', name = '', count = '0'] = process.argv.slice(2);
 const registry = await openRegistry(url);
 if (job === 'append') await append();
+else if (job === 'append-together') await appendTogether();
 else if (job === 'freeze') await freeze();
 else await holdLock();
 
@@ -30,6 +32,13 @@ async function append(): Promise<void> {
     console.log(`settle ${turn}`);
   }
   await registry.close();
+}
+
+/** Begins when the parent says so: two processes that started one after the other would hardly meet. */
+async function appendTogether(): Promise<void> {
+  console.log('ready');
+  while (!existsSync(`${url.replace('sqlite:', '')}.go`)) await new Promise((wait) => setTimeout(wait, 1));
+  await append();
 }
 
 async function freeze(): Promise<void> {
