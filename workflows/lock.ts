@@ -13,7 +13,7 @@ import {
   startChild,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { LockHolder } from '../activities/contract.js';
+import type { ControlActivities, LockHolder } from '../activities/contract.js';
 import { atStart } from './proxies.js';
 
 export const LOCK_MEMO = 'holder';
@@ -35,12 +35,15 @@ const TRIES = 4;
 const RETRY = '500ms';
 
 /** Takes the lock, or says who holds it. While the holder is this rollout's own earlier run, it is about to go: retry. */
-export async function takeLock(stream: string): Promise<StreamLock | { heldBy: LockHolder }> {
+export async function takeLock(
+  stream: string,
+  by: Pick<ControlActivities, 'describeLock'> = atStart,
+): Promise<StreamLock | { heldBy: LockHolder }> {
   const me: LockHolder = { workflowId: workflowInfo().workflowId, firstRunId: workflowInfo().firstExecutionRunId };
   for (let tries = 1; ; tries += 1) {
     const lock = await tryLock(stream, me);
     if (lock) return lock;
-    const holder = await atStart.describeLock(stream);
+    const holder = await by.describeLock(stream);
     const isOther = holder && holder.firstRunId !== me.firstRunId;
     if (isOther && tries >= TRIES) return { heldBy: holder };
     await sleep(RETRY);

@@ -6,7 +6,7 @@ import type { RolloutOutcome, RolloutRequest } from '../policies/model/rollout.j
 import type { Reason } from '../policies/model/verdict.js';
 import { REASON_CODES, type ReasonCode } from '../policies/model/reasons.js';
 import { takeLock, type StreamLock } from './lock.js';
-import { atStart } from './proxies.js';
+import { atStart, patient } from './proxies.js';
 import { note, type RolloutRun } from './rollout-run.js';
 import { untilAllRecorded } from './rollout-record.js';
 import { waitForPerson } from './wait.js';
@@ -81,13 +81,14 @@ export async function keepLock(run: RolloutRun): Promise<void> {
 
 /** After continue-as-new another rollout may have slipped in: this one waits, changing nothing (LOCK_LOST). */
 async function retakeLock(run: RolloutRun): Promise<StreamLock> {
-  for (;;) {
-    const lock = await takeLock(run.stream);
+  // Looked at less and less often: a history has room for so many events, and a rival may soak for days.
+  for (let within = 10_000; ; within = Math.min(2 * within, 3_600_000)) {
+    const lock = await takeLock(run.stream, patient);
     if (!('heldBy' in lock)) return lock;
     log.warn('the lock of the stream is held by another rollout', { holder: lock.heldBy.workflowId });
     const reason: Reason = { code: 'LOCK_LOST', detail: `held by ${lock.heldBy.workflowId}` };
     const owner = run.outline?.strategy.owner ?? 'nobody named';
-    await waitForPerson(run, reason, { within: 10_000, then: 'stay', owner }, () => false);
+    await waitForPerson(run, reason, { within, then: 'stay', owner }, () => false);
     // An undo needs no lock: its generation tells the sites whose command is the newer one.
     if (run.stop) return { lost: () => false, release: async () => {} };
   }

@@ -15,7 +15,7 @@ import type {
 } from '../policies/model/rollout.js';
 import type { GateVerdict, Reason } from '../policies/model/verdict.js';
 import { countStage, judgeBudget, type BudgetVerdict, type Forgiven } from '../policies/rollout/budget.js';
-import { readNews } from '../policies/rollout/news.js';
+import { readCommanded, readNews } from '../policies/rollout/news.js';
 import { mergeOutcome, outcomeOf, repeatedResult } from '../policies/rollout/outcomes.js';
 import type { StreamLock } from './lock.js';
 import type { CommandedSite, ShardNews } from './messages.js';
@@ -143,9 +143,10 @@ export function takeNews(run: RolloutRun, input: unknown): string | undefined {
   if ('refused' in news) return news.refused;
   for (const outcome of news.outcomes) takeOutcome(run, outcome);
   for (const answer of news.answers) takeAnswer(run, answer);
-  const { shard, stopped } = input as Partial<ShardNews>;
-  const open = shard === undefined ? undefined : run.shards.get(shard);
-  if (open && Array.isArray(stopped?.commanded)) open.commanded = stopped.commanded;
+  const { shard } = input as Partial<ShardNews>;
+  const open = typeof shard === 'string' ? run.shards.get(shard) : undefined;
+  const commanded = readCommanded(input);
+  if (open && commanded) open.commanded = commanded;
   return undefined;
 }
 

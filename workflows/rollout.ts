@@ -6,6 +6,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { allHandlersFinished, CancellationScope, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import type { RolloutOutcome } from '../policies/model/rollout.js';
+import type { BudgetVerdict } from '../policies/rollout/budget.js';
 import { decideAfterWave, type Decision } from '../policies/rollout/decide.js';
 import { openRolloutRun, budgetOf, note, setStage, worstBudget, type Carried, type RolloutRun } from './rollout-run.js';
 import { keepRecording, untilAllRecorded, untilRecorded } from './rollout-record.js';
@@ -81,29 +82,51 @@ async function carryOutAndDecide(
   for (;;) {
     note(run, 'decision', { stage: stage.name, wave, ...decision });
     if (run.stop) return stopped(run, outline);
-    if (decision.kind === 'promote') return promoteOnceUnpaused(run, outline, stage);
+    if (decision.kind === 'promote') {
+      const failure = await failureBeforePromotion(run, stage);
+      if (run.stop) return stopped(run, outline);
+      if (!failure) return undefined;
+      decision = decideAfterWave(failure, 'not judged', outline.strategy.onFailure);
+      continue;
+    }
     const end = await (decision.kind === 'fail'
       ? failed(run, outline, stage, decision.then, decision.reason)
       : waitOut(run, outline, stage, decision));
     if (end === 'judge again') decision = await judgeAgain(run, outline, stage, wave);
-    else if (end || unsettled(run, stage, wave).length === 0) return end;
-    // Promoted against a failure that had stopped the wave: what it left untouched is still to be changed.
-    else decision = await changeAndJudge(run, outline, stage, wave);
+    else if (end) return end;
+    else decision = await afterOverride(run, outline, stage, wave, decision);
   }
 }
 
 /** No promotion while paused, none before its record is safe, none if a site has failed meanwhile. */
-async function promoteOnceUnpaused(
+async function failureBeforePromotion(run: RolloutRun, stage: OutlineStage): Promise<BudgetVerdict | undefined> {
+  await condition(() => !run.paused || mustStop(run, stage));
+  await untilRecorded(run);
+  const budget = worstBudget(run, stage);
+  return budget.verdict === 'fail' ? budget : undefined;
+}
+
+/**
+ * A person has promoted against what stood. What a stop left untouched is changed now; a failure that came since, and a
+ * cohort without a confirmed site, are not covered by that word.
+ */
+async function afterOverride(
   run: RolloutRun,
   outline: PlanOutline,
   stage: OutlineStage,
-): Promise<End | undefined> {
-  await condition(() => !run.paused || mustStop(run, stage));
-  await untilRecorded(run);
-  if (run.stop) return stopped(run, outline);
+  wave: number,
+  { reason }: Decision,
+): Promise<Decision> {
+  if (unsettled(run, stage, wave).length > 0) {
+    await keepLock(run);
+    return changeAndJudge(run, outline, stage, wave);
+  }
   const budget = worstBudget(run, stage);
-  if (budget.verdict !== 'fail' || !budget.reason) return undefined;
-  return failed(run, outline, stage, outline.strategy.onFailure, budget.reason);
+  const changed = (stage.waves[wave]?.sites.length ?? 0) > 0;
+  if (budget.verdict === 'fail' || (changed && budget.count.confirmed.length === 0)) {
+    return decideAfterWave(budget, 'not judged', outline.strategy.onFailure);
+  }
+  return { kind: 'promote', reason: { code: 'OVERRIDDEN', detail: reason.code } };
 }
 
 async function changeAndJudge(
@@ -119,6 +142,10 @@ async function changeAndJudge(
 async function judgeAgain(run: RolloutRun, outline: PlanOutline, stage: OutlineStage, wave: number): Promise<Decision> {
   const early = decideAfterWave(worstBudget(run, stage), 'not judged', outline.strategy.onFailure);
   if (early.kind === 'fail' || run.stop) return early;
+  const left = unsettled(run, stage, wave).length;
+  if (left > 0) {
+    return { kind: 'wait', reason: { code: 'NOT_COMMANDED', detail: `${left} sites of the wave were not commanded` } };
+  }
   const gate = await judgeWave(run, outline, stage, wave);
   return decideAfterWave(worstBudget(run, stage), gate, outline.strategy.onFailure);
 }

@@ -81,6 +81,10 @@ function stateIn(details: unknown, commandId: string): SiteState | null {
 function settle(run: ShardRun, command: IssuedCommand, settled: Settled): void {
   run.withoutSlot.delete(command.site);
   if (settled.kind === 'unsettled') return leaveOwed(run, command, settled.state);
+  // A site answers for itself: another's result would be final there, and hide the real one.
+  if (settled.commandId !== command.commandId || settled.result.site !== command.site) {
+    return leaveOwed(run, command, 'accepted');
+  }
   const outcome = outcomeOf(settled.result, run.input.stage, run.input.wave);
   run.outcomes.set(command.site, outcome);
   run.unrecorded.push(settled);

@@ -50,7 +50,9 @@ function stop(run: ShardRun): void {
   }
   run.issued = [];
   run.pending = [];
-  tellRollout(run, { outcomes: [], stopped: { commanded: [...run.commanded] } });
+  // What has confirmed is told before anybody decides whom to undo: an abort leaves those as they are.
+  const confirmed = [...run.outcomes.values()].filter(({ outcome }) => outcome === 'confirmed');
+  tellRollout(run, { outcomes: confirmed, stopped: { commanded: [...run.commanded] } });
 }
 
 function mayCommand(run: ShardRun): boolean {

@@ -22,6 +22,7 @@ export interface UndoScope {
 
 /** Stops what runs, sends the reverts, and waits until nothing unsettled may still change by itself. */
 export async function undo(run: RolloutRun, outline: PlanOutline, scope: UndoScope): Promise<void> {
+  const asked = run.stop;
   run.state = 'reverting';
   note(run, 'undo', { ...scope });
   if (scope.block) run.blocking = blockRelease(outline);
@@ -30,7 +31,7 @@ export async function undo(run: RolloutRun, outline: PlanOutline, scope: UndoSco
     if (scope.stages.includes(stage.name)) await revertStage(run, outline, stage, scope.keepConfirmed);
     else if (isBegun(run, stage)) setStage(run, stage.name, { state: 'stopped' });
   }
-  await untilSettled(run, outline, run.stop);
+  await untilSettled(run, outline, asked);
 }
 
 async function revertStage(

@@ -71,7 +71,7 @@ async function sampleUntil(
 ): Promise<SampleGateOutput | undefined> {
   const scope = new CancellationScope();
   const words = `gate of ${stage.name}, until ${new Date(input.until).toISOString()}`;
-  const sampling = scope.run(() => gateSampler(input.until - Date.now(), words).sampleGate(input));
+  const sampling = scope.run(() => gateSampler(Math.max(input.until - Date.now(), 0), words).sampleGate(input));
   let settled = false;
   const finished = sampling.then(
     () => (settled = true),

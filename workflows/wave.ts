@@ -30,13 +30,15 @@ export async function carryOutWave(
   await untilRecorded(run);
 
   const { shards, together } = planShards(sites, stage.concurrency);
+  // A wave that is taken up again has new shards: a late word of the old ones must not be taken for theirs.
+  const before = [...run.shards.values()].filter((one) => isOfWave(one.input, stage, wave)).length;
   let open = 0;
   for (const [index, cut] of shards.entries()) {
     await condition(() => (open < together && !run.paused) || mustStop(run, stage));
     if (mustStop(run, stage)) break;
     const input = shardInput(run, outline, stage, { wave, shard: index, ...cut });
     open += 1;
-    const handle = await startShard(run, input, `${outline.label}/${stage.name}/${wave + 1}/${index + 1}`);
+    const handle = await startShard(run, input, `${outline.label}/${stage.name}/${wave + 1}/${before + index + 1}`);
     if (run.paused) holdShard(run, handle.workflowId);
     void watchShard(run, handle).finally(() => (open -= 1));
   }
@@ -52,6 +54,10 @@ function keepClearOfGroups(run: RolloutRun, outline: PlanOutline, stage: Outline
     takeOutcome(run, { site: site.id, outcome: 'deferred', stage: stage.name, wave, reason, state: null });
   }
   return free;
+}
+
+function isOfWave({ verb, stage, wave }: ShardInput, of: OutlineStage, index: number): boolean {
+  return verb === 'converge' && stage === of.name && wave === index;
 }
 
 /** The sites of a wave that were not commanded yet: all at first, and what a stop left untouched. */
@@ -81,7 +87,8 @@ function holdShard(run: RolloutRun, workflowId: string): void {
 
 /** Stops every open shard, and learns from each which sites it has commanded. */
 export async function stopShards(run: RolloutRun): Promise<void> {
-  const open = [...run.shards.values()].filter((candidate) => !candidate.closed);
+  // Only converges: a revert that is under way is never taken back, whatever else is asked for.
+  const open = [...run.shards.values()].filter((one) => !one.closed && one.input.verb === 'converge');
   for (const candidate of open) {
     candidate.tell('stop').catch((error: unknown) => log.info('a shard has closed', { error: String(error) }));
   }
@@ -136,7 +143,9 @@ export async function startShard(
       return handle;
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      await getExternalWorkflowHandle(workflowId).cancel();
+      await getExternalWorkflowHandle(workflowId)
+        .cancel()
+        .catch((closed: unknown) => log.info('the shard has closed meanwhile', { closed: String(closed) }));
       await patient.awaitClosed(workflowId);
     }
   }

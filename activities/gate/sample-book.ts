@@ -34,7 +34,11 @@ export function createSampleBook(
   const add = (more: Sample[]) => {
     for (const sample of more) samples.set(`${sample.metric} ${sample.scheduledAt}`, sample);
   };
-  add(stored.filter((one) => names.has(one.metric)).map(({ stage: _stage, wave: _wave, ...sample }) => sample));
+  add(
+    stored
+      .filter((one) => names.has(one.metric) && one.scheduledAt >= wave.from)
+      .map(({ stage: _stage, wave: _wave, ...sample }) => sample),
+  );
   const all = () => [...samples.values()].sort((a, b) => a.scheduledAt - b.scheduledAt);
   const open = () => wave.metrics.filter((metric) => !metricEnded(metric, all()));
 

@@ -36,19 +36,45 @@ export function readNews(input: unknown, of: NewsOf): News | { refused: string }
   const { firstRunId, outcomes = [], answers = [] } = input as Record<string, unknown>;
   if (firstRunId !== of.firstRunId) return { refused: `news of another rollout: ${brief(firstRunId)}` };
   if (!Array.isArray(outcomes) || !Array.isArray(answers)) return { refused: 'expected lists of outcomes and answers' };
-  const strange = [...(outcomes as unknown[]), ...(answers as unknown[])].find((one) => !isOf(one, of));
-  if (strange !== undefined) return { refused: `not an outcome of a site of this plan: ${brief(strange)}` };
+  const strange = [
+    ...(outcomes as unknown[]).filter((one) => !isOf(one, 'outcome', of)),
+    ...(answers as unknown[]).filter((one) => !isOf(one, 'result', of) || !isPreviousOf(one)),
+  ];
+  if (strange.length > 0) return { refused: `not an outcome of a site of this plan: ${brief(strange[0])}` };
   return {
     outcomes: (outcomes as SiteOutcome[]).map((outcome) => ({ ...outcome, ...of.placeOf(outcome.site) })),
     answers: answers as Result[],
   };
 }
 
-function isOf(one: unknown, of: NewsOf): boolean {
+function isOf(one: unknown, key: 'outcome' | 'result', of: NewsOf): boolean {
   if (typeof one !== 'object' || one === null) return false;
-  const { site, outcome, result } = one as Record<string, unknown>;
-  const word = outcome ?? result;
+  const { site, [key]: word } = one as Record<string, unknown>;
   return typeof site === 'string' && of.placeOf(site) !== undefined && OUTCOMES.some((known) => known === word);
+}
+
+/** What an answer repeats is a result of the same site, or nothing. */
+function isPreviousOf(answer: unknown): boolean {
+  const { site, previous } = answer as { site: string; previous?: unknown };
+  if (previous === undefined) return true;
+  return isOf(previous, 'result', {
+    firstRunId: '',
+    placeOf: (id) => (id === site ? { stage: '', wave: 0 } : undefined),
+  });
+}
+
+/** The sites of a stopped shard, or undefined if the message does not hold such a list. */
+export function readCommanded(input: unknown): { site: string; switchBy: number }[] | undefined {
+  const { stopped } = (typeof input === 'object' && input !== null ? input : {}) as {
+    stopped?: { commanded?: unknown };
+  };
+  const commanded = stopped?.commanded;
+  if (!Array.isArray(commanded)) return undefined;
+  const isSite = (one: unknown) => {
+    const { site, switchBy } = (one ?? {}) as Record<string, unknown>;
+    return typeof site === 'string' && typeof switchBy === 'number';
+  };
+  return (commanded as unknown[]).every(isSite) ? (commanded as { site: string; switchBy: number }[]) : undefined;
 }
 
 function brief(value: unknown): string {

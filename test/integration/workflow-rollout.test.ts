@@ -302,6 +302,56 @@ describe('rollout', () => {
     expect(await handle.result()).toMatchObject({ outcome: 'promoted' });
   });
 
+  it('an abort leaves the confirmed alone also where their shard is still open; a revert after it goes to all', async () => {
+    await stage.bringUp('x1', { converge: 'confirmed' });
+    const outline = outlineOf('edge-proxy-1.5.0-1', { all: [['x1', 'x2']] });
+    outline.stages = outline.stages.map((one) => ({ ...one, settleWithin: 20_000 }));
+    const handle = await stage.start(outline);
+    await until(() => stage.seen.settled.some(({ site }) => site === 'x1') || undefined, 'the first result');
+    await handle.signal('abort', verb);
+    await until(
+      async () => (await handle.query<RolloutStatus>('status')).state === 'reverting' || undefined,
+      'the undo',
+    );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(commandsOf(['x1'])).toEqual(['converge x1']);
+    await handle.executeUpdate('revert', { args: [verb] });
+    await until(() => stage.seen.commands.includes('revert x1') || undefined, 'the revert of the confirmed site');
+    await stage.bringUp('x2', { converge: 'confirmed' });
+    expect((await failureOf(handle.result())).type).toBe('RolloutReverted');
+    expect(commandsOf(['x2'])).toContain('revert x2');
+  });
+
+  it('revert-all undoes the stages before the one that failed', async () => {
+    await stage.bringUp('y1', { converge: 'confirmed' });
+    await stage.bringUp('y2', { converge: 'reverted' });
+    const outline = outlineOf('edge-proxy-1.5.1-1', { one: [['y1']], two: [['y2']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'revert-all' };
+    const handle = await stage.start(outline);
+    await failureOf(handle.result());
+    expect(commandsOf(['y1', 'y2']).sort()).toEqual(['converge y1', 'converge y2', 'revert y1', 'revert y2']);
+  });
+
+  it('an expired wait of a cohort without a confirmed site is not promoted by an override either', async () => {
+    const outline = outlineOf('edge-proxy-1.5.2-1', { all: [['z1']] });
+    outline.strategy = { ...outline.strategy, onInconclusive: { within: 500, then: 'stay' } };
+    outline.stages = outline.stages.map((one) => ({
+      ...one,
+      settleWithin: 1_500,
+      budget: { failed: 0, owed: '100%' },
+    }));
+    const handle = await stage.start(outline);
+    const halted = async () => {
+      const status = await handle.query<RolloutStatus | null>('status');
+      return status?.outcome === 'halted' || undefined;
+    };
+    await until(halted, 'the halt');
+    await handle.executeUpdate('promote', { args: [{ ...verb, override: true }] });
+    await until(halted, 'the halt again');
+    await handle.signal('abort', verb);
+    expect((await failureOf(handle.result())).type).toBe('RolloutAborted');
+  });
+
   it('cancel in Temporal means abort', async () => {
     await stage.bringUp('m1', { converge: 'never' });
     const handle = await stage.start(outlineOf('edge-proxy-1.1.1-1', { all: [['m1']] }));

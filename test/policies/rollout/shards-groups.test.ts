@@ -4,7 +4,7 @@ import type { Result } from '../../../policies/model/command.js';
 import type { SiteOutcome } from '../../../policies/model/rollout.js';
 import { judgeGroups } from '../../../policies/rollout/groups.js';
 import { mergeOutcome, repeatedResult } from '../../../policies/rollout/outcomes.js';
-import { readNews } from '../../../policies/rollout/news.js';
+import { readCommanded, readNews } from '../../../policies/rollout/news.js';
 import { planShards } from '../../../policies/rollout/shards.js';
 import { readVerbPayload } from '../../../policies/rollout/verbs.js';
 
@@ -120,6 +120,11 @@ describe('readNews', () => {
     { outcomes: [{ site: 'a', outcome: 'promoted' }] },
     { outcomes: [{ site: 'z', outcome: 'confirmed' }] },
     { outcomes: [], answers: [{ site: 'z', result: 'reverted' }] },
+    { outcomes: [{ site: 'a', result: 'confirmed' }] },
+    { answers: [{ site: 'a', outcome: 'reverted' }] },
+    { answers: [{ site: 'a', result: 'reverted', previous: 'x' }] },
+    { answers: [{ site: 'a', result: 'reverted', previous: { site: 'a', result: 'x' } }] },
+    { answers: [{ site: 'a', result: 'reverted', previous: { site: 'z', result: 'confirmed' } }] },
   ])('refuses %j', (input) => {
     const addressed = typeof input === 'object' && input !== null ? { firstRunId: 'run', ...input } : input;
     expect(readNews(addressed, known)).toHaveProperty('refused');
@@ -127,6 +132,13 @@ describe('readNews', () => {
   it('refuses what is about another rollout, of which only the workflow id is the same', () => {
     expect(readNews({ firstRunId: 'earlier', outcomes: [], answers: [] }, known)).toHaveProperty('refused');
   });
+  it.each([null, [null], [{ site: 'a' }], 'a', [{ site: 1, switchBy: 2 }]])(
+    'takes no list of commanded sites from %j',
+    (commanded) => {
+      expect(readCommanded({ stopped: { commanded } })).toBeUndefined();
+      expect(readCommanded({ stopped: { commanded: [{ site: 'a', switchBy: 1 }] } })).toHaveLength(1);
+    },
+  );
   it('takes outcomes and answers of sites in the plan, at their place in it', () => {
     const outcomes = [{ site: 'a', outcome: 'owed', stage: 'forged', wave: 0 }];
     const answers = [{ site: 'a', result: 'reverted' }];
