@@ -58,6 +58,8 @@ async function recordInbox({ client, directory }: Recording, act: string): Promi
 function writeHistory(directory: string, name: string, workflowId: string, history: History): void {
   const histories = join(directory, 'replay', 'histories');
   mkdirSync(histories, { recursive: true });
-  const recorded = { workflowId, history: JSON.parse(historyToJSON(history)) as unknown };
+  // Stack traces name the checkout, which is nobody's business.
+  const text = historyToJSON(history).replaceAll(`${process.cwd()}/`, '');
+  const recorded = { workflowId, history: JSON.parse(text) as unknown };
   writeFileSync(join(histories, `${name}.json`), `${JSON.stringify(recorded)}\n`);
 }
