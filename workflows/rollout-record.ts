@@ -27,12 +27,14 @@ export async function keepRecording(run: RolloutRun): Promise<void> {
     run.drafts = [];
     run.dirty = false;
     run.recording = true;
+    run.inFlight = drafts;
     setCurrentDetails(describeRollout(status, [...run.outcomes.values()]));
     const word = status.outcome ?? status.state;
     if (word !== published) publishState(run, word);
     published = word;
     await patient.recordProgress(drafts, status, run.identity);
     run.recording = false;
+    run.inFlight = [];
   }
 }
 

@@ -44,6 +44,8 @@ export interface Carried {
   continueAfterEvents: number;
   /** Asked for while the run was handed over. */
   stop?: Stop;
+  /** Evidence that was not known to be appended by then: it may be there twice, never missing. */
+  drafts: EvidenceDraft[];
 }
 
 export type Stop = { verb: 'abort' | 'revert' } & VerbPayload;
@@ -88,6 +90,8 @@ export interface RolloutRun {
   /** A promote that no wait has used up yet. */
   ticket?: VerbPayload;
   drafts: EvidenceDraft[];
+  /** Being appended. */
+  inFlight: EvidenceDraft[];
   dirty: boolean;
   recording: boolean;
   continueAfterEvents: number;
@@ -115,7 +119,8 @@ export function openRolloutRun(
     pausedSince: now,
     pausedMs: 0,
     forgiven: carried?.forgiven ?? {},
-    drafts: [],
+    drafts: carried?.drafts ?? [],
+    inFlight: [],
     dirty: false,
     recording: false,
     blocking: Promise.resolve(),

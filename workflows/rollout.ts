@@ -199,6 +199,7 @@ async function continueIfLong(
     stages: run.stages,
     paused: run.paused,
     forgiven: run.forgiven,
+    drafts: [...run.inFlight, ...run.drafts],
     // A verb may have come while the lock was being let go: the next run obeys it first thing.
     ...(run.stop === undefined ? {} : { stop: run.stop }),
     continueAfterEvents: run.continueAfterEvents,
