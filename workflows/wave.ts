@@ -2,6 +2,7 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   condition,
+  patched,
   getExternalWorkflowHandle,
   log,
   ParentClosePolicy,
@@ -16,6 +17,8 @@ import { patient } from './proxies.js';
 import { note, setStage, takeOutcome, worstBudget, type OpenShard, type RolloutRun } from './rollout-run.js';
 import { untilRecorded } from './rollout-record.js';
 import { shard } from './shard.js';
+
+const STOP_WITHIN = '30s';
 
 /** Carries out one wave. Returns once every site has an outcome, or as soon as the rollout must stop. */
 export async function carryOutWave(
@@ -77,6 +80,14 @@ export function mustStop(run: RolloutRun, stage: OutlineStage): boolean {
   return run.stop !== undefined || worstBudget(run, stage).verdict === 'fail';
 }
 
+/** A shard whose own tasks fail answers nobody: an undo goes to all of its sites then, instead of waiting for it. */
+async function untilAnswered(open: OpenShard[]): Promise<void> {
+  const answered = () => open.every((one) => one.closed || one.commanded !== undefined);
+  if (answered()) return;
+  if (patched('stop-has-a-deadline')) await condition(answered, STOP_WITHIN);
+  else await condition(answered);
+}
+
 /** For a pause that came while the shard was being started. */
 function holdShard(run: RolloutRun, workflowId: string): void {
   run.shards
@@ -92,8 +103,9 @@ export async function stopShards(run: RolloutRun): Promise<void> {
   for (const candidate of open) {
     candidate.tell('stop').catch((error: unknown) => log.info('a shard has closed', { error: String(error) }));
   }
-  await condition(() => open.every((candidate) => candidate.closed || candidate.commanded !== undefined));
+  await untilAnswered(open);
   for (const candidate of open) {
+    if (!candidate.closed && candidate.commanded === undefined) loseSites(run, candidate.input);
     for (const site of candidate.commanded ?? []) run.commanded.set(site.site, site);
   }
 }
