@@ -131,6 +131,11 @@ export function openRolloutRun(
   return run;
 }
 
+/** Shards that still bring the release to sites; those of an undo are never among them. */
+export function openConverges(run: RolloutRun): OpenShard[] {
+  return [...run.shards.values()].filter((shard) => !shard.closed && shard.input.verb === 'converge');
+}
+
 /** Adds to the evidence. Nothing changes at a site before it is appended; an undo does not wait for it. */
 export function note(run: RolloutRun, kind: string, data: Record<string, unknown>): void {
   run.drafts.push({ kind, data });

@@ -5,7 +5,7 @@
 import { condition, ParentClosePolicy } from '@temporalio/workflow';
 import type { OutlineSite, OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import { SHARD_SIZE } from '../policies/model/outline.js';
-import { note, setStage, type OpenShard, type RolloutRun } from './rollout-run.js';
+import { note, openConverges, setStage, type OpenShard, type RolloutRun } from './rollout-run.js';
 import { patient } from './proxies.js';
 import { shardInput, startShard, stopShards, type ShardHandle } from './wave.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -91,8 +91,7 @@ function isUndoOf({ input }: OpenShard, stage: OutlineStage): boolean {
  */
 async function untilSettled(run: RolloutRun, outline: PlanOutline, stop: RolloutRun['stop']): Promise<void> {
   const unanswered = () => [...run.reverting].filter((site) => !run.answers.has(site));
-  const converging = () => [...run.shards.values()].some((shard) => !shard.closed && shard.input.verb === 'converge');
-  const done = () => unanswered().length === 0 && !converging();
+  const done = () => unanswered().length === 0 && openConverges(run).length === 0;
   const left = deadlineOf(run, outline) - Date.now();
   await condition(() => done() || run.stop !== stop, Math.max(left, 1));
   if (!done() && run.stop === stop) note(run, 'owed-reverts', { sites: unanswered() });

@@ -14,7 +14,15 @@ import { judgeGroups } from '../policies/rollout/groups.js';
 import { planShards } from '../policies/rollout/shards.js';
 import { goOnSignal, holdSignal, stopSignal, type ShardEnd } from './messages.js';
 import { patient } from './proxies.js';
-import { note, setStage, takeOutcome, worstBudget, type OpenShard, type RolloutRun } from './rollout-run.js';
+import {
+  note,
+  openConverges,
+  setStage,
+  takeOutcome,
+  worstBudget,
+  type OpenShard,
+  type RolloutRun,
+} from './rollout-run.js';
 import { untilRecorded } from './rollout-record.js';
 import { shard } from './shard.js';
 
@@ -71,8 +79,7 @@ export function unsettled(run: RolloutRun, stage: OutlineStage, wave: number): O
 
 /** Until no converge is open: a wave must not run beside one that was stopped. */
 export async function untilShardsClosed(run: RolloutRun): Promise<void> {
-  const open = () => [...run.shards.values()].some((shard) => !shard.closed && shard.input.verb === 'converge');
-  await condition(() => !open() || run.stop !== undefined);
+  await condition(() => openConverges(run).length === 0 || run.stop !== undefined);
 }
 
 /** True once a person asked for it or the stage has failed: no further command is scheduled. */
@@ -99,7 +106,7 @@ function holdShard(run: RolloutRun, workflowId: string): void {
 /** Stops every open shard, and learns from each which sites it has commanded. */
 export async function stopShards(run: RolloutRun): Promise<void> {
   // Only converges: a revert that is under way is never taken back, whatever else is asked for.
-  const open = [...run.shards.values()].filter((one) => !one.closed && one.input.verb === 'converge');
+  const open = openConverges(run);
   for (const candidate of open) {
     candidate.tell('stop').catch((error: unknown) => log.info('a shard has closed', { error: String(error) }));
   }
