@@ -6,7 +6,10 @@ import type { PlanOutline, ShardInput, OutlineSite } from '../policies/model/out
 import type { Finding } from '../policies/model/plan.js';
 import type { Result } from '../policies/model/command.js';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
-import type { RolloutRequest, RolloutStatus, SiteOutcome } from '../policies/model/rollout.js';
+import type { CatchUpFacts } from '../policies/catch-up/facts.js';
+import type { HandedOver } from '../policies/model/debt.js';
+import type { RolloutOutcome, RolloutRequest, RolloutStatus, SiteOutcome } from '../policies/model/rollout.js';
+import type { Reason } from '../policies/model/verdict.js';
 
 /** Which run of which rollout asks: the workflow's own ids, and how often it has continued as new. */
 export interface RunIdentity {
@@ -34,12 +37,39 @@ export interface IssuedCommand {
   issuedAt: number;
 }
 
+/** A site that may not be commanded now: scheduled again under the same id at `until`, or when asked again. */
+export interface DeferredCommand {
+  site: string;
+  deferred: Reason;
+  /** Epoch ms; absent: nobody knows when. */
+  until?: number;
+}
+export type Issued = IssuedCommand | DeferredCommand;
+
+/** What the registry holds of a rollout whose run was reset: a run that was thrown away may have commanded sites. */
+export interface KnownCommands {
+  commanded: { site: string; switchBy: number }[];
+  outcomes: SiteOutcome[];
+}
+
 export interface ControlActivities {
   freezePlan(request: RolloutRequest, run: RunIdentity): Promise<PlanOutline>;
   runPreflight(outline: { planDigest: string; label: string }, run: RunIdentity): Promise<PreflightSummary>;
-  recordProgress(drafts: EvidenceDraft[], status: RolloutStatus, run: RunIdentity): Promise<void>;
+  /** Keeps a rollout that was refused before its plan was frozen, so that `status` can tell of it. */
+  recordRefused(request: RolloutRequest, reason: Reason, run: RunIdentity): Promise<void>;
+  /** `wasReset`: another run of this rollout had begun already, and a person has not adopted this one. */
+  recordProgress(drafts: EvidenceDraft[], status: RolloutStatus, run: RunIdentity): Promise<{ wasReset: boolean }>;
+  knownCommands(firstRunId: string): Promise<KnownCommands>;
+  /** A person has decided that the rollout goes on in this run. */
+  adoptRun(run: RunIdentity): Promise<void>;
+  /** At sealing: debts pass to `catchUp` or are cancelled, `desired` is set; wakes `catchUp` where it has work. */
+  handOver(run: RunIdentity, outcome: RolloutOutcome): Promise<HandedOver>;
+  /** What the reconciler of a stream needs to decide what is next. */
+  catchUpFacts(stream: string): Promise<CatchUpFacts>;
+  /** Seals what was terminated, brings back lost carriers of owed reverts, wakes `catchUp` where there is drift. */
+  sweep(): Promise<SweepSummary>;
   recordBlock(block: { stream: string; digest: string; version: string; rollout: string }): Promise<void>;
-  issueCommands(input: ShardInput, sites: OutlineSite[]): Promise<IssuedCommand[]>;
+  issueCommands(input: ShardInput, sites: OutlineSite[]): Promise<Issued[]>;
   recordSettled(input: ShardRef, settled: Settled[]): Promise<void>;
   recordDispositions(input: ShardRef, rows: { site: string; commandId: string; outcome: SiteOutcome }[]): Promise<void>;
   sampleGate(input: SampleGateInput): Promise<SampleGateOutput>;
@@ -66,4 +96,11 @@ export interface LockHolder {
 /** On the queue of a site, or of a bridge for many. */
 export interface SiteActivities {
   converge(page: Page): Promise<Settled[]>;
+}
+
+export interface SweepSummary {
+  /** Labels of rollouts sealed as terminated. */
+  terminated: string[];
+  /** Streams whose `catchUp` was woken. */
+  woken: string[];
 }

@@ -16,6 +16,13 @@ export interface RolloutRequest {
   reason?: string;
   /** Digest of a plan that freezing must reproduce (`start --plan`). */
   planDigest?: string;
+  /** Reference of a running rollout of the same stream that ends, without an undo, so that this one can begin. */
+  supersede?: string;
+  /**
+   * Set by `catchUp` alone: brings `sites` to what the promoted rollout `of` (its first run id) left as desired, in the
+   * stages, gates and what is left of the budgets of its plan.
+   */
+  catchUp?: { of: string; sites: string[] };
 }
 
 export const ROLLOUT_VERBS = ['pause', 'resume', 'promote', 'abort', 'revert'] as const;

@@ -6,7 +6,9 @@ import type { ResultWord, Settled, SiteState, Verb } from '../../policies/model/
 import type { EvidenceDraft, EvidenceEntry, EvidenceKey } from '../../policies/model/evidence.js';
 import type { Finding, FrozenPlan } from '../../policies/model/plan.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
-import type { RolloutStatus, SiteOutcome } from '../../policies/model/rollout.js';
+import type { Debt, Desired, Freeze, HandedOver } from '../../policies/model/debt.js';
+import type { RolloutOutcome, RolloutStatus, SiteOutcome } from '../../policies/model/rollout.js';
+import type { Selector } from '../../policies/model/strategy.js';
 import type { Sample } from '../../policies/model/verdict.js';
 
 export type DocumentKind = 'fleet' | 'strategy';
@@ -133,6 +135,8 @@ export interface Registry {
       verb: 'converge' | 'revert';
       commandId: string;
       switchBy?: number;
+      /** Workflow id of the shard that carries it. */
+      carrier?: string;
     }[],
     now: number,
   ): Promise<void>;
@@ -194,6 +198,57 @@ export interface Registry {
   ): Promise<void>;
   /** Sites (or `*`) where the quarantine of the digest was lifted, and when. */
   allowances(stream: string, digest: string): Promise<{ site: string; at: number }[]>;
+
+  /**
+   * Debts, owed reverts first, then the oldest. Opened where commands and dispositions are recorded (a revert when it is
+   * commanded, a converge when it is owed or deferred), closed by the result, wherever that comes from.
+   */
+  debts(filter?: {
+    stream?: string;
+    site?: string;
+    owner?: string;
+    verb?: Verb;
+    firstRunId?: string;
+    limit?: number;
+  }): Promise<Debt[]>;
+  /** How many are open, by stream and verb: counted by the database. */
+  debtTotals(): Promise<{ stream: string; verb: Verb; owner: string; count: number }[]>;
+  /**
+   * Sealing, by compare-and-set on the owner, in one transaction with `desired`. *promoted*: converge debts pass to
+   * `catchUp`, and every site of the plan should run the release (a plan without `only` sets it for the whole stream, so
+   * that new sites get it). Any other outcome: converge debts are cancelled; after *aborted* the sites that confirmed
+   * keep what they have as desired. Owed reverts always pass. Repeating it changes nothing and gives the same answer.
+   */
+  handOver(firstRunId: string, outcome: RolloutOutcome, now: number): Promise<HandedOver>;
+  /** By site: its own, else the stream's. Sites for which nothing was ever promoted are absent. */
+  desired(stream: string, sites: string[]): Promise<Map<string, Desired>>;
+  /** What a site of which no plan has spoken should run: by the latest promoted rollout without `only`. */
+  streamDesired(stream: string): Promise<Omit<Desired, 'site'> | undefined>;
+  /** Streams for which anything is desired. */
+  desiredStreams(): Promise<string[]>;
+  /**
+   * The site is known to have gone beyond what the registry knows (it was restored to an earlier point): what it reports
+   * becomes what it should run, and the stream's generation is raised above its own. Never the reverse.
+   */
+  adoptLive(
+    site: string,
+    stream: string,
+    live: { version: string; digest: string },
+    generation: number,
+    now: number,
+  ): Promise<void>;
+  /** Rollouts of the stream that are not sealed, with the sites of their plans. */
+  runningPlans(stream: string): Promise<{ label: string; firstRunId: string; workflowId: string; sites: string[] }[]>;
+
+  /** Returns it with its id. */
+  putFreeze(freeze: Omit<Freeze, 'id' | 'lifted'>): Promise<Freeze>;
+  /** Lifts those whose `only` is the same (absent: those without one); returns them. */
+  liftFreezes(only: Selector | undefined, lifted: { at: number; by: string; reason: string }): Promise<Freeze[]>;
+  /** In force at `now`. */
+  freezes(now: number): Promise<Freeze[]>;
+
+  /** A person goes on with a run that was reset: `recordRun` answers with it from now on. */
+  adoptRun(firstRunId: string, continuation: number, runId: string): Promise<void>;
 
   putSamples(firstRunId: string, stage: string, wave: number, samples: Sample[]): Promise<void>;
   samples(firstRunId: string, stage?: string, wave?: number): Promise<(Sample & { stage: string; wave: number })[]>;

@@ -2,7 +2,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { blobPath, manifestPath } from '../../../policies/model/depot.js';
 import { judgeRange } from '../../../records/depot/judge-range.js';
 import { publishRelease } from '../../../records/depot/publish.js';
@@ -137,6 +137,8 @@ describe('[A22] a depot over HTTP', () => {
     const { server, log } = await served();
     await ask(server, `/${blobPath(LOGO_DIGEST)}`, { range: 'bytes=0-99' });
     await ask(server, '/healthz');
+    // An answer is counted once it is sent whole, which a client may notice first.
+    await vi.waitFor(() => expect(log).toHaveLength(2));
     expect(server.counted()).toEqual({ requests: 2, bytes: 103 });
     expect(log).toEqual([
       { method: 'GET', path: `/${blobPath(LOGO_DIGEST)}`, status: 206, bytes: 100 },
