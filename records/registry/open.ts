@@ -1,20 +1,31 @@
 /** Opens the registry: its table of contents, each method bound to one database. */
 import { Kysely } from 'kysely';
-import { MistakeError, WorldError } from '../../policies/model/failure.js';
 import type { FrozenPlan } from '../../policies/model/plan.js';
+import { readAddress } from './address.js';
 import * as commands from './commands.js';
+import { debts, debtTotals } from './debts.js';
+import * as desired from './desired.js';
 import * as documents from './documents.js';
 import * as evidenceLog from './evidence-log.js';
+import * as freezes from './freezes.js';
+import * as generations from './generations.js';
+import { handOver } from './hand-over.js';
+import { history } from './history.js';
 import * as inbox from './inbox.js';
 import * as journal from './journal.js';
+import * as judged from './judged.js';
 import { migrate } from './migrations.js';
+import * as plans from './plans.js';
 import type { Registry } from './registry.js';
 import * as reports from './reports.js';
 import * as rollouts from './rollouts.js';
+import * as runs from './runs.js';
 import * as settle from './settle.js';
 import { siteAnomalies } from './site-anomalies.js';
-import { openSqlite, type SqliteStore } from './sqlite.js';
+import type { Store } from './store.js';
 import type { Db, Tables } from './tables.js';
+import * as totals from './totals.js';
+import { WorkerLock } from './worker-lock.js';
 
 export interface RegistryOptions {
   /** How long a transaction waits for those of other processes, in ms; then WorldError `REGISTRY_BROKEN`. */
@@ -22,54 +33,37 @@ export interface RegistryOptions {
 }
 
 /**
- * `url` is `sqlite:PATH` (relative paths from the working directory) or `sqlite::memory:`. Creates the database, and
- * brings its schema up to date. Throws MistakeError (`REGISTRY_INVALID`, `REGISTRY_NEWER`, `NOT_AVAILABLE`) or
- * WorldError (`REGISTRY_UNREACHABLE`, `REGISTRY_BROKEN`).
+ * `url` is `sqlite:PATH` (relative paths from the working directory), `sqlite::memory:` or `postgres://…`. Creates the
+ * tables, and brings the schema up to date. Throws MistakeError (`REGISTRY_INVALID`, `REGISTRY_NEWER`) or WorldError
+ * (`REGISTRY_UNREACHABLE`, `REGISTRY_BROKEN`).
  */
 export async function openRegistry(url: string, options: RegistryOptions = {}): Promise<Registry> {
-  const path = sqlitePath(url);
-  const store = await openSqlite(path, options.patience ?? 30_000);
+  const store = await openStore(url, options.patience ?? 30_000);
   const db: Db = new Kysely<Tables>({ dialect: store.dialect });
   try {
-    await migrate(db, path, Date.now());
+    await migrate(db, store.place, Date.now());
   } catch (error) {
     await db.destroy();
     throw error;
   }
-  return { ...ownership(db, store, path), ...central(db), ...ofRollouts(db), ...ofSites(db) };
+  return { ...ownership(db, store), ...central(db), ...ofRollouts(db), ...ofSites(db), ...ofDebts(db) };
 }
 
-function sqlitePath(url: string): string {
-  if (/^postgres(ql)?:/.test(url)) {
-    const message = 'a PostgreSQL registry is not available yet: expected `registry: sqlite:PATH` in foothold.yaml';
-    throw new MistakeError('NOT_AVAILABLE', message);
-  }
-  const path = /^sqlite:(.+)$/s.exec(url)?.[1];
-  if (path !== undefined && !path.includes('\0')) return path;
-  // The scheme alone: an address may hold a password.
-  const scheme = /^[a-z+]+:/.exec(url)?.[0] ?? 'an address without a scheme';
-  throw new MistakeError('REGISTRY_INVALID', `expected \`registry: sqlite:PATH\` in foothold.yaml, got ${scheme}`);
+/** Only the database that is asked for is loaded: the command line pays for what it loads. */
+async function openStore(url: string, patience: number): Promise<Store> {
+  const address = readAddress(url);
+  if (address.kind === 'sqlite') return (await import('./sqlite.js')).openSqlite(address.path, patience);
+  return (await import('./postgres.js')).openPostgres(address, patience);
 }
 
-function ownership(db: Db, store: SqliteStore, path: string): Pick<Registry, 'lockForWorker' | 'close'> {
+function ownership(db: Db, store: Store): Pick<Registry, 'lockForWorker' | 'close'> {
+  const lock = new WorkerLock(db, store);
   return {
-    async lockForWorker(owner) {
-      if (store.lock()) {
-        const row = { owner, since: Date.now() };
-        await db.transaction().execute(async (tx) => {
-          const insert = tx.insertInto('worker').values({ id: 1, ...row });
-          await insert.onConflict((conflict) => conflict.column('id').doUpdateSet(row)).execute();
-        });
-        return;
-      }
-      const holder = await db.selectFrom('worker').selectAll().executeTakeFirst();
-      const since = holder ? `${holder.owner}, since ${new Date(holder.since).toISOString()}` : 'an unnamed process';
-      const message = `expected to be the only control worker of the registry ${path}, but ${since} holds it: stop that one first`;
-      throw new WorldError('REGISTRY_LOCKED', message);
-    },
+    lockForWorker: (owner) => lock.take(owner),
     async close() {
+      await lock.leave();
       await db.destroy();
-      store.unlock();
+      store.alone?.unlock();
     },
   };
 }
@@ -92,7 +86,10 @@ type OfRollouts =
   | 'freeze'
   | 'frozenPlan'
   | 'recordRun'
+  | 'adoptRun'
   | 'adoptGeneration'
+  | 'knownGeneration'
+  | 'runningPlans'
   | 'putStatus'
   | 'findRollout'
   | 'rollouts'
@@ -105,19 +102,22 @@ type OfRollouts =
   | 'evidenceHead';
 
 function ofRollouts(db: Db): Pick<Registry, OfRollouts> {
-  const plans = new PlanCache(db);
+  const kept = new PlanCache(db);
   return {
-    freeze: (frozen, run, now) => rollouts.freeze(db, frozen, run, now),
-    frozenPlan: (planDigest) => plans.get(planDigest),
-    recordRun: (firstRunId, continuation, runId) => rollouts.recordRun(db, firstRunId, continuation, runId),
+    freeze: (frozen, run, now) => plans.freeze(db, frozen, run, now),
+    frozenPlan: (planDigest) => kept.get(planDigest),
+    recordRun: (firstRunId, continuation, runId) => runs.recordRun(db, firstRunId, continuation, runId),
+    adoptRun: (firstRunId, continuation, runId) => runs.adoptRun(db, firstRunId, continuation, runId),
     adoptGeneration: (stream, generation) => reports.adoptGeneration(db, stream, generation),
+    knownGeneration: (stream) => generations.knownGeneration(db, stream),
+    runningPlans: (stream) => plans.runningPlans(db, stream, (planDigest) => kept.get(planDigest)),
     putStatus: (status) => rollouts.putStatus(db, status),
     findRollout: (reference) => rollouts.findRollout(db, reference),
     rollouts: (filter) => rollouts.rollouts(db, filter),
-    putFindings: (firstRunId, findings) => rollouts.putFindings(db, firstRunId, findings),
-    findings: (firstRunId) => rollouts.findings(db, firstRunId),
-    putSamples: (firstRunId, stage, wave, samples) => rollouts.putSamples(db, firstRunId, stage, wave, samples),
-    samples: (firstRunId, stage, wave) => rollouts.samples(db, firstRunId, stage, wave),
+    putFindings: (firstRunId, findings) => judged.putFindings(db, firstRunId, findings),
+    findings: (firstRunId) => judged.findings(db, firstRunId),
+    putSamples: (firstRunId, stage, wave, samples) => judged.putSamples(db, firstRunId, stage, wave, samples),
+    samples: (firstRunId, stage, wave) => judged.samples(db, firstRunId, stage, wave),
     appendEvidence: (key, drafts, now) => evidenceLog.appendEvidence(db, key, drafts, now),
     evidence: (firstRunId) => evidenceLog.evidence(db, firstRunId),
     evidenceHead: (firstRunId) => evidenceLog.evidenceHead(db, firstRunId),
@@ -129,6 +129,9 @@ type OfSites =
   | 'recordSettled'
   | 'recordDispositions'
   | 'siteRows'
+  | 'siteTotals'
+  | 'problemSites'
+  | 'history'
   | 'commanded'
   | 'recordState'
   | 'recordReport'
@@ -143,7 +146,10 @@ function ofSites(db: Db): Pick<Registry, OfSites> {
     recordCommanded: (firstRunId, rows, now) => commands.recordCommanded(db, firstRunId, rows, now),
     recordSettled: (key, at, settled, now) => settle.recordSettled(db, key, at, settled, now),
     recordDispositions: (key, rows, now) => commands.recordDispositions(db, key, rows, now),
-    siteRows: (firstRunId) => commands.siteRows(db, firstRunId),
+    siteRows: (firstRunId, filter) => totals.siteRows(db, firstRunId, filter),
+    siteTotals: (firstRunId) => totals.siteTotals(db, firstRunId),
+    problemSites: (firstRunId, limit) => totals.problemSites(db, firstRunId, limit),
+    history: (filter) => history(db, filter),
     commanded: (firstRunId, stage) => commands.commanded(db, firstRunId, stage),
     recordState: (firstRunId, site, state) => commands.recordState(db, firstRunId, site, state),
     recordReport: (report, now) => reports.recordReport(db, report, now),
@@ -155,6 +161,33 @@ function ofSites(db: Db): Pick<Registry, OfSites> {
   };
 }
 
+type OfDebts =
+  | 'debts'
+  | 'debtTotals'
+  | 'handOver'
+  | 'desired'
+  | 'streamDesired'
+  | 'desiredStreams'
+  | 'adoptLive'
+  | 'putFreeze'
+  | 'liftFreezes'
+  | 'freezes';
+
+function ofDebts(db: Db): Pick<Registry, OfDebts> {
+  return {
+    debts: (filter) => debts(db, filter),
+    debtTotals: () => debtTotals(db),
+    handOver: (firstRunId, outcome, now) => handOver(db, firstRunId, outcome, now),
+    desired: (stream, sites) => desired.desired(db, stream, sites),
+    streamDesired: (stream) => desired.streamDesired(db, stream),
+    desiredStreams: () => desired.desiredStreams(db),
+    adoptLive: (site, stream, live, generation, now) => generations.adoptLive(db, site, stream, live, generation, now),
+    putFreeze: (freeze) => freezes.putFreeze(db, freeze),
+    liftFreezes: (only, lifted) => freezes.liftFreezes(db, only, lifted),
+    freezes: (now) => freezes.freezes(db, now),
+  };
+}
+
 /** Every page of a wave reads the plan, which never changes: parsing megabytes each time would cost more than the page. */
 class PlanCache {
   static readonly KEPT = 4;
@@ -162,7 +195,7 @@ class PlanCache {
   constructor(readonly db: Db) {}
 
   async get(digest: string): Promise<FrozenPlan | undefined> {
-    const known = this.#plans.get(digest) ?? (await rollouts.frozenPlan(this.db, digest));
+    const known = this.#plans.get(digest) ?? (await plans.frozenPlan(this.db, digest));
     if (known === undefined) return undefined;
     this.#plans.delete(digest);
     this.#plans.set(digest, deepFreeze(known));

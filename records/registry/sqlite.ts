@@ -1,6 +1,6 @@
 /**
  * Everything that is SQLite's own: the connection, transactions that begin as writers, patience with other processes,
- * the worker's lock, and what its errors mean. Another database needs this file written again, and nothing else.
+ * the worker's lock, and what its errors mean. Another database needs this file written again, and nothing else: see `postgres.ts`.
  */
 import { realpathSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -12,39 +12,33 @@ import {
   SqliteQueryCompiler,
   type CompiledQuery,
   type DatabaseConnection,
-  type Dialect,
   type Driver,
   type Kysely,
   type QueryResult,
 } from 'kysely';
 import { MistakeError, WorldError } from '../../policies/model/failure.js';
+import { checkBindable } from './bindable.js';
+import type { Store } from './store.js';
 
 /** How long SQLite itself waits for a lock: it blocks the whole process, so it is short. */
 const BLOCKING_MS = 100;
 const KEPT_STATEMENTS = 256;
 
-export interface SqliteStore {
-  dialect: Dialect;
-  /** Holds the worker's lock until this process ends; false if another process holds it. */
-  lock(): boolean;
-  unlock(): void;
-}
-
 /** `path` is a file, or `:memory:`. `patience` is how long, in ms, to wait for another process's transaction. */
-export async function openSqlite(path: string, patience: number): Promise<SqliteStore> {
+export async function openSqlite(path: string, patience: number): Promise<Store> {
   const file = path === ':memory:' ? undefined : resolve(path);
   if (file !== undefined) checkPlace(file);
   const connection = await SqliteConnection.open(file ?? path, patience);
   const lock = file === undefined ? undefined : new FileLock(`${realpathSync(file)}.lock`);
   return {
+    place: path,
     dialect: {
       createDriver: () => new ImmediateDriver(connection),
       createQueryCompiler: () => new SqliteQueryCompiler(),
       createAdapter: () => new SqliteAdapter(),
       createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
     },
-    lock: () => lock?.take() ?? true,
-    unlock: () => lock?.release(),
+    alone: { lock: () => lock?.take() ?? true, unlock: () => lock?.release() },
   };
 }
 
@@ -191,16 +185,6 @@ function read<R>({ statement, reader }: Prepared, parameters: readonly unknown[]
   // `all`, never `get`: rows from `get` carry a property `_metadata` that no table has.
   if (reader) return { rows: statement.all(parameters) as R[] };
   return { numAffectedRows: BigInt(statement.run(parameters).changes), rows: [] };
-}
-
-/** The native part ends the process on a boolean and cuts text at a NUL; neither is left to it. */
-function checkBindable(parameters: readonly unknown[]): void {
-  for (const value of parameters) {
-    if (value === null || typeof value === 'number') continue;
-    if (typeof value !== 'string') throw new TypeError(`the registry stores no ${typeof value}`);
-    if (value.includes('\0'))
-      throw new MistakeError('BAD_INPUT', `expected text, got a NUL character in ${JSON.stringify(value)}`);
-  }
 }
 
 /** A second database file in an exclusive transaction: the operating system frees it when the process dies. */

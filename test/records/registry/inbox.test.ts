@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { SiteEvent } from '../../../policies/model/report.js';
 import { hashOfEntry, judgeChain, judgeSiteEvents } from '../../../policies/signing/chain.js';
-import { openRegistry } from '../../../records/registry/open.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { commandId, frozenPlan, Journal, key, PLACE, report, result, settled, status, STREAM } from './facts.js';
+import { registryUnderTest } from './on-each-database.js';
 
+const underTest = registryUnderTest();
 let registry: Registry;
 const RUN = 'run-1';
 const SITE = 'osl-01';
@@ -12,7 +13,7 @@ const C1 = commandId(RUN, SITE);
 const DELIVERY = { runId: 'inbox-run', activityId: '4' };
 
 beforeEach(async () => {
-  registry = await openRegistry('sqlite::memory:');
+  registry = await underTest.openEmpty();
   await registry.freeze(frozenPlan(), { firstRunId: RUN, workflowId: 'w-1' }, 1_000);
   await registry.putStatus(status(RUN, { workflowId: 'w-1' }));
 });

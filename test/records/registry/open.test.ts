@@ -1,68 +1,70 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Libsql from 'libsql';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { STEPS } from '../../../records/registry/migrations.js';
 import { openRegistry } from '../../../records/registry/open.js';
 import { key } from './facts.js';
+import { registryUnderTest } from './on-each-database.js';
 
-let directory: string;
-let file: string;
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'foothold-registry-'));
-  file = join(directory, 'registry.db');
-});
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
-
-function sql(statement: string): unknown[] {
-  const database = new Libsql(file);
-  try {
-    return database.prepare(statement).all();
-  } finally {
-    database.close();
-  }
-}
+const underTest = registryUnderTest();
 
 describe('opening the registry', () => {
   it('keeps what was written, and the schema that was applied', async () => {
-    const first = await openRegistry(`sqlite:${file}`);
+    const first = await underTest.open();
     await first.appendEvidence(key('r1', '1'), [{ kind: 'plan', data: {} }], 1);
     await first.close();
-    const second = await openRegistry(`sqlite:${file}`);
+    const second = await underTest.open();
     expect(await second.evidence('r1')).toHaveLength(1);
-    await second.close();
-    expect(sql('select version, name from foothold_schema')).toEqual([{ version: 1, name: 'first tables' }]);
-    expect(sql('pragma journal_mode')).toEqual([{ journal_mode: 'wal' }]);
+    const { sql } = await underTest.place();
+    expect(await sql('select version, name from foothold_schema order by version')).toEqual(
+      STEPS.map(({ name }, index) => ({ version: index + 1, name })),
+    );
   });
 
   it('refuses a schema that is newer than the program, by name', async () => {
-    await (await openRegistry(`sqlite:${file}`)).close();
-    sql(`insert into foothold_schema values (2, 'debts', 1)`);
-    await expect(openRegistry(`sqlite:${file}`)).rejects.toMatchObject({
+    await (await underTest.open()).close();
+    const { sql } = await underTest.place();
+    await sql(`insert into foothold_schema (version, name, applied_at) values (99, 'from the future', 1)`);
+    await expect(underTest.open()).rejects.toMatchObject({
       name: 'MistakeError',
       code: 'REGISTRY_NEWER',
-      message: expect.stringContaining('version 2 ("debts")') as string,
+      message: expect.stringContaining('version 99 ("from the future")') as string,
     });
   });
 
-  it('refuses what is no registry, and leaves it as it was', async () => {
-    writeFileSync(
-      file,
-      'a text file that someone named in foothold.yaml, longer than a header of a database. '.repeat(20),
-    );
-    await expect(openRegistry(`sqlite:${file}`)).rejects.toMatchObject({ code: 'REGISTRY_INVALID' });
-    rmSync(file);
-    sql('create table state (stream text)');
-    await expect(openRegistry(`sqlite:${file}`)).rejects.toThrow('other tables (state)');
-    expect(sql('select name from sqlite_master')).toEqual([{ name: 'state' }]);
-    mkdirSync(join(directory, 'folder'));
-    await expect(openRegistry(`sqlite:${directory}/folder`)).rejects.toMatchObject({ code: 'REGISTRY_INVALID' });
-    await expect(openRegistry(`sqlite:${directory}/none/registry.db`)).rejects.toThrow('create it');
+  it('refuses a database with other tables, and leaves it as it was', async () => {
+    const { sql } = await underTest.place();
+    await sql('create table state (stream text)');
+    await expect(underTest.open()).rejects.toMatchObject({
+      code: 'REGISTRY_INVALID',
+      message: expect.stringContaining('other tables (state)') as string,
+    });
+    await expect(sql('select * from foothold_schema')).rejects.toThrow('foothold_schema');
   });
 
+  it('takes a hundred calls at once in the order they were made', async () => {
+    const registry = await underTest.open();
+    const calls = [...Array(100).keys()].map((turn) =>
+      registry.appendEvidence(key('r1', String(turn)), [{ kind: 'gate', data: { turn } }], 1),
+    );
+    await Promise.all(calls);
+    expect((await registry.evidence('r1')).map((entry) => entry.data['turn'])).toEqual([...Array(100).keys()]);
+  });
+});
+
+describe('what the database cannot hold', () => {
+  it('is refused before it gets there: a NUL would be cut off in silence', async () => {
+    const registry = await underTest.openEmpty();
+    await expect(registry.allow('s', 'd', undefined, 'kari\0', 'why', 1)).rejects.toMatchObject({ code: 'BAD_INPUT' });
+    // A boolean would end the whole process.
+    await expect(registry.recordRun('r1', true as unknown as number, 'r1')).rejects.toThrow('no boolean');
+  });
+});
+
+describe('an address', () => {
   it.each([
-    ['postgres://user:secret@db/foothold', 'NOT_AVAILABLE', 'PostgreSQL registry is not available yet'],
-    ['postgresql://db/foothold', 'NOT_AVAILABLE', 'not available yet'],
     ['mysql://user:secret@db', 'REGISTRY_INVALID', 'got mysql:'],
     ['registry.db', 'REGISTRY_INVALID', 'sqlite:PATH'],
     ['sqlite:', 'REGISTRY_INVALID', 'sqlite:PATH'],
@@ -71,8 +73,34 @@ describe('opening the registry', () => {
     expect(error).toMatchObject({ name: 'MistakeError', code, message: expect.stringContaining(text) as string });
     expect(String(error)).not.toContain('secret');
   });
+});
 
-  it('waits for another process, then says that the registry is busy', async () => {
+describe.runIf(underTest.database === 'SQLite')('a file', () => {
+  let directory: string;
+  let file: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'foothold-registry-'));
+    file = join(directory, 'registry.db');
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  it('is written ahead of itself, so that a reader never waits for a writer', async () => {
+    await underTest.open();
+    const { sql } = await underTest.place();
+    expect(await sql('pragma journal_mode')).toEqual([{ journal_mode: 'wal' }]);
+  });
+
+  it('that is no registry is refused, and left as it was', async () => {
+    const text = 'a text file that someone named in foothold.yaml, longer than a header of a database. '.repeat(20);
+    writeFileSync(file, text);
+    await expect(openRegistry(`sqlite:${file}`)).rejects.toMatchObject({ code: 'REGISTRY_INVALID' });
+    expect(readFileSync(file, 'utf8')).toBe(text);
+    mkdirSync(join(directory, 'folder'));
+    await expect(openRegistry(`sqlite:${directory}/folder`)).rejects.toMatchObject({ code: 'REGISTRY_INVALID' });
+    await expect(openRegistry(`sqlite:${directory}/none/registry.db`)).rejects.toThrow('create it');
+  });
+
+  it('that another process writes is waited for, then said to be busy', async () => {
     const registry = await openRegistry(`sqlite:${file}`, { patience: 300 });
     const other = new Libsql(file);
     other.exec('begin immediate');
@@ -84,26 +112,6 @@ describe('opening the registry', () => {
     await write(2);
     expect(await registry.evidence('r1')).toHaveLength(1);
     other.close();
-    await registry.close();
-  });
-
-  it('takes a hundred calls at once in the order they were made', async () => {
-    const registry = await openRegistry(`sqlite:${file}`);
-    const calls = [...Array(100).keys()].map((turn) =>
-      registry.appendEvidence(key('r1', String(turn)), [{ kind: 'gate', data: { turn } }], 1),
-    );
-    await Promise.all(calls);
-    expect((await registry.evidence('r1')).map((entry) => entry.data['turn'])).toEqual([...Array(100).keys()]);
-    await registry.close();
-  });
-});
-
-describe('what the database cannot hold', () => {
-  it('is refused before it gets there: a NUL would be cut off in silence', async () => {
-    const registry = await openRegistry('sqlite::memory:');
-    await expect(registry.allow('s', 'd', undefined, 'kari\0', 'why', 1)).rejects.toMatchObject({ code: 'BAD_INPUT' });
-    // A boolean would end the whole process.
-    await expect(registry.recordRun('r1', true as unknown as number, 'r1')).rejects.toThrow('no boolean');
     await registry.close();
   });
 });

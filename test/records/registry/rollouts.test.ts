@@ -1,12 +1,13 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Sample } from '../../../policies/model/verdict.js';
-import { openRegistry } from '../../../records/registry/open.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { DIGEST, frozenPlan, status, STREAM } from './facts.js';
+import { registryUnderTest } from './on-each-database.js';
 
+const underTest = registryUnderTest();
 let registry: Registry;
 beforeEach(async () => {
-  registry = await openRegistry('sqlite::memory:');
+  registry = await underTest.openEmpty();
 });
 
 const run = (firstRunId: string) => ({ firstRunId, workflowId: `w-${firstRunId}` });

@@ -1,16 +1,17 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { judgeChain } from '../../../policies/signing/chain.js';
-import { openRegistry } from '../../../records/registry/open.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { commandId, frozenPlan, Journal, key, PLACE, report, result, settled, status } from './facts.js';
+import { registryUnderTest } from './on-each-database.js';
 
+const underTest = registryUnderTest();
 let registry: Registry;
 const RUN = 'run-1';
 const C1 = commandId(RUN, 'osl-01');
 const R1 = commandId(RUN, 'osl-01', 'revert');
 
 beforeEach(async () => {
-  registry = await openRegistry('sqlite::memory:');
+  registry = await underTest.openEmpty();
   await registry.freeze(frozenPlan(), { firstRunId: RUN, workflowId: 'w-1' }, 1_000);
   await registry.putStatus(status(RUN, { workflowId: 'w-1' }));
   const row = { site: 'osl-01', ...PLACE, verb: 'converge' as const, commandId: C1, switchBy: 9_000 };

@@ -1,0 +1,100 @@
+/**
+ * The registry under test, on one of its databases. A suite here asks for it once and runs on both: with the unit tests
+ * on SQLite, and again on a real PostgreSQL from `test/integration/registry-postgres.test.ts`, which imports the suites.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Libsql from 'libsql';
+import { afterEach } from 'vitest';
+import { openRegistry, type RegistryOptions } from '../../../records/registry/open.js';
+import type { Registry } from '../../../records/registry/registry.js';
+
+export type DatabaseName = 'SQLite' | 'PostgreSQL';
+
+/** A place for one registry, empty at first; it may be opened more than once, also by other processes. */
+export interface Place {
+  url: string;
+  /** One statement past the registry, as a person would type it, on a connection of its own. */
+  sql: (statement: string) => Promise<unknown[]>;
+  remove(): Promise<void>;
+}
+
+export interface Database {
+  name: DatabaseName;
+  /** Quicker than a place: it cannot be opened twice. */
+  scratchUrl?: string;
+  newPlace(): Promise<Place>;
+}
+
+export const SQLITE: Database = {
+  name: 'SQLite',
+  scratchUrl: 'sqlite::memory:',
+  async newPlace() {
+    const directory = mkdtempSync(join(tmpdir(), 'foothold-registry-'));
+    const file = join(directory, 'registry.db');
+    return {
+      url: `sqlite:${file}`,
+      async sql(statement) {
+        const database = new Libsql(file);
+        try {
+          return database.prepare(statement).all();
+        } finally {
+          database.close();
+        }
+      },
+      async remove() {
+        rmSync(directory, { recursive: true, force: true });
+      },
+    };
+  },
+};
+
+let current = SQLITE;
+
+/** From now on suites that are imported run on this one. */
+export function useDatabase(database: Database): void {
+  current = database;
+}
+
+export interface UnderTest {
+  readonly database: DatabaseName;
+  /** A registry of its own, empty, for a test that opens it once. Closed after the test. */
+  openEmpty(): Promise<Registry>;
+  /** The registry at the place of this test, which may be opened again. Closed after the test. */
+  open(options?: RegistryOptions): Promise<Registry>;
+  /** The place of this test. */
+  place(): Promise<Place>;
+}
+
+/** Call it once at the top of a suite: every test gets a place of its own, and what it opened is closed after it. */
+export function registryUnderTest(): UnderTest {
+  const database = current;
+  let own: Promise<Place> | undefined;
+  let opened: Registry[] = [];
+  const removals: (() => Promise<void>)[] = [];
+
+  const newPlace = async (): Promise<Place> => {
+    const place = await database.newPlace();
+    removals.push(() => place.remove());
+    return place;
+  };
+  const openAt = async (url: string, options?: RegistryOptions): Promise<Registry> => {
+    const registry = await openRegistry(url, options);
+    opened.push(registry);
+    return registry;
+  };
+  afterEach(async () => {
+    await Promise.all(opened.map((registry) => registry.close()));
+    for (const remove of removals.splice(0)) await remove();
+    opened = [];
+    own = undefined;
+  });
+  const place = (): Promise<Place> => (own ??= newPlace());
+  return {
+    database: database.name,
+    openEmpty: async () => openAt(database.scratchUrl ?? (await newPlace()).url),
+    open: async (options) => openAt((await place()).url, options),
+    place,
+  };
+}
