@@ -2,24 +2,36 @@
 import { Command, CommanderError } from 'commander';
 import { MistakeError } from '../policies/model/failure.js';
 import { EXIT, type ExitCode } from './answer.js';
-import { declareAgent } from './commands/agent.js';
-import { declareAllow } from './commands/allow.js';
-import { declareDepot } from './commands/depot.js';
-import { declareDoctor } from './commands/doctor.js';
-import { declareExplain } from './commands/explain.js';
-import { declareFleet } from './commands/fleet.js';
-import { declareInit } from './commands/init.js';
 import { declareLater } from './commands/later.js';
-import { declarePlan } from './commands/plan.js';
-import { declarePublish } from './commands/publish.js';
-import { declareStart } from './commands/start.js';
-import { declareStatus } from './commands/status.js';
-import { declareValidate } from './commands/validate.js';
-import { declareVerbs } from './commands/verbs.js';
-import { declareWatch } from './commands/watch.js';
-import { declareWorker } from './commands/worker.js';
-import { executor, printFailure } from './execute.js';
+import { executor, printFailure, type Execute } from './execute.js';
 import type { Io } from './io.js';
+
+type Declare = (program: Command, execute: Execute) => void;
+
+/**
+ * Each command by the words that name it, in the order of `--help`. Only what a line names is loaded: loading all of
+ * them takes longer than most answers.
+ */
+const COMMANDS: [words: string[], load: () => Promise<Declare>][] = [
+  [['init'], async () => (await import('./commands/init.js')).declareInit],
+  [['doctor'], async () => (await import('./commands/doctor.js')).declareDoctor],
+  [['validate'], async () => (await import('./commands/validate.js')).declareValidate],
+  [['publish'], async () => (await import('./commands/publish.js')).declarePublish],
+  [['plan'], async () => (await import('./commands/plan.js')).declarePlan],
+  [['start'], async () => (await import('./commands/start.js')).declareStart],
+  [['status'], async () => (await import('./commands/status.js')).declareStatus],
+  [['watch'], async () => (await import('./commands/watch.js')).declareWatch],
+  [['explain'], async () => (await import('./commands/explain.js')).declareExplain],
+  [
+    ['pause', 'resume', 'promote', 'abort', 'revert', 'retry'],
+    async () => (await import('./commands/verbs.js')).declareVerbs,
+  ],
+  [['allow'], async () => (await import('./commands/allow.js')).declareAllow],
+  [['fleet'], async () => (await import('./commands/fleet.js')).declareFleet],
+  [['worker'], async () => (await import('./commands/worker.js')).declareWorker],
+  [['depot'], async () => (await import('./commands/depot.js')).declareDepot],
+  [['agent'], async () => (await import('./commands/agent.js')).declareAgent],
+];
 
 /** Runs one command line to its exit code. Never throws. */
 export async function runProgram(argv: string[], io: Io): Promise<ExitCode> {
@@ -29,30 +41,21 @@ export async function runProgram(argv: string[], io: Io): Promise<ExitCode> {
     exit = code;
   });
 
-  declareInit(program, execute);
-  declareDoctor(program, execute);
-  declareValidate(program, execute);
-  declarePublish(program, execute);
-  declarePlan(program, execute);
-  declareStart(program, execute);
-  declareStatus(program, execute);
-  declareWatch(program, execute);
-  declareExplain(program, execute);
-  declareVerbs(program, execute);
-  declareAllow(program, execute);
-  declareFleet(program, execute);
-  declareWorker(program, execute);
-  declareDepot(program, execute);
-  declareAgent(program, execute);
-  declareLater(program, execute);
-
   try {
+    for (const declare of await declarations(argv)) declare(program, execute);
+    declareLater(program, execute);
     frameEach(program);
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
     exit = afterParsing(error, argv, io);
   }
   return exit;
+}
+
+/** What `argv` names, or everything: a word that is no command is refused beside the ones that exist. */
+function declarations(argv: string[]): Promise<Declare[]> {
+  const named = COMMANDS.filter(([words]) => words.some((word) => argv.includes(word)));
+  return Promise.all((named.length > 0 ? named : COMMANDS).map(([, load]) => load()));
 }
 
 function frame(io: Io): Command {

@@ -4,7 +4,7 @@ import { MistakeError } from '../../policies/model/failure.js';
 import type { Execute } from '../execute.js';
 
 const LATER: Record<string, string[]> = {
-  '': ['approve', 'rollback', 'owed', 'retry', 'freeze', 'unfreeze', 'history'],
+  '': ['approve', 'rollback', 'owed', 'freeze', 'unfreeze', 'history'],
   fleet: ['import', 'enrol', 'replace', 'retire'],
   evidence: ['export', 'verify'],
   site: ['show', 'hold', 'unhold', 'revert'],
