@@ -28,6 +28,8 @@ export interface CommandFacts {
   /** The site reverted by itself after it had confirmed. */
   later?: Ending;
   disposition?: SiteOutcome;
+  /** Workflow id of the shard that carries it. */
+  carrier?: string;
   recordedAt: number;
 }
 
@@ -130,7 +132,7 @@ export function commandedSites(commands: CommandFacts[], stage?: string): Comman
 }
 
 /** Commands of each site in the order of (generation, try): a rollout's reverts carry the higher generation. */
-function bySite(commands: CommandFacts[]): Map<string, CommandFacts[]> {
+export function bySite(commands: CommandFacts[]): Map<string, CommandFacts[]> {
   const order = (a: CommandFacts, b: CommandFacts): number =>
     compare(a.site, b.site) || Number(a.verb === 'revert') - Number(b.verb === 'revert') || a.try - b.try;
   const grouped = new Map<string, CommandFacts[]>();

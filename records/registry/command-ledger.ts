@@ -1,8 +1,10 @@
 /** Commands as rows: loaded, given further facts, and saved within one transaction. */
-import type { Result, SiteState } from '../../policies/model/command.js';
+import type { Result } from '../../policies/model/command.js';
 import type { SiteOutcome } from '../../policies/model/rollout.js';
 import { addResult, outcomeOf, readCommandId, type Arrival, type CommandFacts } from './command-facts.js';
-import type { CommandRow, Tx } from './tables.js';
+import { factsOf, rowOf } from './command-rows.js';
+import { restand } from './standing.js';
+import type { Tx } from './tables.js';
 
 const ROWS_AT_ONCE = 200;
 
@@ -34,13 +36,19 @@ export class CommandLedger {
     return facts;
   }
 
-  async save(tx: Tx): Promise<void> {
-    await saveFacts(tx, [...this.#touched]);
+  /** With what follows from them: debts, standings, what sites keep. */
+  async save(tx: Tx, now: number): Promise<void> {
+    await saveFacts(tx, [...this.#touched], now);
     this.#touched.clear();
   }
 }
 
-export async function saveFacts(tx: Tx, facts: CommandFacts[]): Promise<void> {
+export async function saveFacts(tx: Tx, facts: CommandFacts[], now: number): Promise<void> {
+  await saveRows(tx, facts);
+  await restand(tx, facts, now);
+}
+
+async function saveRows(tx: Tx, facts: CommandFacts[]): Promise<void> {
   const rows = facts.map(rowOf);
   for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
     await tx
@@ -58,6 +66,7 @@ export async function saveFacts(tx: Tx, facts: CommandFacts[]): Promise<void> {
           later: eb.ref('excluded.later'),
           disposition: eb.ref('excluded.disposition'),
           recorded_at: eb.ref('excluded.recorded_at'),
+          carrier: eb.ref('excluded.carrier'),
         })),
       )
       .execute();
@@ -105,47 +114,6 @@ export function scheduled(
   now: number,
 ) {
   return { ...newFacts(firstRunId, site, commandId, place, now), scheduledAt: now };
-}
-
-export function factsOf(row: CommandRow): CommandFacts {
-  return {
-    firstRunId: row.first_run_id,
-    site: row.site,
-    commandId: row.command_id,
-    verb: row.verb,
-    try: row.try,
-    stage: row.stage,
-    wave: row.wave,
-    recordedAt: row.recorded_at,
-    ...(row.switch_by !== null && { switchBy: row.switch_by }),
-    ...(row.scheduled_at !== null && { scheduledAt: row.scheduled_at }),
-    ...(row.state !== null && { state: row.state === NEVER_RECEIVED ? null : (row.state as SiteState) }),
-    ...(row.result !== null && { result: JSON.parse(row.result) as NonNullable<CommandFacts['result']> }),
-    ...(row.later !== null && { later: JSON.parse(row.later) as NonNullable<CommandFacts['later']> }),
-    ...(row.disposition !== null && { disposition: JSON.parse(row.disposition) as SiteOutcome }),
-  };
-}
-
-const NEVER_RECEIVED = '';
-
-function rowOf(facts: CommandFacts): CommandRow {
-  const text = (value: unknown): string | null => (value === undefined ? null : JSON.stringify(value));
-  return {
-    first_run_id: facts.firstRunId,
-    site: facts.site,
-    command_id: facts.commandId,
-    verb: facts.verb,
-    try: facts.try,
-    stage: facts.stage,
-    wave: facts.wave,
-    switch_by: facts.switchBy ?? null,
-    scheduled_at: facts.scheduledAt ?? null,
-    state: facts.state === undefined ? null : (facts.state ?? NEVER_RECEIVED),
-    result: text(facts.result),
-    later: text(facts.later),
-    disposition: text(facts.disposition),
-    recorded_at: facts.recordedAt,
-  };
 }
 
 /** For evidence and for whoever is told: what a command makes of its site, which it must have an answer for. */

@@ -2,10 +2,11 @@
 import type { SiteState } from '../../policies/model/command.js';
 import type { EvidenceKey } from '../../policies/model/evidence.js';
 import type { SiteOutcome } from '../../policies/model/rollout.js';
-import { commandedSites, siteRowsOf, type CommandFacts } from './command-facts.js';
-import { CommandLedger, factsOf, newFacts, saveFacts } from './command-ledger.js';
+import { commandedSites, type CommandFacts } from './command-facts.js';
+import { CommandLedger, newFacts, saveFacts } from './command-ledger.js';
+import { factsOf } from './command-rows.js';
 import { appendDrafts, keyedDrafts } from './evidence-log.js';
-import type { CommandedSite, Registry, SiteRow } from './registry.js';
+import type { CommandedSite, Registry } from './registry.js';
 import type { Db, Tx } from './tables.js';
 
 const SITES_AT_ONCE = 500;
@@ -20,12 +21,13 @@ export async function recordCommanded(
   await db.transaction().execute(async (tx) => {
     const ledger = new CommandLedger();
     await ledger.load(tx, ids);
-    for (const { site, stage, wave, verb, commandId, switchBy } of rows) {
+    for (const { site, stage, wave, verb, commandId, switchBy, carrier } of rows) {
       const facts = ledger.touch(commandId, () => newFacts(firstRunId, site, commandId, { stage, wave }, now));
       Object.assign(facts, { stage, wave, verb, scheduledAt: facts.scheduledAt ?? now });
       if (switchBy !== undefined) facts.switchBy = switchBy;
+      if (carrier !== undefined) facts.carrier = carrier;
     }
-    await ledger.save(tx);
+    await ledger.save(tx, now);
   });
 }
 
@@ -52,7 +54,7 @@ export async function recordDispositions(
       if (!settled) touched.add(Object.assign(facts, { disposition: outcome, recordedAt: now }));
       return { kind: 'disposition', data: { site, commandId, outcome, counted: !settled } };
     });
-    await saveFacts(tx, [...touched]);
+    await saveFacts(tx, [...touched], now);
     await appendDrafts(tx, keyedDrafts(key, 'dispositions', drafts), now);
   });
 }
@@ -65,12 +67,8 @@ export async function recordState(db: Db, firstRunId: string, site: string, stat
     const latest = known.toSorted(order).at(-1);
     if (latest === undefined || latest.result !== undefined) return;
     latest.state = state;
-    await saveFacts(tx, [latest]);
+    await saveFacts(tx, [latest], latest.recordedAt);
   });
-}
-
-export async function siteRows(db: Db, firstRunId: string): Promise<SiteRow[]> {
-  return siteRowsOf(await loadRollout(db, firstRunId));
 }
 
 export async function commanded(db: Db, firstRunId: string, stage?: string): Promise<CommandedSite[]> {

@@ -53,6 +53,9 @@ async function appendToChain(tx: Tx, firstRunId: string, drafts: KeyedDraft[], n
       slot,
       kind: entry.kind,
       body: JSON.stringify(entry),
+      at,
+      site: siteIn(entry),
+      who: whoIn(entry),
     });
   }
   for (let from = 0; from < rows.length; from += ROWS_AT_ONCE)
@@ -61,6 +64,20 @@ async function appendToChain(tx: Tx, firstRunId: string, drafts: KeyedDraft[], n
       .values(rows.slice(from, from + ROWS_AT_ONCE))
       .execute();
   await tx.updateTable('evidence_heads').set(head).where('first_run_id', '=', firstRunId).execute();
+}
+
+/** The site that an entry tells of, if it is one: so that a site's history is found without reading every chain. */
+export function siteIn({ data }: Pick<EvidenceEntry, 'data'>): string | null {
+  const { site } = data;
+  return typeof site === 'string' ? site : null;
+}
+
+/** Who did it, where a person did: a verb carries its payload, a plan its request. Self-asserted. */
+export function whoIn({ data }: Pick<EvidenceEntry, 'data'>): string | null {
+  const { request } = data;
+  const by =
+    data['by'] ?? (typeof request === 'object' && request !== null && 'by' in request ? request.by : undefined);
+  return typeof by === 'string' ? by : null;
 }
 
 interface Head {

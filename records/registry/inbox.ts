@@ -58,7 +58,7 @@ export async function recordJournals(
   const tells = new Set(
     told.filter(({ arrival }) => arrival === 'first' || arrival === 'moved').map((one) => one.event),
   );
-  await ledger.save(tx);
+  await ledger.save(tx, now);
   await storeEvents(tx, sorted.fresh, tells, toldBy ?? null, now);
   await noteAnomalies(tx, sorted.anomalies);
   const untold = await takeUntold(tx, sorted.known, toldBy);

@@ -1,14 +1,20 @@
 /** The schema, step by step. A step that was released is never changed: the next one mends it. */
 import type { CreateTableBuilder } from 'kysely';
 import { MistakeError } from '../../policies/model/failure.js';
+import { fillFirstTables } from './fill.js';
 import type { Db, Tables, Tx } from './tables.js';
 
-interface Step {
+export interface Step {
   name: string;
   up(tx: Tx): Promise<void>;
+  /** What the rows that were there need. Runs after the last step, so that it sees the tables as they are used. */
+  fill?(tx: Tx): Promise<void>;
 }
 
-const STEPS: Step[] = [{ name: 'first tables', up: firstTables }];
+export const STEPS: Step[] = [
+  { name: 'first tables', up: firstTables },
+  { name: 'debts and desired state', up: debtTables, fill: fillFirstTables },
+];
 
 /** Brings the schema up to date, in one transaction; a schema newer than this program is refused by name. */
 export async function migrate(db: Db, place: string, now: number, steps: Step[] = STEPS): Promise<void> {
@@ -29,6 +35,7 @@ export async function migrate(db: Db, place: string, now: number, steps: Step[] 
       const row = { version: index + 1, name: step.name, applied_at: now };
       await tx.insertInto('foothold_schema').values(row).execute();
     }
+    if (version > 0) for (const step of steps.slice(version)) await step.fill?.(tx);
   });
 }
 
@@ -48,7 +55,9 @@ async function judgeSchema(db: Db, place: string, steps: Step[]): Promise<number
   throw new MistakeError('REGISTRY_NEWER', message);
 }
 
-type Columns<T extends keyof Tables> = Record<keyof Tables[T] & string, 'text' | 'bigint' | 'text?' | 'bigint?'>;
+type ColumnKind = 'text' | 'bigint' | 'text?' | 'bigint?';
+/** Columns that a later step adds are left out. */
+type Columns<T extends keyof Tables> = Partial<Record<keyof Tables[T] & string, ColumnKind>>;
 
 async function firstTables(tx: Tx): Promise<void> {
   await documentTables(tx);
@@ -147,6 +156,74 @@ async function evidenceTables(tx: Tx): Promise<void> {
   await table(tx, 'evidence_heads', ['first_run_id'], head);
 }
 
+async function debtTables(tx: Tx): Promise<void> {
+  await column(tx, 'commands', { carrier: 'text?' });
+  await column(tx, 'rollouts', { digest: 'text?', catch_up_of: 'text?', narrowed: 'bigint?' });
+  await column(tx, 'rollouts', { handed_outcome: 'text?', handed_over: 'text?' });
+  await column(tx, 'evidence', { at: 'bigint?', site: 'text?', who: 'text?' });
+  await index(tx, 'evidence', ['site', 'at']);
+  await index(tx, 'evidence', ['at']);
+  const owed = { stream: 'text', site: 'text', verb: 'text', first_run_id: 'text' } as const;
+  await table(tx, 'debts', ['stream', 'site', 'verb', 'first_run_id'], {
+    ...owed,
+    stage: 'text',
+    wave: 'bigint',
+    generation: 'bigint',
+    try: 'bigint',
+    command_id: 'text?',
+    carrier: 'text?',
+    owner: 'text',
+    reason: 'text',
+    since: 'bigint',
+    state: 'text?',
+    until: 'bigint?',
+  });
+  await index(tx, 'debts', ['first_run_id', 'site']);
+  await index(tx, 'debts', ['owner']);
+  await index(tx, 'debts', ['site']);
+  const place = { stream: 'text', site: 'text', generation: 'bigint' } as const;
+  await table(tx, 'converged', ['stream', 'site'], place);
+  const decided = {
+    first_run_id: 'text',
+    label: 'text',
+    version: 'text',
+    digest: 'text',
+    plan_digest: 'text',
+  } as const;
+  const desired = { ...place, ...decided, stage: 'text?', since: 'bigint' } as const;
+  await table(tx, 'desired', ['stream', 'site', 'first_run_id'], desired);
+  const ofStream = { stream: 'text', generation: 'bigint', ...decided, since: 'bigint' } as const;
+  await table(tx, 'stream_desired', ['stream'], ofStream);
+  const standing = { first_run_id: 'text', site: 'text', stage: 'text', wave: 'bigint', outcome: 'text' } as const;
+  await table(tx, 'standings', ['first_run_id', 'site'], { ...standing, rank: 'bigint', pending: 'bigint' });
+  await index(tx, 'standings', ['first_run_id', 'rank', 'site']);
+  await table(tx, 'freezes', ['number'], {
+    number: 'bigint',
+    only: 'text',
+    until: 'bigint',
+    by: 'text',
+    reason: 'text',
+    at: 'bigint',
+    lifted_at: 'bigint?',
+    lifted_by: 'text?',
+    lifted_reason: 'text?',
+  });
+  await table(tx, 'counters', ['name'], { name: 'text', value: 'bigint' });
+}
+
+/** Columns that rows of before cannot have: always without `not null`. */
+async function column<T extends keyof Tables>(
+  tx: Tx,
+  name: T,
+  columns: Partial<Record<keyof Tables[T] & string, 'text?' | 'bigint?'>>,
+): Promise<void> {
+  for (const [added, kind] of Object.entries<string>(columns as Record<string, string>))
+    await tx.schema
+      .alterTable(name)
+      .addColumn(added, kind.startsWith('bigint') ? 'bigint' : 'text')
+      .execute();
+}
+
 async function table<T extends keyof Tables>(
   tx: Tx,
   name: T,
@@ -154,7 +231,7 @@ async function table<T extends keyof Tables>(
   columns: Columns<T>,
 ): Promise<void> {
   let builder: CreateTableBuilder<string, string> = tx.schema.createTable(name);
-  for (const [column, kind] of Object.entries<string>(columns)) {
+  for (const [column, kind] of Object.entries<string>(columns as Record<string, string>)) {
     const type = kind.startsWith('bigint') ? 'bigint' : 'text';
     builder = builder.addColumn(column, type, (built) => (kind.endsWith('?') ? built : built.notNull()));
   }

@@ -7,7 +7,7 @@ import type { EvidenceDraft, EvidenceEntry, EvidenceKey } from '../../policies/m
 import type { Finding, FrozenPlan } from '../../policies/model/plan.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import type { Debt, Desired, Freeze, HandedOver } from '../../policies/model/debt.js';
-import type { RolloutOutcome, RolloutStatus, SiteOutcome } from '../../policies/model/rollout.js';
+import type { RolloutOutcome, RolloutStatus, SiteOutcome, SiteOutcomeWord } from '../../policies/model/rollout.js';
 import type { Selector } from '../../policies/model/strategy.js';
 import type { Sample } from '../../policies/model/verdict.js';
 
@@ -89,6 +89,44 @@ export interface KnownReport {
   receivedAt: number;
 }
 
+/** How many sites of a rollout stand alike. `unsettled`: commanded, and nothing is known yet. */
+export interface SiteTotal {
+  stage: string;
+  outcome: SiteOutcomeWord | 'unsettled';
+  count: number;
+  /** Of these, how many have a later command of the rollout without an outcome. */
+  pending: number;
+}
+
+export interface HistoryFilter {
+  site?: string;
+  stream?: string;
+  /** First run id. */
+  rollout?: string;
+  /** Only what a person did, under this name. */
+  who?: string;
+  /** Epoch ms: nothing older. */
+  from?: number;
+  limit: number;
+}
+
+/**
+ * One thing that happened. `kind` is that of the evidence entry (`plan`, `verb`, `gate`, `result` …), `event/<kind>` for a
+ * journaled event of a site (only with a filter by site), or `allow`, `block`, `freeze`, `unfreeze`. `at` is the centre's
+ * clock, or the site's for its events. `data` is what was recorded, as it was recorded.
+ */
+export interface HistoryEntry {
+  at: number;
+  kind: string;
+  /** Label, and first run id. */
+  rollout?: string;
+  firstRunId?: string;
+  site?: string;
+  stream?: string;
+  who?: string;
+  data: Record<string, unknown>;
+}
+
 export interface Block {
   stream: string;
   digest: string;
@@ -111,12 +149,28 @@ export interface Registry {
   documents(kind: DocumentKind): Promise<ImportedDocument[]>;
 
   /** Stores the plan, and takes label, attempt and two generations in one transaction; the same first run id gets the same answer. */
-  freeze(frozen: FrozenPlan, run: { firstRunId: string; workflowId: string }, now: number): Promise<FrozenRollout>;
+  freeze(
+    frozen: FrozenPlan,
+    run: {
+      firstRunId: string;
+      workflowId: string;
+      /** A catch-up batch: first run id of the rollout that it belongs to. It never decides what sites should run. */
+      of?: string;
+      /** What the plan was narrowed to: promoted, it speaks for its own sites alone. */
+      only?: Selector;
+    },
+    now: number,
+  ): Promise<FrozenRollout>;
   frozenPlan(planDigest: string): Promise<FrozenPlan | undefined>;
   /** The run id that was first seen for (first run id, continuation): another one means that the run was reset. */
   recordRun(firstRunId: string, continuation: number, runId: string): Promise<string>;
   /** Raises the stream's next generation above one that a site reported. */
   adoptGeneration(stream: string, generation: number): Promise<void>;
+  /**
+   * The highest generation that a rollout known here may carry, 0 without any. A site that reports a higher one obeyed a
+   * rollout that the registry has lost: it was restored to an earlier point, and `adoptLive` takes over what is live.
+   */
+  knownGeneration(stream: string): Promise<number>;
 
   putStatus(status: RolloutStatus): Promise<void>;
   /** By label, first run id, workflow id, or stream (then the running one, else the latest). */
@@ -156,7 +210,14 @@ export interface Registry {
     rows: { site: string; commandId: string; outcome: SiteOutcome }[],
     now: number,
   ): Promise<void>;
-  siteRows(firstRunId: string): Promise<SiteRow[]>;
+  siteRows(
+    firstRunId: string,
+    filter?: { outcome?: SiteOutcomeWord; site?: string; limit?: number },
+  ): Promise<SiteRow[]>;
+  /** Counted by the database, in the order of stage and outcome. */
+  siteTotals(firstRunId: string): Promise<SiteTotal[]>;
+  /** Those that a person should look at, the worst first: safe-mode, reverted at the site, rejected, owed, deferred. */
+  problemSites(firstRunId: string, limit: number): Promise<SiteRow[]>;
   /** Sites for which a converge was ever scheduled, in a stage or in all, with the latest state known. */
   commanded(firstRunId: string, stage?: string): Promise<CommandedSite[]>;
 
@@ -216,11 +277,13 @@ export interface Registry {
   /**
    * Sealing, by compare-and-set on the owner, in one transaction with `desired`. *promoted*: converge debts pass to
    * `catchUp`, and every site of the plan should run the release (a plan without `only` sets it for the whole stream, so
-   * that new sites get it). Any other outcome: converge debts are cancelled; after *aborted* the sites that confirmed
-   * keep what they have as desired. Owed reverts always pass. Repeating it changes nothing and gives the same answer.
+   * that new sites get it). Any other outcome: converge debts are cancelled, and the sites that confirmed and were sent no
+   * revert keep what they have as desired, also those that confirm only later. Owed reverts always pass. A catch-up batch
+   * leaves what is desired as it is. *halted* is no seal and changes nothing. Repeating it changes nothing and gives the
+   * same answer. Throws MistakeError `ROLLOUT_NOT_FOUND`.
    */
   handOver(firstRunId: string, outcome: RolloutOutcome, now: number): Promise<HandedOver>;
-  /** By site: its own, else the stream's. Sites for which nothing was ever promoted are absent. */
+  /** By site: the later of its own and the stream's. Sites for which nothing was ever decided are absent. */
   desired(stream: string, sites: string[]): Promise<Map<string, Desired>>;
   /** What a site of which no plan has spoken should run: by the latest promoted rollout without `only`. */
   streamDesired(stream: string): Promise<Omit<Desired, 'site'> | undefined>;
@@ -237,8 +300,12 @@ export interface Registry {
     generation: number,
     now: number,
   ): Promise<void>;
-  /** Rollouts of the stream that are not sealed, with the sites of their plans. */
-  runningPlans(stream: string): Promise<{ label: string; firstRunId: string; workflowId: string; sites: string[] }[]>;
+  /** Rollouts of the stream that are not sealed, with the sites of their plans; `of` on a catch-up batch. */
+  runningPlans(
+    stream: string,
+  ): Promise<{ label: string; firstRunId: string; workflowId: string; sites: string[]; of?: string }[]>;
+  /** What happened, newest first. Without a filter: everywhere. */
+  history(filter: HistoryFilter): Promise<HistoryEntry[]>;
 
   /** Returns it with its id. */
   putFreeze(freeze: Omit<Freeze, 'id' | 'lifted'>): Promise<Freeze>;

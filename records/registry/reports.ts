@@ -2,13 +2,10 @@
 import type { SiteReport } from '../../policies/model/report.js';
 import { noteAnomalies } from './site-anomalies.js';
 import type { KnownReport, SiteAnomaly } from './registry.js';
-import { adoptGenerations } from './rollouts.js';
+import { adoptGenerations, isGeneration } from './generations.js';
 import type { Db, Tx } from './tables.js';
 
 const SITES_AT_ONCE = 500;
-/** A generation that no stream reaches: taking it over would leave the stream without a next one. */
-const HIGHEST_GENERATION = 2 ** 48;
-
 export async function recordReport(db: Db, report: SiteReport, now: number): Promise<void> {
   await db.transaction().execute((tx) => recordReports(tx, [report], now));
 }
@@ -47,10 +44,6 @@ const NOWHERE = { epoch: 0, sequence: 0 };
 
 function isReport({ epoch, sequence, at, streams }: SiteReport): boolean {
   return [epoch, sequence, at].every((number) => Number.isSafeInteger(number)) && typeof streams === 'object';
-}
-
-function isGeneration(generation: unknown): boolean {
-  return Number.isSafeInteger(generation) && (generation as number) >= 0 && (generation as number) < HIGHEST_GENERATION;
 }
 
 async function keepLatest(tx: Tx, reports: SiteReport[], now: number): Promise<void> {

@@ -57,8 +57,84 @@ export interface Tables {
     slot: string;
     kind: string;
     body: string;
+    /** Null in entries of before, until they are filled. */
+    at: number | null;
+    /** The site that it tells of, if it is one; the person who did it, if one did. */
+    site: string | null;
+    who: string | null;
   };
   evidence_heads: { first_run_id: string; sequence: number; hash: string; at: number };
+
+  debts: DebtRow;
+  /** The highest converge of a stream that a site is known to have confirmed, or to have gone beyond. */
+  converged: { stream: string; site: string; generation: number };
+  desired: DesiredRow;
+  /** What a site of which no plan has spoken should run. */
+  stream_desired: Omit<DesiredRow, 'site' | 'stage'>;
+  /** One a site of a rollout that was commanded or has a disposition: what `commands` make of it, ready to be counted. */
+  standings: StandingRow;
+  freezes: FreezeRow;
+  counters: { name: string; value: number };
+}
+
+/** Debts that a newer one of the site hides stay: they show again if the newer rollout is not promoted. */
+export interface DebtRow {
+  stream: string;
+  site: string;
+  verb: Verb;
+  first_run_id: string;
+  stage: string;
+  wave: number;
+  generation: number;
+  try: number;
+  command_id: string | null;
+  carrier: string | null;
+  owner: string;
+  reason: string;
+  since: number;
+  /** As in `commands`. */
+  state: string | null;
+  until: number | null;
+}
+
+/** One a rollout that has spoken of the site; the highest generation counts. */
+export interface DesiredRow {
+  stream: string;
+  site: string;
+  first_run_id: string;
+  label: string;
+  generation: number;
+  version: string;
+  digest: string;
+  plan_digest: string;
+  stage: string | null;
+  since: number;
+}
+
+export interface StandingRow {
+  first_run_id: string;
+  site: string;
+  stage: string;
+  wave: number;
+  /** `unsettled` while no command has an outcome. */
+  outcome: string;
+  /** The lower, the sooner a person should look. */
+  rank: number;
+  /** 1: a later command of the rollout has no outcome yet. */
+  pending: number;
+}
+
+export interface FreezeRow {
+  number: number;
+  /** Canonical JSON of the selector; empty: every site. */
+  only: string;
+  until: number;
+  by: string;
+  reason: string;
+  at: number;
+  lifted_at: number | null;
+  lifted_by: string | null;
+  lifted_reason: string | null;
 }
 
 /** `attempt` 0: has a status, but no plan was frozen. */
@@ -75,6 +151,16 @@ export interface RolloutRow {
   updated_at: number;
   sealed: number;
   status: string | null;
+  /** Of the release; null in rows of before there were debts, until they are filled. */
+  digest: string | null;
+  /** A catch-up batch: first run id of the rollout that it belongs to. */
+  catch_up_of: string | null;
+  /** 1: its plan was narrowed by `only`. */
+  narrowed: number | null;
+  /** The outcome that it was handed over with; null before. */
+  handed_outcome: string | null;
+  /** JSON: the answer of handing over. */
+  handed_over: string | null;
 }
 
 export interface CommandRow {
@@ -96,6 +182,7 @@ export interface CommandRow {
   later: string | null;
   disposition: string | null;
   recorded_at: number;
+  carrier: string | null;
 }
 
 export interface SiteEventRow {
