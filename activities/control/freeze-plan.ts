@@ -15,7 +15,8 @@ import { readFleet, readStrategy } from './sources.js';
 
 export async function freezePlan(deps: ControlDeps, request: RolloutRequest, run: RunIdentity): Promise<PlanOutline> {
   const frozen = await resolvePlan(deps, request);
-  const { label, generation, planDigest } = await deps.registry.freeze(frozen, run, deps.now());
+  const belongs = { ...(request.only && { only: request.only }), ...(request.catchUp && { of: request.catchUp.of }) };
+  const { label, generation, planDigest } = await deps.registry.freeze(frozen, { ...run, ...belongs }, deps.now());
   // A retry that resolved its files anew goes on with the plan that was frozen first.
   const kept = planDigest === frozen.plan.digest ? frozen : await deps.registry.frozenPlan(planDigest);
   if (!kept) throw new TypeError(`the registry has frozen plan ${planDigest} and does not hold it`);
@@ -27,7 +28,7 @@ export async function freezePlan(deps: ControlDeps, request: RolloutRequest, run
   return outlineOf(kept, label, generation);
 }
 
-async function resolvePlan(deps: ControlDeps, request: RolloutRequest): Promise<FrozenPlan> {
+export async function resolvePlan(deps: ControlDeps, request: RolloutRequest): Promise<FrozenPlan> {
   const [stream = '', version = ''] = request.release.split('@');
   const only = request.only === undefined ? undefined : readSelector(request.only);
   const { ref } = await deps.depot.release(stream, version);

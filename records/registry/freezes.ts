@@ -8,8 +8,6 @@ export async function putFreeze(db: Db, freeze: Omit<Freeze, 'id' | 'lifted'>): 
   const { until, by, reason, at } = freeze;
   const put = { only: selectorText(freeze.only), until, by, reason, at };
   return db.transaction().execute(async (tx) => {
-    // The number first: it makes a second writer wait, so that it finds what this one has put.
-    const number = await nextNumber(tx);
     const same = await tx
       .selectFrom('freezes')
       .selectAll()
@@ -20,7 +18,13 @@ export async function putFreeze(db: Db, freeze: Omit<Freeze, 'id' | 'lifted'>): 
       .where('reason', '=', reason)
       .executeTakeFirst();
     if (same !== undefined) return freezeOf(same);
-    const row: FreezeRow = { number, ...put, lifted_at: null, lifted_by: null, lifted_reason: null };
+    const row: FreezeRow = {
+      number: await nextNumber(tx),
+      ...put,
+      lifted_at: null,
+      lifted_by: null,
+      lifted_reason: null,
+    };
     await tx.insertInto('freezes').values(row).execute();
     return freezeOf(row);
   });

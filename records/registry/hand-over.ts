@@ -8,12 +8,13 @@ import { countDebts } from './debts.js';
 import { desiredRowOf, putDesired, putStreamDesired, streamRowOf } from './desired.js';
 import { isKeeping } from './owing.js';
 import { frozenPlan } from './plans.js';
-import { putKept, takeRollout } from './standing.js';
+import { rolloutRow } from './rollout-row.js';
+import { putKept } from './standing.js';
 import type { Db, RolloutRow, Tx } from './tables.js';
 
 export async function handOver(db: Db, firstRunId: string, outcome: RolloutOutcome, now: number): Promise<HandedOver> {
   return db.transaction().execute(async (tx) => {
-    const rollout = await takeRollout(tx, firstRunId);
+    const rollout = await rolloutRow(tx, firstRunId);
     if (rollout === undefined) {
       const message = `expected a rollout that the registry knows, got the first run id ${firstRunId}: see \`foothold status\``;
       throw new MistakeError('ROLLOUT_NOT_FOUND', message);

@@ -1,7 +1,7 @@
 /** Frozen plans, and the label, attempt and generations that freezing takes. */
 import type { FrozenPlan } from '../../policies/model/plan.js';
 import type { FrozenRollout, Registry } from './registry.js';
-import { rolloutRow } from './rollouts.js';
+import { rolloutRow } from './rollout-row.js';
 import type { Db, RolloutRow, Tx } from './tables.js';
 
 export async function freeze(

@@ -1,5 +1,6 @@
 /** Rollouts as they last said they stand, and how they are found. */
 import type { RolloutStatus } from '../../policies/model/rollout.js';
+import { rolloutRow } from './rollout-row.js';
 import { restandRollout } from './standing.js';
 import { fromText, toText } from './text.js';
 import type { Db, RolloutRow } from './tables.js';
@@ -87,8 +88,4 @@ export async function rollouts(
 
 function statusOf(row: { status: string | null }): RolloutStatus {
   return fromText<RolloutStatus>(row.status ?? 'null');
-}
-
-export async function rolloutRow(db: Db, firstRunId: string): Promise<RolloutRow | undefined> {
-  return db.selectFrom('rollouts').selectAll().where('first_run_id', '=', firstRunId).executeTakeFirst();
 }

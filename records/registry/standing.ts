@@ -7,6 +7,7 @@ import { CATCH_UP } from '../../policies/model/debt.js';
 import { bySite, type CommandFacts } from './command-facts.js';
 import { factsOf } from './command-rows.js';
 import { desiredRowOf, desiredGeneration } from './desired.js';
+import { rolloutRow } from './rollout-row.js';
 import { hasConfirmed, isKeeping, keepsRelease, owedOf, standingOf } from './owing.js';
 import type { DebtRow, RolloutRow, StandingRow, Tx } from './tables.js';
 
@@ -21,7 +22,7 @@ export async function restand(
   const sites = new Map<string, Set<string>>();
   for (const { firstRunId, site } of changed) sites.set(firstRunId, (sites.get(firstRunId) ?? new Set()).add(site));
   for (const firstRunId of [...sites.keys()].toSorted()) {
-    const rollout = await takeRollout(tx, firstRunId);
+    const rollout = await rolloutRow(tx, firstRunId);
     const all = [...(sites.get(firstRunId) ?? [])];
     for (let from = 0; from < all.length; from += ROWS_AT_ONCE)
       await restandSites(tx, firstRunId, rollout, all.slice(from, from + ROWS_AT_ONCE), now);
@@ -41,19 +42,6 @@ export async function restandRollout(tx: Tx, firstRunId: string, now: number): P
     rows.map(({ site }) => ({ firstRunId, site })),
     now,
   );
-}
-
-/**
- * By an update that changes nothing: where several writers work at once it makes them take turns, so that a debt is
- * never opened beside the sealing that would have cancelled it.
- */
-export async function takeRollout(tx: Tx, firstRunId: string): Promise<RolloutRow | undefined> {
-  return tx
-    .updateTable('rollouts')
-    .set({ first_run_id: firstRunId })
-    .where('first_run_id', '=', firstRunId)
-    .returningAll()
-    .executeTakeFirst();
 }
 
 async function restandSites(
