@@ -2,12 +2,14 @@
 import { Command, type Envelope, type Result, type SiteState } from '../policies/model/command.js';
 import { MistakeError } from '../policies/model/failure.js';
 import type { Reason } from '../policies/model/verdict.js';
-import { openEnvelope } from '../policies/signing/dsse.js';
+import { openEnvelope, readUnverified } from '../policies/signing/dsse.js';
+import { judgeAddressee, type Addressee } from '../policies/site/judge-addressee.js';
 import { decideAdmission, judgeCommand, type Admission } from '../policies/site/decide-command.js';
 import { advance, journal, liveRelease, resultOf } from './advance.js';
 import type { SiteContext } from './context.js';
 import type { CommandRow, StreamRow } from './store/rows.js';
 import { notLive } from './stream-runner.js';
+import { learnFromCommand } from './trust.js';
 
 /** `wake`: there may be work; `interrupt`: what is under way is to end; `nothing`: it is answered. */
 export type Accepted =
@@ -17,15 +19,27 @@ export type Accepted =
 
 /** Throws MistakeError SIGNATURE_INVALID only if not even an id can be read from the envelope. */
 export function acceptEnvelope(context: SiteContext, envelope: Envelope): Accepted {
-  const command = openEnvelope(envelope, context.controlKeysPem);
+  learnFromCommand(context, envelope);
+  const command = openEnvelope(envelope, context.trust.pems);
   if (!command) return refuseUnsigned(context, envelope);
   if (command.site !== context.site) {
     const detail = `the command is for site ${command.site}, this is ${context.site}`;
     return refused(context, command, { code: 'WRONG_SITE', detail });
   }
+  const notForThis = judgeAddressee(command, addresseeOf(context));
+  if (notForThis) return refused(context, command, notForThis);
   const then = context.store.transact(() => take(context, command, envelope));
   context.step('accepted');
   return { kind: 'taken', command, then };
+}
+
+function addresseeOf({ store }: SiteContext): Addressee {
+  return {
+    epoch: store.number('epoch'),
+    instance: store.fact('instance'),
+    sequence: store.lastEvent()?.sequence ?? 0,
+    hashAt: (sequence) => store.eventAt(sequence)?.hash,
+  };
 }
 
 function take(context: SiteContext, command: Command, envelope: Envelope): 'wake' | 'interrupt' | 'nothing' {
@@ -106,7 +120,10 @@ function supersedeQueued(context: SiteContext, queuedId: string, newer: string):
 
 /** What an unsigned envelope claims is read only to answer the one who sent it. */
 function refuseUnsigned(context: SiteContext, envelope: Envelope): Accepted {
-  const reason: Reason = { code: 'SIGNATURE_INVALID', detail: 'no pinned control key has signed this command' };
+  const reason: Reason = {
+    code: 'SIGNATURE_INVALID',
+    detail: 'no control key that this site trusts has signed this command',
+  };
   context.log.warn({ site: context.site }, reason.detail);
   const claimed = claimOf(envelope);
   if (!claimed) throw new MistakeError(reason.code, `${reason.detail}, and it is not of the expected form`);
@@ -115,7 +132,7 @@ function refuseUnsigned(context: SiteContext, envelope: Envelope): Accepted {
 
 function claimOf(envelope: Envelope): Command | undefined {
   try {
-    const read = Command.safeParse(JSON.parse(Buffer.from(envelope.payload, 'base64').toString('utf8')));
+    const read = Command.safeParse(readUnverified(envelope));
     return read.success ? read.data : undefined;
   } catch {
     return undefined;

@@ -24,9 +24,11 @@ import { serveLocal, type LocalServer } from './local/server.js';
 import { metricsText, serveMetrics } from './metrics.js';
 import { Observers } from './observers.js';
 import { reportOf } from './report.js';
+import { pollKeyset } from './keyset-poll.js';
 import { lockDirectory, openDatabase } from './store/database.js';
 import { Store } from './store/store.js';
 import { StreamRunner, type PersonalUndo } from './stream-runner.js';
+import { readTrust } from './trust.js';
 import { versionReader } from './versions.js';
 
 export interface AgentOptions {
@@ -45,6 +47,8 @@ export interface AgentOptions {
   drivers?: Record<string, SiteDriver>;
   /** Hears of every instant at which a crash would matter: tests kill the process there. */
   onStep?: (step: Step) => void;
+  /** How often, in ms, the depot is asked for newer control keys; an hour if absent. */
+  keysetEveryMs?: number;
 }
 
 const KEEP_CONTACT_EVERY_MS = 60_000;
@@ -58,7 +62,7 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
   try {
     const context = openContext({ ...options, dataDirectory });
     await context.holdings.prepare();
-    return new Agent(context, unlock);
+    return new Agent(context, unlock, options.keysetEveryMs);
   } catch (error) {
     unlock();
     throw error;
@@ -79,7 +83,8 @@ function openContext(options: AgentOptions): SiteContext {
     holdings: new Holdings(dataDirectory, store),
     depot: openDepot(options.depot),
     drivers: { directory: directoryDriver, exec: execDriver, ...options.drivers },
-    controlKeysPem: options.controlKeysPem,
+    pinnedPems: options.controlKeysPem,
+    trust: readTrust(store, options.controlKeysPem),
     tallies: new Map(),
     verified: new Set(),
     lastContact: store.number('lastContact'),
@@ -131,6 +136,7 @@ export class Agent {
   constructor(
     private readonly context: SiteContext,
     private readonly unlock: () => void,
+    private readonly keysetEveryMs?: number,
   ) {
     this.observers = new Observers(context);
     context.store.onEvent((event) => this.tell(event));
@@ -152,6 +158,8 @@ export class Agent {
   async start(): Promise<void> {
     await guardAtBoot(this.context);
     for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
+    const stopPolling = pollKeyset(this.context, this.keysetEveryMs);
+    this.closers.push(async () => stopPolling());
   }
 
   /** Ends what can be ended, waits for a switch or an undo in progress, and gives the data directory back. */

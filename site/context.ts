@@ -1,5 +1,6 @@
 /** What every part of one agent works with. One object per agent: there is no global state, many run in one process. */
 import type { CheckTally } from '../policies/site/decide-watch.js';
+import type { TrustedKeys } from '../policies/site/judge-keyset.js';
 import type { Clock } from './clock.js';
 import type { SiteDriver } from './drivers/driver.js';
 import type { Depot } from './fetch/depot.js';
@@ -17,6 +18,7 @@ export interface Log {
 /** Instants at which a test kills the process: before and after everything that is durable or touches the site. */
 export type Step =
   | 'accepted'
+  | 'keys-adopted'
   | 'fetched'
   | 'staged'
   | 'adopt-journaled'
@@ -44,7 +46,10 @@ export interface SiteContext {
   holdings: Holdings;
   depot: Depot;
   drivers: Record<string, SiteDriver>;
-  controlKeysPem: string[];
+  /** Control keys that agent.yaml pins, PEM. */
+  pinnedPems: string[];
+  /** Control keys that commands are verified by. */
+  trust: TrustedKeys;
   /** The last samples of each stream's checks, for reports and metrics. */
   tallies: Map<string, CheckTally[]>;
   /** `<directory> <tree>` of what was read back whole by this process: an undo need not read it again. */

@@ -3,6 +3,7 @@ import type { SiteReport, StreamReport, HeldRelease } from '../policies/model/re
 import { liveRelease } from './advance.js';
 import type { SiteContext } from './context.js';
 import type { HeldRow, StreamRow } from './store/rows.js';
+import type { Store } from './store/store.js';
 
 export const AGENT_VERSION = '0.1.0';
 
@@ -13,12 +14,24 @@ export async function reportOf(context: SiteContext): Promise<SiteReport> {
     site: context.site,
     at: context.clock.now(),
     epoch: store.number('epoch'),
-    sequence: store.lastEvent()?.sequence ?? 0,
+    ...journalHead(store),
     agentVersion: AGENT_VERSION,
     streams: Object.fromEntries(store.streams().map((row) => [row.stream, streamReport(context, row)])),
     versions,
     quarantined: store.quarantine(),
+    ...enrolmentOf(store),
+    keyset: context.trust.version,
   };
+}
+
+function journalHead(store: Store): Pick<SiteReport, 'sequence' | 'head'> {
+  const last = store.lastEvent();
+  return last ? { sequence: last.sequence, head: last.hash } : { sequence: 0 };
+}
+
+function enrolmentOf(store: Store): Pick<SiteReport, 'enrolment'> {
+  const [tokenId, instance] = [store.fact('tokenId'), store.fact('instance')];
+  return tokenId === undefined || instance === undefined ? {} : { enrolment: { tokenId, instance } };
 }
 
 function streamReport(context: SiteContext, row: StreamRow): StreamReport {

@@ -1,5 +1,6 @@
 /** Commands, their signed form, and how they end (design §2, §4, §5). */
 import { z } from 'zod';
+import { SignedKeyset } from './enrolment.js';
 import { Digest, Name, Vars, type Digest as DigestText } from './names.js';
 import type { Reason } from './verdict.js';
 import type { SiteEvent, SiteReport } from './report.js';
@@ -28,10 +29,33 @@ export const Command = z.strictObject({
   switchBy: z.number().int().optional(),
   /** A person has lifted the quarantine of this release at this site. */
   allowed: z.boolean(),
-  /** Events of this epoch up to this sequence are recorded at the centre. */
-  ackedThrough: z.strictObject({ epoch: z.number().int(), sequence: z.number().int() }),
+  /** Events of this epoch up to this sequence are recorded at the centre; `hash` is that of the last of them. */
+  ackedThrough: z.strictObject({ epoch: z.number().int(), sequence: z.number().int(), hash: z.string().optional() }),
+  /** The site's epoch: an agent of another one refuses. Absent: the first. */
+  epoch: z.number().int().positive().optional(),
+  /** The instance that the site's enrolment is bound to: another one refuses. */
+  instance: z.string().optional(),
+  /** The latest control keys: adopted if keys that the site trusts have signed them. */
+  keyset: SignedKeyset.optional(),
 });
 export type Command = z.infer<typeof Command>;
+
+/** The id of a command: the same whenever it is issued, so that a site takes it once. */
+export function commandIdOf(of: {
+  firstRunId: string;
+  site: string;
+  stream: string;
+  verb: Verb;
+  try: number;
+}): string {
+  return `${of.firstRunId}/${of.site}/${of.stream}/${of.verb}/${of.try}`;
+}
+
+/** Which try a command id is of; 1 for what is no command id. */
+export function tryOf(commandId: string): number {
+  const found = /\/(\d{1,9})$/.exec(commandId)?.[1];
+  return found === undefined ? 1 : Number(found);
+}
 
 /** DSSE envelope; `payload` is base64 of the JCS form of a Command. */
 export const Envelope = z.strictObject({

@@ -25,6 +25,10 @@ export const REASONS = {
   WAIT_EXPIRED: 'a wait reached its deadline',
   LOCK_LOST: 'the lock of the stream is held by another rollout',
   RUN_WAS_RESET: 'the workflow run was reset; another run of the same rollout had already begun',
+  // where nothing stands in the way
+  IN_MOTION: 'it moves by itself, and nothing stands in its way',
+  CONFIRMED: 'the site runs the release, and its checks held',
+  NOT_RECORDED: 'no reason was recorded',
   // verbs
   ABORTED: 'a person or an alert aborted the rollout',
   REVERT_REQUESTED: 'a person or an alert asked for a revert',
@@ -77,6 +81,13 @@ export const REASONS = {
   SWITCH_BY_PASSED: 'the time by which the switch had to begin has passed',
   SIGNATURE_INVALID: 'the command is not signed by a pinned control key',
   WRONG_SITE: 'the command is for another site or stream',
+  WRONG_EPOCH: 'the site was replaced: agent and command are not of the same epoch',
+  ENROLMENT_USED: 'the enrolment belongs to another instance of the site',
+  ENROLMENT_UNKNOWN: 'the agent reports no enrolment, or one that the centre does not go by',
+  ENROLMENT_EXPIRED: 'the enrolment token is past its time',
+  ENROLMENT_INVALID: 'the enrolment token is not for this site, or not signed by a key that it trusts',
+  JOURNAL_FORKED: 'two journals speak for one site: a copied, restored or emptied data directory',
+  KEYSET_REFUSED: 'the control keys on offer are not signed by a key that the site trusts, or are older than its own',
   DIGEST_MISMATCH: 'fetched content does not have the digest that was promised',
   STAGE_FAILED: 'the release could not be staged',
   HELD: 'the site is held by a person',
@@ -92,6 +103,7 @@ export const REASONS = {
   NO_RESULT: 'the command was received, no result came in time',
   GROUP_CHANGING: 'another member of the redundancy group is changing',
   NOT_COMMANDED: 'the rollout ended before the site was commanded',
+  SITE_RETIRED: 'the site was retired, and its id is never used again',
   TERMINATED: 'the rollout was terminated in Temporal',
   // this machine
   PROGRAM_MISSING: 'a program that has to be started is not on this machine',
@@ -101,6 +113,8 @@ export const REASONS = {
   BAD_ARGUMENT: 'the command was called with arguments that it does not understand',
   NOT_AVAILABLE: 'the design knows this, but it is not built yet',
   CONTROL_KEY: 'the control key is missing, or others can read it',
+  KEYS_NOT_KNOWN: 'sites do not know the control keys that the next step relies on',
+  ROTATION_STEP: 'the step does not fit where the rotation of the control key stands',
   PROJECT_NOT_FOUND: 'there is no foothold.yaml here or above',
   FILE_EXISTS: 'a file that would be created is already there',
   FILE_NOT_WRITTEN: 'a file could not be written',
@@ -117,6 +131,9 @@ export const REASONS = {
   REGISTRY_BROKEN: 'the registry could not be read or written',
   PORT_IN_USE: 'another process listens on the address',
   NOTHING_RUNNING: 'no rollout is running that this verb could act on',
+  NOTHING_EARLIER: 'the stream has no earlier verified release to go back to',
+  NOTHING_OWED: 'nothing is owed that could be tried again',
+  EVIDENCE_BROKEN: 'the evidence does not verify',
 } as const;
 
 export type ReasonCode = keyof typeof REASONS;

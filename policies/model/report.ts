@@ -32,6 +32,12 @@ export interface SiteReport {
   streams: Record<string, StreamReport>;
   versions: Record<string, string>;
   quarantined: { stream: string; digest: string; version: string; code: string; at: number }[];
+  /** Hash of the event `sequence`: with it, the centre can tell one journal from another. */
+  head?: string;
+  /** What the site was enrolled with; absent for one that never was. */
+  enrolment?: { tokenId: string; instance: string };
+  /** Version of the control keys that the site trusts; 0: those that its agent.yaml pins. */
+  keyset?: number;
 }
 
 export type SiteEventKind =
@@ -47,7 +53,9 @@ export type SiteEventKind =
   | 'reverted'
   | 'superseded'
   | 'safe-mode'
-  | 'allowed';
+  | 'allowed'
+  | 'enrolled'
+  | 'keys-adopted';
 
 /** One journaled event. `hash` is sha256 over the JCS form of all other fields; `previous` the hash before it. */
 export interface SiteEvent {

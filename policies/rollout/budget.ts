@@ -7,7 +7,11 @@ import type { Reason } from '../model/verdict.js';
 export type Tally = 'confirmed' | 'failed' | 'owed' | 'uncounted';
 
 /** A site that answered with one of these was not changed, and the release is not to blame (docs/decisions/0001). */
-const REJECTED_AS_OWED = new Set(['ALREADY_SICK', 'HELD', 'STALE', 'SWITCH_BY_PASSED', 'DEPOT_UNREACHABLE']);
+const REJECTED_AS_OWED = new Set([
+  ...['ALREADY_SICK', 'HELD', 'STALE', 'SWITCH_BY_PASSED', 'DEPOT_UNREACHABLE'],
+  // An agent answered that does not speak for the site: the site itself was not asked.
+  ...['WRONG_EPOCH', 'ENROLMENT_USED', 'JOURNAL_FORKED'],
+]);
 
 /** Where one site counts. A site that was told to revert is never a failure of the release. */
 export function tallyOf(outcome: SiteOutcome): Tally {

@@ -17,24 +17,50 @@ export function keyId(key: KeyObject): string {
   return sha256Hex(spki).slice(0, 16);
 }
 
-/** The key read last: a page of commands is signed with one key, and reading it costs more than signing. */
-let signing: { pem: string; key: KeyObject; id: string } | undefined;
+/** DSSE envelope as it travels; `payload` is base64 of the JCS form of what was signed. */
+export interface SignedEnvelope<T extends string = string> {
+  payloadType: T;
+  payload: string;
+  signatures: { keyid: string; sig: string }[];
+}
+
+/** As many as sign at once: a page of commands is signed with the same keys, and reading one costs more than signing. */
+const signing = new Map<string, { key: KeyObject; id: string }>();
+const SIGNING_KEPT = 8;
 
 function signingKey(pem: string): { key: KeyObject; id: string } {
-  if (signing?.pem === pem) return signing;
+  const known = signing.get(pem);
+  if (known) return known;
   const key = createPrivateKey(pem);
-  signing = { pem, key, id: keyId(key) };
-  return signing;
+  const read = { key, id: keyId(key) };
+  // A rotation leaves keys behind: none of them is kept for ever.
+  if (signing.size >= SIGNING_KEPT) signing.clear();
+  signing.set(pem, read);
+  return read;
 }
 
-export function signCommand(command: Command, privateKeyPem: string): Envelope {
-  const { key, id } = signingKey(privateKeyPem);
-  const body = Buffer.from(canonicalJson(command));
-  const sig = sign(null, preAuthEncoding(PAYLOAD_TYPE, body), key).toString('base64');
-  return { payloadType: PAYLOAD_TYPE, payload: body.toString('base64'), signatures: [{ keyid: id, sig }] };
+/** Signs the JCS form of `value` with each of the private keys (PKCS8 PEM). */
+export function signEnvelope<T extends string>(
+  payloadType: T,
+  value: unknown,
+  privateKeysPem: string[],
+): SignedEnvelope<T> {
+  if (privateKeysPem.length === 0) throw new TypeError('an envelope is signed by at least one key');
+  const body = Buffer.from(canonicalJson(value));
+  const encoded = preAuthEncoding(payloadType, body);
+  const signatures = privateKeysPem.map((pem) => {
+    const { key, id } = signingKey(pem);
+    return { keyid: id, sig: sign(null, encoded, key).toString('base64') };
+  });
+  return { payloadType, payload: body.toString('base64'), signatures };
 }
 
-/** As many as are pinned: reading one costs more than a verification. */
+/** `privateKeysPem`: one key, or during a rotation both. */
+export function signCommand(command: Command, ...privateKeysPem: string[]): Envelope {
+  return signEnvelope(PAYLOAD_TYPE, command, privateKeysPem);
+}
+
+/** As many as are trusted: reading one costs more than a verification. */
 const pinned = new Map<string, KeyObject>();
 
 function pinnedKey(pem: string): KeyObject {
@@ -43,17 +69,35 @@ function pinnedKey(pem: string): KeyObject {
   return key;
 }
 
-/** The command of an envelope that one of the pinned keys signed, else undefined. What is parsed is what was verified. */
-export function openEnvelope(envelope: unknown, pinnedPublicKeysPem: string[]): Command | undefined {
-  const read = Envelope.safeParse(envelope);
-  if (!read.success) return undefined;
-  const body = Buffer.from(read.data.payload, 'base64');
-  const signed = preAuthEncoding(read.data.payloadType, body);
-  const trusted = pinnedPublicKeysPem.some((pem) => {
+/** What one of the public keys has signed, parsed, else undefined. What is parsed is what was verified. */
+export function openSigned(envelope: SignedEnvelope, publicKeysPem: string[]): unknown {
+  const body = Buffer.from(envelope.payload, 'base64');
+  const encoded = preAuthEncoding(envelope.payloadType, body);
+  const trusted = publicKeysPem.some((pem) => {
     const key = pinnedKey(pem);
-    return read.data.signatures.some((s) => verify(null, signed, key, Buffer.from(s.sig, 'base64')));
+    return envelope.signatures.some((s) => verify(null, encoded, key, Buffer.from(s.sig, 'base64')));
   });
   if (!trusted) return undefined;
-  const parsed = Command.safeParse(JSON.parse(body.toString('utf8')));
+  try {
+    return JSON.parse(body.toString('utf8')) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What an envelope claims, signed by whomever: never acted upon, only to find what proves itself, or whom to answer. */
+export function readUnverified({ payload }: SignedEnvelope): unknown {
+  try {
+    return JSON.parse(Buffer.from(payload, 'base64').toString('utf8')) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The command of an envelope that one of the trusted keys signed, else undefined. */
+export function openEnvelope(envelope: unknown, trustedPublicKeysPem: string[]): Command | undefined {
+  const read = Envelope.safeParse(envelope);
+  if (!read.success) return undefined;
+  const parsed = Command.safeParse(openSigned(read.data, trustedPublicKeysPem));
   return parsed.success ? parsed.data : undefined;
 }

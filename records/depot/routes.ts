@@ -3,6 +3,7 @@
  * system before it is known to be the name of an object, so there is no way out of the directory to be guarded.
  */
 import { blobPath, manifestPath, releasePath } from '../../policies/model/depot.js';
+import { KEYSET_PATH } from '../../policies/model/enrolment.js';
 import { Name } from '../../policies/model/names.js';
 import { STREAMS_PATH, versionsPath } from './listing.js';
 
@@ -23,6 +24,8 @@ export function routeOf(url: string): Route | undefined {
     if (kind === 'blobs') return { kind: 'blob', path: blobPath(digest), digest };
     return { kind: 'manifest', path: manifestPath(digest), digest };
   }
+  // Written anew by every rotation, so it is revalidated like a listing.
+  if (path === `/${KEYSET_PATH}`) return { kind: 'listing', path: KEYSET_PATH };
   if (path === `/${STREAMS_PATH}`) return { kind: 'listing', path: STREAMS_PATH };
   const [, stream, name] = /^\/releases\/([a-z0-9._-]+)\/([A-Za-z0-9.+%_-]+)\.json$/.exec(path) ?? [];
   if (stream === undefined || name === undefined || !Name.safeParse(stream).success) return undefined;

@@ -1,9 +1,10 @@
 /** Reads a depot: over HTTP with resumption, or from a directory (`/srv/depot`, `file:///srv/depot`). Nothing read here is believed. */
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { blobPath, manifestPath, releasePath } from '../../policies/model/depot.js';
+import { KEYSET_PATH } from '../../policies/model/enrolment.js';
 import { WorldError } from '../../policies/model/failure.js';
 
 export interface Depot {
@@ -11,11 +12,14 @@ export interface Depot {
   manifest(digest: string, signal: AbortSignal): Promise<Buffer>;
   /** What `stream@version` means: the bytes of its entry, unverified. */
   release(stream: string, version: string, signal: AbortSignal): Promise<Buffer>;
+  /** The latest signed control keys, unverified; undefined where the depot has none. Throws WorldError. */
+  keyset(signal: AbortSignal): Promise<Buffer | undefined>;
   /** Appends what is missing of a blob to the file `part`, up to `size` bytes in all; a cut-short answer throws. */
   blob(digest: string, size: number, part: string, signal: AbortSignal): Promise<void>;
 }
 
 const DOCUMENT_LIMIT = 16 * 1024 * 1024;
+const KEYSET_LIMIT = 64 * 1024;
 /** A transfer that brings nothing for this long is given up, and resumed later. */
 const STALL_MS = 30_000;
 
@@ -32,6 +36,7 @@ function directoryDepot(root: string): Depot {
   return {
     manifest: (digest) => whole(manifestPath(digest)),
     release: (stream, version) => whole(releasePath(stream, version)),
+    keyset: async () => (existsSync(join(root, KEYSET_PATH)) ? whole(KEYSET_PATH) : undefined),
     async blob(digest, size, part) {
       const source = join(root, blobPath(digest));
       const from = await sizeOf(part);
@@ -46,21 +51,19 @@ function directoryDepot(root: string): Depot {
 
 function httpDepot(base: string): Depot {
   const whole = async (path: string, signal: AbortSignal): Promise<Buffer> => {
-    const chunks: Buffer[] = [];
-    let length = 0;
     const answer = await get(new URL(path, base), {}, signal);
     if (answer.status !== 200) throw refused(path, base, answer.status);
-    for await (const chunk of answer.body()) {
-      length += chunk.length;
-      if (length > DOCUMENT_LIMIT)
-        throw new WorldError('STAGE_FAILED', `${base}${path} is larger than ${DOCUMENT_LIMIT} bytes`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks);
+    return collected(answer, `${base}${path}`, DOCUMENT_LIMIT);
   };
   return {
     manifest: (digest, signal) => whole(manifestPath(digest), signal),
     release: (stream, version, signal) => whole(releasePath(stream, version), signal),
+    async keyset(signal) {
+      const answer = await get(new URL(KEYSET_PATH, base), {}, signal);
+      if (answer.status === 404) return undefined;
+      if (answer.status !== 200) throw refused(KEYSET_PATH, base, answer.status);
+      return collected(answer, `${base}${KEYSET_PATH}`, KEYSET_LIMIT);
+    },
     async blob(digest, size, part, signal) {
       const path = blobPath(digest);
       const have = await sizeOf(part);
@@ -71,6 +74,17 @@ function httpDepot(base: string): Depot {
       await append(part, from, size, answer.body());
     },
   };
+}
+
+async function collected(answer: Answer, what: string, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of answer.body()) {
+    length += chunk.length;
+    if (length > limit) throw new WorldError('STAGE_FAILED', `${what} is larger than ${limit} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 interface Answer {

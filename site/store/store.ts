@@ -10,7 +10,8 @@ import type { TreeEntry } from '../files/tree.js';
 
 export type EventDraft = Omit<SiteEvent, 'site' | 'epoch' | 'sequence' | 'at' | 'previous' | 'hash'>;
 /** Single facts: trust counters, clocks, and what has been acknowledged. */
-export type FactName = 'site' | 'epoch' | 'timeFloor' | 'ackedThrough' | 'lastContact';
+export type FactName =
+  'site' | 'epoch' | 'tokenId' | 'instance' | 'keyset' | 'timeFloor' | 'ackedThrough' | 'lastContact';
 
 type Statement = ReturnType<typeof prepare>;
 const prepare = (db: Connection, sql: string) => db.prepare<unknown[]>(sql);
@@ -116,6 +117,11 @@ export class Store {
   }
   lastEvent(epoch = this.number('epoch')): SiteEvent | undefined {
     return this.body<SiteEvent>('SELECT body FROM events WHERE epoch = ? ORDER BY sequence DESC LIMIT 1', epoch);
+  }
+  /** Of the current epoch; undefined if there is none, or it is kept no longer. */
+  eventAt(sequence: number): SiteEvent | undefined {
+    const sql = 'SELECT body FROM events WHERE epoch = ? AND sequence = ?';
+    return this.body<SiteEvent>(sql, this.number('epoch'), sequence);
   }
   /** Oldest first, after `sequence`, at most `limit`. */
   eventsAfter(sequence: number, limit: number): SiteEvent[] {
