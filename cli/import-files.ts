@@ -1,6 +1,7 @@
 /** What `start` brings to the centre before it begins: a release directory, a strategy file, a fleet file. */
 import type { Context } from './context.js';
-import { FLEET_NAME, meantFleet } from './inputs.js';
+import { FLEET_NAME } from '../records/files/newer-import.js';
+import { meantFleet } from './inputs.js';
 import type { JudgedPlan } from './judge-plan.js';
 import { differences } from './render/difference.js';
 import type { DocumentKind } from '../records/registry/registry.js';

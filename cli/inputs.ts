@@ -1,12 +1,11 @@
 /** From what a person writes for a release, a strategy and a fleet to what they mean. */
 import { existsSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { MistakeError } from '../policies/model/failure.js';
 import type { ResolvedFleet } from '../policies/model/fleet.js';
 import type { Manifest, Release, ReleaseRef } from '../policies/model/release.js';
 import { Strategy } from '../policies/model/strategy.js';
 import type { TemplateText } from '../policies/render/release.js';
-import type { DocumentKind, ImportedDocument } from '../records/registry/registry.js';
+import { FLEET_NAME, newerImport } from '../records/files/newer-import.js';
 import type { Context } from './context.js';
 import { suggestions } from './nearest.js';
 
@@ -64,7 +63,7 @@ export async function meantStrategy(context: Context, written: string): Promise<
   }
   const own = await loadStrategies((await context.project()).strategies);
   const found = own.get(written);
-  const imported = await newerImport(context, 'strategy', written, found?.path);
+  const imported = await newerImport(await context.registryIfHere(), 'strategy', written, found?.path);
   if (imported) return { strategy: Strategy.parse(imported.body), digest: imported.digest, filled: imported.body };
   if (found) return { strategy: found.strategy, digest: found.digest, filled: found.filled };
   const documents = (await (await context.registryIfHere())?.documents('strategy')) ?? [];
@@ -79,24 +78,9 @@ function looksLikeFile(written: string): boolean {
   return /[/\\]|\.(ya?ml|json)$/.test(written);
 }
 
-/** Under this name the registry keeps the fleet. */
-export const FLEET_NAME = 'fleet';
-
 /** `--fleet FILE`, else what the control worker would take: the project's file, or a later import. */
 export async function meantFleet(context: Context): Promise<ResolvedFleet> {
   if (context.flags.fleet !== undefined) return context.fleet();
-  const imported = await newerImport(context, 'fleet', FLEET_NAME, await context.fleetPath());
+  const imported = await newerImport(await context.registryIfHere(), 'fleet', FLEET_NAME, await context.fleetPath());
   return imported ? (imported.body as ResolvedFleet) : context.fleet();
-}
-
-/** The latest import of a name, unless a file that says the same name was changed after it. */
-async function newerImport(
-  context: Context,
-  kind: DocumentKind,
-  name: string,
-  path: string | undefined,
-): Promise<ImportedDocument | undefined> {
-  const imported = await (await context.registryIfHere())?.latestDocument(kind, name);
-  if (!imported || path === undefined) return imported;
-  return imported.importedAt >= (await stat(path)).mtimeMs ? imported : undefined;
 }

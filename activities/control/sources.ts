@@ -2,30 +2,28 @@
  * Fleet and strategies for a plan: the worker's own files or the registry's imports, whichever is newer. A name means
  * the latest import (design §4.2); a file that was changed after it counts as a further import.
  */
-import { stat } from 'node:fs/promises';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { ResolvedFleet } from '../../policies/model/fleet.js';
 import { didYouMean } from '../../policies/model/nearest.js';
 import { Strategy } from '../../policies/model/strategy.js';
 import { loadFleet } from '../../records/files/fleet-file.js';
+import { FLEET_NAME, newerImport } from '../../records/files/newer-import.js';
 import { loadProject, resolveProject } from '../../records/files/project-file.js';
 import { loadStrategies } from '../../records/files/strategy-file.js';
 import type { DocumentKind, ImportedDocument } from '../../records/registry/registry.js';
 import type { ControlDeps } from './deps.js';
 
-export const FLEET_NAME = 'fleet';
-
 interface FileDocument {
   body: unknown;
   digest: string;
-  changedAt: number;
+  path: string;
 }
 
 export async function readFleet(deps: ControlDeps): Promise<ResolvedFleet> {
   const project = resolveProject(await loadProject(deps.projectPath));
   const document = await newest(deps, 'fleet', FLEET_NAME, async () => {
     const fleet = await loadFleet(project.fleet);
-    return { body: fleet, digest: fleet.digest, changedAt: await changedAt(project.fleet) };
+    return { body: fleet, digest: fleet.digest, path: project.fleet };
   });
   return document.body as ResolvedFleet;
 }
@@ -35,7 +33,7 @@ export async function readStrategy(deps: ControlDeps, name: string): Promise<{ s
   const project = resolveProject(await loadProject(deps.projectPath));
   const document = await newest(deps, 'strategy', name, async () => {
     const own = (await loadStrategies(project.strategies)).get(name);
-    return own && { body: own.filled, digest: own.digest, changedAt: await changedAt(own.path) };
+    return own && { body: own.filled, digest: own.digest, path: own.path };
   });
   return { strategy: Strategy.parse(document.body), digest: document.digest };
 }
@@ -47,11 +45,10 @@ async function newest(
   name: string,
   readFile: () => Promise<FileDocument | undefined>,
 ): Promise<Pick<ImportedDocument, 'body' | 'digest'>> {
-  const imported = await deps.registry.latestDocument(kind, name);
   const file = await readFile();
-  if (!file && !imported) throw await notFound(deps, kind, name);
-  if (!file) return imported as ImportedDocument;
-  if (imported && (imported.digest === file.digest || imported.importedAt >= file.changedAt)) return imported;
+  const imported = await newerImport(deps.registry, kind, name, file?.path);
+  if (imported) return imported;
+  if (!file) throw await notFound(deps, kind, name);
   await deps.registry.importDocument({ kind, name, digest: file.digest, body: file.body }, deps.now());
   return file;
 }
@@ -64,8 +61,4 @@ async function notFound(deps: ControlDeps, kind: DocumentKind, name: string): Pr
   ].sort();
   const there = known.length > 0 ? `there are: ${known.join(', ')}` : `${project.strategies} holds none`;
   return new MistakeError('STRATEGY_NOT_FOUND', `no strategy is named ${name}; ${there}.${didYouMean(name, known)}`);
-}
-
-async function changedAt(path: string): Promise<number> {
-  return (await stat(path)).mtimeMs;
 }
