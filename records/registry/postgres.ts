@@ -14,7 +14,6 @@ import {
   sql,
   type CompiledQuery,
   type DatabaseConnection,
-  type DatabaseMetadataOptions,
   type DataTypeNode,
   type Driver,
   type Kysely,
@@ -96,7 +95,10 @@ class OrderedTextCompiler extends PostgresQueryCompiler {
   }
 }
 
-/** Only the schema that new tables go to is the registry's: others of the database are none of its business. */
+/**
+ * Only the schema that new tables go to is the registry's: others of the database are none of its business. Columns are
+ * left out: the schema is known by its version, never by looking.
+ */
 class OneSchemaIntrospector extends PostgresIntrospector {
   readonly #db: Kysely<unknown>;
   constructor(
@@ -107,13 +109,19 @@ class OneSchemaIntrospector extends PostgresIntrospector {
     this.#db = db;
   }
 
-  override async getTables(options?: DatabaseMetadataOptions): Promise<TableMetadata[]> {
-    const asked = sql<{ schema: string | null; encoding: string }>`
-      select current_schema() as schema, current_setting('server_encoding') as encoding`;
-    const { schema = null, encoding } = (await asked.execute(this.#db)).rows[0] ?? {};
+  override async getTables(): Promise<TableMetadata[]> {
+    const { rows } = await sql<{ schema: string | null; encoding: string; name: string | null; kind: string }>`
+      select own.schema, current_setting('server_encoding') as encoding, relname as name, relkind as kind
+      from (select current_schema() as schema) as own
+      left join (pg_catalog.pg_class join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace)
+        on nspname = own.schema and relkind in ('r', 'v', 'p')
+      order by relname`.execute(this.#db);
+    const { schema = null, encoding } = rows[0] ?? {};
     if (encoding !== 'UTF8') throw this.#unfit(`encoding UTF8, got ${encoding}: create the database with it`);
     if (schema === null) throw this.#unfit('a schema of its search_path to exist: create it');
-    return (await super.getTables(options)).filter((table) => table.schema === schema);
+    return rows.flatMap(({ name, kind }) =>
+      name === null ? [] : [{ name, schema, isView: kind === 'v', isForeign: false, columns: [] }],
+    );
   }
 
   #unfit(what: string): MistakeError {

@@ -1,0 +1,61 @@
+/** Places on a real PostgreSQL: a schema each, which the address names. */
+import pg from 'pg';
+import { startPostgres, type PostgresServer } from '../../../infra/dev/postgres.js';
+import type { Database, Place } from './on-each-database.js';
+
+/** Text of this database is ordered as English dictionaries do, unless a table says otherwise. */
+const ENGLISH = `create database english encoding 'UTF8' locale_provider icu icu_locale 'en' template template0`;
+
+export class PostgresDatabase implements Database {
+  readonly name = 'PostgreSQL';
+  #server: PostgresServer | undefined;
+  #url = '';
+  #places = 0;
+
+  get server(): PostgresServer {
+    if (this.#server === undefined) throw new Error('expected PostgreSQL to be started before it is used');
+    return this.#server;
+  }
+
+  async start(options: { directory: string; durable?: boolean }): Promise<void> {
+    this.#server = await startPostgres(options);
+    this.#url = this.server.url;
+    // Before version 15 no database has such an order.
+    await ask(this.#url, ENGLISH).then(
+      () => (this.#url = withDatabase(this.server.url, 'english')),
+      () => undefined,
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.close();
+  }
+
+  async newPlace(): Promise<Place> {
+    const schema = `place_${++this.#places}`;
+    await ask(this.#url, `create schema ${schema}`);
+    const url = `${this.#url}?options=-c%20search_path%3D${schema}`;
+    return {
+      url,
+      sql: (statement) => ask(url, statement),
+      remove: async () => void (await ask(this.#url, `drop schema ${schema} cascade`)),
+    };
+  }
+}
+
+export function withDatabase(url: string, database: string): string {
+  return Object.assign(new URL(url), { pathname: `/${database}` }).href;
+}
+
+/** One statement on a connection of its own. Whole numbers come as numbers, as from the other database. */
+export async function ask(url: string, statement: string): Promise<unknown[]> {
+  const types = { getTypeParser: (oid: number) => (text: string) => ([20, 23].includes(oid) ? Number(text) : text) };
+  const client = new pg.Client({ connectionString: url, types: types });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return (await client.query<pg.QueryResultRow>(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}
