@@ -1,16 +1,18 @@
 /**
- * A process of its own that works on a registry, started by `processes.test.ts`:
- * `node writer.js JOB URL NAME COUNT`. Prints one line for each transaction that is committed.
+ * A process of its own that works on a registry, started by `registry-processes.test.ts`:
+ * `node writer.js JOB URL NAME COUNT GO`. Prints one line for each transaction that is committed.
  */
 import { existsSync } from 'node:fs';
 import { openRegistry } from '../../../records/registry/open.js';
 import { commandId, frozenPlan, Journal, key, PLACE, report, result, settled } from './facts.js';
 
-const [job, url = '', name = '', count = '0'] = process.argv.slice(2);
+const [job, url = '', name = '', count = '0', go = ''] = process.argv.slice(2);
+if (job === 'freeze') await begin();
 const registry = await openRegistry(url);
 if (job === 'append') await append();
 else if (job === 'append-together') await appendTogether();
 else if (job === 'freeze') await freeze();
+else if (job === 'work') await work();
 else await holdLock();
 
 /** Two transactions a turn, both into chains and rows that the other processes write too. */
@@ -35,10 +37,22 @@ async function append(): Promise<void> {
 }
 
 /** Begins when the parent says so: two processes that started one after the other would hardly meet. */
-async function appendTogether(): Promise<void> {
+async function begin(): Promise<void> {
   console.log('ready');
-  while (!existsSync(`${url.replace('sqlite:', '')}.go`)) await new Promise((wait) => setTimeout(wait, 1));
+  while (!existsSync(go)) await new Promise((wait) => setTimeout(wait, 1));
+}
+
+async function appendTogether(): Promise<void> {
+  await begin();
   await append();
+}
+
+/** Takes up work beside others, and ends well. */
+async function work(): Promise<void> {
+  await registry.lockForWorker(name);
+  console.log('working');
+  await begin();
+  await registry.close();
 }
 
 async function freeze(): Promise<void> {
