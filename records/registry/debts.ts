@@ -28,9 +28,14 @@ function withRollout(db: Db) {
     .select(['rollouts.workflow_id', 'rollouts.label', 'rollouts.version', 'rollouts.digest', 'rollouts.plan_digest']);
 }
 
-/** Without converges that a newer debt of the site hides, or that the site has confirmed or gone beyond. */
+/** Without those of retired sites, and without converges that a newer debt of the site hides, or that the site has confirmed or gone beyond. */
 function standing(db: Db) {
   return db.selectFrom('debts').where((eb) => {
+    const retired = eb
+      .selectFrom('identities')
+      .select('identities.site')
+      .whereRef('identities.site', '=', 'debts.site')
+      .where('identities.retired_at', 'is not', null);
     const newer = eb
       .selectFrom('debts as newer')
       .select('newer.site')
@@ -45,7 +50,7 @@ function standing(db: Db) {
       .whereRef('converged.site', '=', 'debts.site')
       .whereRef('converged.generation', '>=', 'debts.generation');
     const stands = eb.and([eb.not(eb.exists(newer)), eb.not(eb.exists(reached))]);
-    return eb.or([eb('debts.verb', '=', 'revert'), stands]);
+    return eb.and([eb.not(eb.exists(retired)), eb.or([eb('debts.verb', '=', 'revert'), stands])]);
   });
 }
 

@@ -10,6 +10,7 @@ import { appendDrafts, type KeyedDraft } from './evidence-log.js';
 import { anomaly, hashHolds, sortEvents, storeEvents, type SortedEvents } from './journal.js';
 import type { FreshEvent, SiteAnomaly } from './registry.js';
 import { recordReports } from './reports.js';
+import { hearSpeakers } from './speakers.js';
 import { noteAnomalies } from './site-anomalies.js';
 import type { Db, RolloutRow, SiteEventRow, Tx } from './tables.js';
 
@@ -25,6 +26,8 @@ export async function recordSiteEvents(
   // Without a name for the delivery its retry cannot be told from another delivery: told once is told.
   const toldBy = delivery === undefined ? UNNAMED : `${delivery.runId}/${delivery.activityId}`;
   return db.transaction().execute(async (tx) => {
+    const heard = await hearSpeakers(tx, [{ report, events }], now);
+    if (heard.refused.size > 0) return { fresh: [], anomalies: heard.anomalies };
     const ofReport = await recordReports(tx, [report], now);
     const journals = [{ site: report.site, events }];
     const { fresh, anomalies } = await recordJournals(tx, new CommandLedger(), journals, toldBy, now);

@@ -2,6 +2,7 @@
 import type { CreateTableBuilder } from 'kysely';
 import { MistakeError } from '../../policies/model/failure.js';
 import { fillFirstTables } from './fill.js';
+import { identityTables } from './identity-tables.js';
 import type { Db, Tables, Tx } from './tables.js';
 
 export interface Step {
@@ -14,6 +15,7 @@ export interface Step {
 export const STEPS: Step[] = [
   { name: 'first tables', up: firstTables },
   { name: 'debts and desired state', up: debtTables, fill: fillFirstTables },
+  { name: 'identities and control keys', up: identityTables },
 ];
 
 /** Brings the schema up to date, in one transaction; a schema newer than this program is refused by name. */
@@ -161,6 +163,8 @@ async function debtTables(tx: Tx): Promise<void> {
   await column(tx, 'rollouts', { digest: 'text?', catch_up_of: 'text?', narrowed: 'bigint?' });
   await column(tx, 'rollouts', { handed_outcome: 'text?', handed_over: 'text?' });
   await column(tx, 'evidence', { at: 'bigint?', site: 'text?', who: 'text?' });
+  await index(tx, 'commands', ['site']);
+  await index(tx, 'rollouts', ['catch_up_of']);
   await index(tx, 'evidence', ['site', 'at']);
   await index(tx, 'evidence', ['at']);
   const owed = { stream: 'text', site: 'text', verb: 'text', first_run_id: 'text' } as const;

@@ -2,10 +2,12 @@
 import { Kysely } from 'kysely';
 import type { FrozenPlan } from '../../policies/model/plan.js';
 import { readAddress } from './address.js';
+import * as commandedHistory from './commanded-history.js';
 import * as commands from './commands.js';
 import { debts, debtTotals } from './debts.js';
 import * as desired from './desired.js';
 import * as documents from './documents.js';
+import * as enrolment from './enrolment.js';
 import * as evidenceLog from './evidence-log.js';
 import * as freezes from './freezes.js';
 import * as generations from './generations.js';
@@ -14,6 +16,7 @@ import { history } from './history.js';
 import * as inbox from './inbox.js';
 import * as journal from './journal.js';
 import * as judged from './judged.js';
+import * as keys from './keys.js';
 import { migrate } from './migrations.js';
 import * as plans from './plans.js';
 import type { Registry } from './registry.js';
@@ -22,6 +25,7 @@ import * as rollouts from './rollouts.js';
 import * as runs from './runs.js';
 import * as settle from './settle.js';
 import { siteAnomalies } from './site-anomalies.js';
+import { acknowledged } from './speakers.js';
 import type { Store } from './store.js';
 import type { Db, Tables } from './tables.js';
 import * as totals from './totals.js';
@@ -46,7 +50,14 @@ export async function openRegistry(url: string, options: RegistryOptions = {}): 
     await db.destroy();
     throw error;
   }
-  return { ...ownership(db, store), ...central(db), ...ofRollouts(db), ...ofSites(db), ...ofDebts(db) };
+  return {
+    ...ownership(db, store),
+    ...central(db),
+    ...ofRollouts(db),
+    ...ofSites(db),
+    ...ofDebts(db),
+    ...ofIdentities(db),
+  };
 }
 
 /** Only the database that is asked for is loaded: the command line pays for what it loads. */
@@ -162,6 +173,9 @@ function ofSites(db: Db): Pick<Registry, OfSites> {
 }
 
 type OfDebts =
+  | 'commandsOf'
+  | 'latestBatch'
+  | 'unsealedRollouts'
   | 'debts'
   | 'debtTotals'
   | 'handOver'
@@ -177,6 +191,9 @@ function ofDebts(db: Db): Pick<Registry, OfDebts> {
   return {
     debts: (filter) => debts(db, filter),
     debtTotals: () => debtTotals(db),
+    commandsOf: (stream, filter) => commandedHistory.commandsOf(db, stream, filter),
+    latestBatch: (of) => commandedHistory.latestBatch(db, of),
+    unsealedRollouts: () => commandedHistory.unsealedRollouts(db),
     handOver: (firstRunId, outcome, now) => handOver(db, firstRunId, outcome, now),
     desired: (stream, sites) => desired.desired(db, stream, sites),
     streamDesired: (stream) => desired.streamDesired(db, stream),
@@ -185,6 +202,22 @@ function ofDebts(db: Db): Pick<Registry, OfDebts> {
     putFreeze: (freeze) => freezes.putFreeze(db, freeze),
     liftFreezes: (only, lifted) => freezes.liftFreezes(db, only, lifted),
     freezes: (now) => freezes.freezes(db, now),
+  };
+}
+
+type OfIdentities =
+  'identities' | 'identityChanges' | 'enrol' | 'replace' | 'retire' | 'acknowledged' | 'controlKeys' | 'stepKeys';
+
+function ofIdentities(db: Db): Pick<Registry, OfIdentities> {
+  return {
+    identities: (sites) => enrolment.identities(db, sites),
+    identityChanges: (site, limit) => enrolment.identityChanges(db, site, limit),
+    enrol: (request, now) => enrolment.enrol(db, request, now),
+    replace: (request, now) => enrolment.replace(db, request, now),
+    retire: (request, now) => enrolment.retire(db, request, now),
+    acknowledged: (sites) => acknowledged(db, sites),
+    controlKeys: () => keys.controlKeys(db),
+    stepKeys: (step, now) => keys.stepKeys(db, step, now),
   };
 }
 

@@ -2,14 +2,18 @@
  * What is known (design §4 "Central state"): the one interface to the registry. Every method is one short transaction,
  * idempotent by the keys it is given. Times in epoch ms.
  */
-import type { ResultWord, Settled, SiteState, Verb } from '../../policies/model/command.js';
+import type { ControlKeys, IdentityChange, SiteIdentity } from '../../policies/model/enrolment.js';
+import type { Command, ResultWord, Settled, SiteState, Verb } from '../../policies/model/command.js';
 import type { EvidenceDraft, EvidenceEntry, EvidenceKey } from '../../policies/model/evidence.js';
 import type { Finding, FrozenPlan } from '../../policies/model/plan.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
+import type { Commanded } from '../../policies/catch-up/owed-site.js';
 import type { Debt, Desired, Freeze, HandedOver } from '../../policies/model/debt.js';
 import type { RolloutOutcome, RolloutStatus, SiteOutcome, SiteOutcomeWord } from '../../policies/model/rollout.js';
 import type { Selector } from '../../policies/model/strategy.js';
 import type { Sample } from '../../policies/model/verdict.js';
+import type { TokenRequest } from './enrolment.js';
+import type { KeyStep } from './keys.js';
 
 export type DocumentKind = 'fleet' | 'strategy';
 /** A file as it was imported: `body` is its parsed, filled form; `digest` the sha256 of its JCS form. */
@@ -73,13 +77,14 @@ export interface FreshEvent {
  * What was wrong with an event: `gap` (events before it are missing), `link` (not linked to the event before it),
  * `hash` (content and hash differ), `conflict` (the sequence is taken by another event), `foreign` (it speaks for
  * another site), `result` (another result for a command that has a final one), `generation` (a report names one that
- * cannot be), `malformed` (not an event or report at all).
+ * cannot be), `malformed` (not an event or report at all), `identity` (an agent that does not speak for the site; nothing
+ * else of what it delivered is recorded).
  */
 export interface SiteAnomaly {
   site: string;
   epoch: number;
   sequence: number;
-  kind: 'gap' | 'link' | 'hash' | 'conflict' | 'foreign' | 'result' | 'generation' | 'malformed';
+  kind: 'gap' | 'link' | 'hash' | 'conflict' | 'foreign' | 'result' | 'generation' | 'malformed' | 'identity';
   detail: Record<string, unknown>;
   at: number;
 }
@@ -125,6 +130,19 @@ export interface HistoryEntry {
   stream?: string;
   who?: string;
   data: Record<string, unknown>;
+}
+
+/** `status`: absent while it has told nothing. */
+export interface UnsealedRollout {
+  firstRunId: string;
+  workflowId: string;
+  label: string;
+  stream: string;
+  release: { version: string; digest: string };
+  planDigest: string;
+  generation: number;
+  startedAt: number;
+  status?: RolloutStatus;
 }
 
 export interface Block {
@@ -304,6 +322,15 @@ export interface Registry {
   runningPlans(
     stream: string,
   ): Promise<{ label: string; firstRunId: string; workflowId: string; sites: string[]; of?: string }[]>;
+  /** Every rollout that is not sealed, oldest first; also one whose plan is frozen and that has told nothing yet. */
+  unsealedRollouts(): Promise<UnsealedRollout[]>;
+  /** The latest catch-up batch that brought what the rollout `of` (its first run id) had decided. */
+  latestBatch(of: string): Promise<RolloutStatus | undefined>;
+  /**
+   * Commands that were scheduled, over all rollouts of the stream, in that order. Without `sites`: to every site, which
+   * with many rollouts is a long answer; name the `version` then.
+   */
+  commandsOf(stream: string, filter: { sites?: string[]; version?: string }): Promise<Commanded[]>;
   /** What happened, newest first. Without a filter: everywhere. */
   history(filter: HistoryFilter): Promise<HistoryEntry[]>;
 
@@ -316,6 +343,26 @@ export interface Registry {
 
   /** A person goes on with a run that was reset: `recordRun` answers with it from now on. */
   adoptRun(firstRunId: string, continuation: number, runId: string): Promise<void>;
+
+  /** Who sites are (docs/decisions/0003): those ever enrolled, replaced, retired or doubted; every other is in epoch 1. */
+  identities(sites?: string[]): Promise<Map<string, SiteIdentity>>;
+  /** What was done to a site's identity, newest first. */
+  identityChanges(site: string, limit: number): Promise<IdentityChange[]>;
+  /** A token for the site's epoch. Throws MistakeError SITE_RETIRED, ENROLMENT_USED. */
+  enrol(request: TokenRequest, now: number): Promise<SiteIdentity>;
+  /** The next epoch, with a token for it. Throws MistakeError SITE_RETIRED. */
+  replace(request: TokenRequest, now: number): Promise<SiteIdentity>;
+  /** For good: its debts stand no more, its reports are refused. */
+  retire(
+    request: { site: string; by: string; reason: string },
+    now: number,
+  ): Promise<{ changed: boolean; cancelled: number; identity: SiteIdentity }>;
+  /** As `ackedThrough`, with the hash of that event; a site of which nothing is recorded is absent. */
+  acknowledged(sites: string[]): Promise<Map<string, Command['ackedThrough']>>;
+  /** The latest signed keyset and the rotation under way. */
+  controlKeys(): Promise<ControlKeys>;
+  /** One step of a rotation. Throws MistakeError ROTATION_STEP if another came first. */
+  stepKeys(step: KeyStep, now: number): Promise<void>;
 
   putSamples(firstRunId: string, stage: string, wave: number, samples: Sample[]): Promise<void>;
   samples(firstRunId: string, stage?: string, wave?: number): Promise<(Sample & { stage: string; wave: number })[]>;

@@ -1,5 +1,6 @@
 /** What sites last said of themselves. */
 import type { SiteReport } from '../../policies/model/report.js';
+import { hearSpeakers } from './speakers.js';
 import { noteAnomalies } from './site-anomalies.js';
 import type { KnownReport, SiteAnomaly } from './registry.js';
 import { adoptGenerations, isGeneration } from './generations.js';
@@ -7,7 +8,10 @@ import type { Db, Tx } from './tables.js';
 
 const SITES_AT_ONCE = 500;
 export async function recordReport(db: Db, report: SiteReport, now: number): Promise<void> {
-  await db.transaction().execute((tx) => recordReports(tx, [report], now));
+  await db.transaction().execute(async (tx) => {
+    const { refused } = await hearSpeakers(tx, [{ report, events: [] }], now);
+    if (refused.size === 0) await recordReports(tx, [report], now);
+  });
 }
 
 export async function adoptGeneration(db: Db, stream: string, generation: number): Promise<void> {

@@ -1,12 +1,15 @@
 /** How commands end, as an observer brings it: results, with the reports and journals that they carry. */
 import type { Result, Settled } from '../../policies/model/command.js';
 import type { EvidenceDraft, EvidenceKey } from '../../policies/model/evidence.js';
+import type { SiteReport } from '../../policies/model/report.js';
+import type { Reason } from '../../policies/model/verdict.js';
 import { readCommandId } from './command-facts.js';
 import { addToLedger, CommandLedger, scheduled, UNKNOWN_PLACE } from './command-ledger.js';
 import { appendDrafts, keyedDrafts } from './evidence-log.js';
 import { recordJournals } from './inbox.js';
 import type { FreshEvent } from './registry.js';
 import { recordReports } from './reports.js';
+import { hearSpeakers } from './speakers.js';
 import type { Db } from './tables.js';
 
 export async function recordSettled(
@@ -19,9 +22,12 @@ export async function recordSettled(
   return db.transaction().execute(async (tx) => {
     const ledger = new CommandLedger();
     await ledger.load(tx, settled.flatMap(idsOf));
-    const drafts = settled.map((one) => settleOne(ledger, key.firstRunId, at, one, now));
+    const answers = settled.filter((one) => one.kind === 'result').filter(speaksForItself);
+    const { refused } = await hearSpeakers(tx, answers, now);
+    const because = new Map([...refused].map(([delivery, reason]) => [delivery.report, reason]));
+    const drafts = settled.map((one) => settleOne(ledger, key.firstRunId, at, one, because, now));
     await appendDrafts(tx, keyedDrafts(key, 'settled', drafts), now);
-    const told = settled.filter((one) => one.kind === 'result').filter(speaksForItself);
+    const told = answers.filter((one) => !because.has(one.report));
     await recordReports(
       tx,
       told.map((one) => one.report),
@@ -54,6 +60,7 @@ function settleOne(
   firstRunId: string,
   place: { stage: string; wave: number },
   settled: Settled,
+  refused: Map<SiteReport, Reason>,
   now: number,
 ): EvidenceDraft {
   const { commandId } = settled;
@@ -71,6 +78,9 @@ function settleOne(
   const data = { commandId, site: result.site, ...place, result, journal };
   if (!speaksForItself(settled))
     return { kind: 'result', data: { ...data, counted: false, arrival: 'foreign', reportOf: report.site } };
+  // Of an agent that does not speak for its site: the site itself still owes its answer.
+  const reason = refused.get(report);
+  if (reason !== undefined) return { kind: 'result', data: { ...data, counted: false, arrival: 'refused', reason } };
   const arrival = addToLedger(ledger, firstRunId, place, result, now);
   addPrevious(ledger, firstRunId, result, now);
   return { kind: 'result', data: { ...data, counted: arrival === 'first' || arrival === 'moved', arrival } };

@@ -1,12 +1,13 @@
 /** The tables of the registry, as the query builder sees them. Times are epoch ms; JSON is text. */
 import type { Kysely, Transaction } from 'kysely';
+import type { IdentityTables } from './identity-tables.js';
 import type { Verb } from '../../policies/model/command.js';
 
 export type Db = Kysely<Tables>;
 /** What a write needs: it can be had only inside a transaction. */
 export type Tx = Transaction<Tables>;
 
-export interface Tables {
+export interface Tables extends IdentityTables {
   foothold_schema: { version: number; name: string; applied_at: number };
   /** Who took the worker's lock last: only meaningful while the lock is held. */
   worker: { id: number; owner: string; since: number };
