@@ -55,4 +55,47 @@ gates:
           / sum(rate(http_requests_total{site=~"$sites"}[$window]))
         pass: result < 0.01
 `,
+  'strategies/emergency.yaml': `# For a release that cannot wait: everybody in one stage, a tenth first, then wide. Still judged, still undone on failure.
+apiVersion: foothold/v1
+kind: Strategy
+name: emergency
+owner: on-call                        # named by every wait
+defaults:
+  gate: alive
+  soak: 2m
+  concurrency: 50
+  budget: { failed: 1%, owed: 100% }  # absent sites are owed it and get it on return
+stages:
+  - { name: everybody, waves: [10%, 100%] }   # low risk first
+onFailure: revert-all
+onInconclusive: { within: 30m, then: stay }
+gates:
+  alive:
+    metrics:
+      - name: error-ratio
+        window: 1m
+        interval: 15s
+        coverage: 50%
+        failureLimit: 1
+        query: >-
+          (sum(rate(http_requests_total{site=~"$sites",code=~"5.."}[$window])) or vector(0))
+          / sum(rate(http_requests_total{site=~"$sites"}[$window]))
+        pass: result < 0.05
+`,
+  'strategies/rollback.yaml': `# Back to a release that was verified here before: foothold rollback STREAM takes this strategy by its name.
+apiVersion: foothold/v1
+kind: Strategy
+name: rollback
+owner: on-call                        # named by every wait
+defaults:
+  gate: none
+  because: the release was verified here before, and what is measured now is the release that is left
+  soak: 0s
+  concurrency: 20
+  budget: { failed: 5%, owed: 100% }  # absent sites are owed it and get it on return
+stages:
+  - { name: everybody }               # low risk first; in one wave: a first wave that is dark would hold up the others
+onFailure: stay                       # going forward again is for a person to decide
+onInconclusive: { within: 1h, then: stay }
+`,
 };

@@ -1,18 +1,21 @@
-/** `explain`: why a rollout or a site of it stands where it does, in the words of the playbooks. */
+/** `explain`: why a rollout or a site stands where it does, what would unblock it, who can, and what is typed next. */
 import type { Command } from 'commander';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { Finding } from '../../policies/model/plan.js';
-import { REASONS, type ReasonCode } from '../../policies/model/reasons.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import type { Reason } from '../../policies/model/verdict.js';
 import type { Registry, SiteRow } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import type { Execute } from '../execute.js';
+import { explainDebt } from '../explanation/debts.js';
+import { explanationOf, type Explanation, type Subject } from '../explanation/explanation.js';
+import { explainRolloutState, subjectOf } from '../explanation/rollouts.js';
+import { explainSiteOutcome, explainSiteState } from '../explanation/sites.js';
 import { suggestions } from '../nearest.js';
-import { playbookOf } from '../render/failure.js';
-import { harmless } from '../render/paint.js';
-import { headline, problemSites } from '../render/rollout.js';
+import { eventLine } from '../render/event.js';
+import { explanationsText, firstText } from '../render/explanation.js';
+import { headline } from '../render/headline.js';
 import { indent } from '../render/table.js';
 import { clock } from '../render/times.js';
 import { findRollout } from '../rollouts.js';
@@ -20,7 +23,7 @@ import { findRollout } from '../rollouts.js';
 export function declareExplain(program: Command, execute: Execute): void {
   program
     .command('explain')
-    .description('why a rollout, or a site of it, stands where it does')
+    .description('why a rollout, or a site of it, stands where it does; what would unblock it, and who can')
     .argument('<rollout>', 'its id, or the stream while only one runs')
     .argument('[site]')
     .action((reference: string, site: string | undefined, _flags: unknown, self: Command) =>
@@ -28,126 +31,105 @@ export function declareExplain(program: Command, execute: Execute): void {
     );
 }
 
-interface Explained extends Reason {
-  about: string;
-  meaning: string;
-  playbook: string;
-}
+/** Problem sites that are read: a person looks at ten, a script at the totals of `status`. */
+const PROBLEMS = 200;
+const EVENTS = 20;
 
-/** `{ rollout, reasons: [{ about, code, detail, meaning, playbook }], next }`, with `site` one site's row and events too. */
+/**
+ * `{ rollout, reasons, next }`; a reason is `{ about, code, detail, meaning, playbook, unblocks, who, next }`, the first that
+ * of the rollout's own state. With a site also its row, findings, report, debts and events.
+ */
 export async function explain(context: Context, reference: string, site?: string): Promise<Answer> {
   const { rollout, registry } = await findRollout(context, reference);
-  const rows = (await registry?.siteRows(rollout.firstRunId)) ?? [];
-  const findings = (await registry?.findings(rollout.firstRunId)) ?? [];
   return site === undefined
-    ? explainRollout(context, rollout, rows, findings)
-    : explainSite(context, rollout, { site, rows, findings }, registry);
+    ? explainRollout(context, rollout, registry)
+    : explainSite(context, rollout, site, registry);
 }
 
-function explainRollout(context: Context, rollout: RolloutStatus, rows: SiteRow[], findings: Finding[]): Answer {
-  const about: [string, Reason | undefined][] = [
-    [`rollout ${rollout.label} waits`, rollout.wait?.reason],
-    [`rollout ${rollout.label} is ${rollout.outcome ?? rollout.state}`, rollout.wait ? undefined : rollout.reason],
-    ...rollout.stages.map((stage): [string, Reason | undefined] => [`gate of ${stage.name}`, stage.gate?.reason]),
-    ...findings
-      .filter((finding) => finding.result !== 'pass')
-      .map((finding): [string, Reason] => [
-        `preflight of ${finding.site ?? 'the release'} (${finding.result})`,
-        finding,
-      ]),
-    ...problemSites(rows).map((row): [string, Reason | undefined] => [
-      `site ${row.site} is ${row.outcome}`,
-      row.reason,
-    ]),
+async function explainRollout(context: Context, rollout: RolloutStatus, registry?: Registry): Promise<Answer> {
+  const findings = (await registry?.findings(rollout.firstRunId)) ?? [];
+  const problems = (await registry?.problemSites(rollout.firstRunId, PROBLEMS)) ?? [];
+  const state = explainRolloutState(rollout);
+  const subject = subjectOf(rollout);
+  const others = [
+    ...rollout.stages.flatMap((stage) =>
+      stage.gate ? [more(`gate of ${stage.name} (${stage.gate.verdict})`, stage.gate.reason, subject)] : [],
+    ),
+    ...findings.filter(({ result }) => result !== 'pass').map((finding) => explainFinding(finding, subject)),
+    ...problems.map((row) => explainSiteOutcome(row, subject)),
   ];
-  const reasons = about.flatMap(([what, reason]) => (reason ? [explained(what, reason)] : []));
-  const next = nextCommands(rollout);
   const view = { now: context.io.now(), paint: context.paint };
-  const body = reasons.length === 0 ? 'no reason was recorded: nothing stands in its way\n' : reasonsText(reasons);
-  const text = `${headline(rollout, view)}\n\n${body}\nnext\n${indent(next.join('\n'))}`;
-  return done({ rollout, reasons, next }, text);
+  const text = [headline(rollout, view), firstText(state), explanationsText(others)]
+    .filter((part) => part !== '')
+    .join('\n\n');
+  return done({ rollout, reasons: [state, ...others], next: state.next }, text);
 }
 
-const EVENTS = 20;
+function explainFinding(finding: Finding, subject: Subject): Explanation {
+  const about = `preflight of ${finding.site ?? 'the release'} (${finding.result})`;
+  return more(about, finding, { ...subject, ...(finding.site === undefined ? {} : { site: finding.site }) });
+}
+
+function more(about: string, { code, detail }: Reason, subject: Subject): Explanation {
+  const next = [`foothold status ${subject.label ?? subject.stream}`];
+  const otherwise = { unblocks: 'what is named here being mended', who: 'the person on duty', next };
+  return explanationOf({ about, reason: { code, detail }, subject, otherwise });
+}
 
 async function explainSite(
   context: Context,
   rollout: RolloutStatus,
-  of: { site: string; rows: SiteRow[]; findings: Finding[] },
+  site: string,
   registry: Registry | undefined,
 ): Promise<Answer> {
-  const row = of.rows.find((one) => one.site === of.site);
-  const findings = of.findings.filter((finding) => finding.site === of.site);
-  if (!row && findings.length === 0) {
-    const known = of.rows.map((one) => one.site);
-    throw new MistakeError(
-      'SITE_NOT_FOUND',
-      `expected a site of ${rollout.label}, got ${of.site}`,
-      suggestions(of.site, known, 'site'),
-    );
-  }
-  const events = (await registry?.siteEvents(of.site, EVENTS)) ?? [];
-  const report = (await registry?.reports([of.site]))?.get(of.site);
+  const [row] = (await registry?.siteRows(rollout.firstRunId, { site })) ?? [];
+  const all = (await registry?.findings(rollout.firstRunId)) ?? [];
+  const findings = all.filter((finding) => finding.site === site);
+  const debts = (await registry?.debts({ site, stream: rollout.stream })) ?? [];
+  if (!row && findings.length === 0 && debts.length === 0) await refuseStranger(rollout, site, registry);
+  const events = (await registry?.siteEvents(site, EVENTS)) ?? [];
+  const report = (await registry?.reports([site]))?.get(site);
+  const subject = subjectOf(rollout);
   const reasons = [
-    ...(row?.reason ? [explained(`site ${of.site} is ${row.outcome}`, row.reason)] : []),
-    ...findings.map((finding) => explained(`preflight (${finding.result})`, finding)),
+    explainSiteOutcome(row ?? { site, outcome: 'untouched', stage: '', wave: 0, ...notCommanded(rollout) }, subject),
+    ...debts.map(explainDebt),
+    ...findings.map((finding) => explainFinding(finding, subject)),
   ];
   const now = context.io.now();
-  const lines = events.map((event) =>
-    `${clock(event.at, now)}  ${event.stream ?? ''} ${event.kind} ${harmless(event.result?.reason?.detail ?? '')}`.trimEnd(),
-  );
-  const state = row
-    ? `${row.outcome}${row.cause ? ` (${row.cause})` : ''}${row.at === undefined ? '' : ` at ${clock(row.at, now)}, by the site’s clock`}`
-    : 'not commanded';
   const text = [
-    `${of.site} in ${rollout.label}: ${state}`,
-    reasonsText(reasons).trimEnd(),
-    lines.length === 0
+    `${site} in ${rollout.label}: ${stateText(row, now)}`,
+    explanationsText(reasons),
+    events.length === 0
       ? 'no event of this site has arrived'
-      : `last events, as the site journaled them\n${indent(lines.join('\n'))}`,
+      : `last events, as the site journaled them\n${indent(events.map((event) => eventLine(event, now)).join('\n'))}`,
   ].join('\n\n');
-  return done({ rollout: rollout.label, site: row ?? null, reasons, findings, report: report ?? null, events }, text);
+  const next = [...new Set(reasons.flatMap((reason) => reason.next))];
+  return done(
+    { rollout: rollout.label, site: row ?? null, reasons, next, findings, debts, report: report ?? null, events },
+    text,
+  );
 }
 
-function explained(about: string, { code, detail }: Reason): Explained {
-  return { about, code, detail, meaning: meaningOf(code), playbook: playbookOf(code) };
+function notCommanded({ state }: RolloutStatus): { reason: Reason } {
+  const detail = state === 'sealed' ? 'it was never commanded' : 'its turn has not come yet';
+  return { reason: { code: 'NOT_COMMANDED', detail } };
 }
 
-// A site or a workflow of a newer version may know codes that this one does not.
-function meaningOf(code: ReasonCode): string {
-  return (REASONS as Record<string, string>)[code] ?? 'a reason that this version does not know';
+function stateText(row: SiteRow | undefined, now: number): string {
+  if (!row) return 'not commanded';
+  const cause = row.cause === undefined ? '' : ` (${row.cause})`;
+  const at = row.at === undefined ? '' : ` at ${clock(row.at, now)}, by the site’s clock`;
+  const pending = row.pending
+    ? `; a ${row.pending.verb} is under way: ${explainSiteState(row.pending.state ?? null)}`
+    : row.state === undefined
+      ? ''
+      : `: ${explainSiteState(row.state)}`;
+  return `${row.outcome}${cause}${at}${pending}`;
 }
 
-function reasonsText(reasons: Explained[]): string {
-  const byCode = new Map<string, Explained[]>();
-  for (const reason of reasons) byCode.set(reason.code, [...(byCode.get(reason.code) ?? []), reason]);
-  const blocks = [...byCode].map(([code, group]) => {
-    const about = group.slice(0, 10).map((one) => `${one.about}: ${harmless(one.detail)}`);
-    const more = group.length > 10 ? [`… and ${group.length - 10} more`] : [];
-    const [first] = group;
-    return `${code}: ${first?.meaning ?? ''}\n${indent([...about, ...more, `see ${first?.playbook ?? ''}`].join('\n'))}`;
-  });
-  return `${blocks.join('\n')}\n`;
-}
-
-/** What can be done now, as it is typed. */
-function nextCommands(rollout: RolloutStatus): string[] {
-  const { label } = rollout;
-  if (rollout.state === 'sealed') {
-    const blocked = rollout.outcome === 'reverted';
-    const release = `${rollout.stream}@${rollout.release.version}`;
-    return blocked
-      ? [`foothold allow ${release} --reason …   (it was blocked for the stream)`]
-      : [`foothold status ${label}`];
-  }
-  if (rollout.state === 'paused') return [`foothold resume ${label} --reason …`, `foothold abort ${label} --reason …`];
-  if (rollout.state === 'waiting') {
-    const override = rollout.outcome === 'halted' ? ' --override' : '';
-    return [
-      `foothold promote ${label}${override} --reason …`,
-      `foothold abort ${label} --reason …`,
-      `foothold revert ${label} --reason …`,
-    ];
-  }
-  return [`foothold watch ${label}`, `foothold pause ${label} --reason …`];
+async function refuseStranger(rollout: RolloutStatus, site: string, registry: Registry | undefined): Promise<void> {
+  const planned = Object.keys((await registry?.frozenPlan(rollout.planDigest))?.sites ?? {});
+  if (planned.includes(site)) return;
+  const message = `expected a site of ${rollout.label}, got ${site}`;
+  throw new MistakeError('SITE_NOT_FOUND', message, suggestions(site, planned, 'site in it'));
 }

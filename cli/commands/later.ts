@@ -4,10 +4,9 @@ import { MistakeError } from '../../policies/model/failure.js';
 import type { Execute } from '../execute.js';
 
 const LATER: Record<string, string[]> = {
-  '': ['approve', 'rollback', 'owed', 'freeze', 'unfreeze', 'history'],
+  '': ['approve'],
   fleet: ['import', 'enrol', 'replace', 'retire'],
-  evidence: ['export', 'verify'],
-  site: ['show', 'hold', 'unhold', 'revert'],
+  site: ['hold', 'unhold', 'revert'],
   gate: ['judge', 'try'],
   keys: ['rotate-control'],
   agent: ['history', 'hold', 'unhold', 'revert'],

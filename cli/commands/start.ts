@@ -1,21 +1,18 @@
 /** `start`: from files and names to a running rollout. What it imports or publishes first, it says. */
-import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
-import { writeSelector } from '../../policies/cohort/selector.js';
-import { MistakeError, WorldError } from '../../policies/model/failure.js';
-import { TASK_QUEUE, type RolloutRequest } from '../../policies/model/rollout.js';
-import { EXIT, done, type Answer } from '../answer.js';
+import { MistakeError } from '../../policies/model/failure.js';
+import type { RolloutRequest, RolloutStatus } from '../../policies/model/rollout.js';
+import { EXIT, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import type { Execute } from '../execute.js';
-import { importFiles, type Imported } from '../import-files.js';
 import { judgePlan, type JudgedPlan } from '../judge-plan.js';
-import { awaitBeginning } from '../beginning.js';
 import { operatorName } from '../operator.js';
-import { planDocument, planText } from '../render/plan.js';
-import { headline } from '../render/rollout.js';
-import { notAvailable } from './later.js';
+import { planDifference, readPlanFile, type PlanFile, type PlanRequest } from '../plan-file.js';
+import { headline } from '../render/headline.js';
+import { indent } from '../render/table.js';
+import { findRunningRollout } from '../rollouts.js';
+import { begin, dryAnswer } from '../starting.js';
 import { collect } from './plan.js';
-import { watchRollout } from './watch.js';
 
 export interface StartFlags {
   only: string[];
@@ -38,8 +35,8 @@ export function declareStart(program: Command, execute: Execute): void {
     .option('--by <name>', 'who asks (default: FOOTHOLD_BY, else user@host)')
     .option('--reason <why>', 'goes into the evidence')
     .option('--dry-run', 'plan it and say what would be imported and begun; change nothing')
-    .option('--plan <file>', 'not available yet')
-    .option('--supersede <rollout>', 'not available yet')
+    .option('--plan <file>', 'exactly this plan, as foothold plan -o wrote it; refused if planning gives another now')
+    .option('--supersede <rollout>', 'end this running rollout of the stream without an undo, and take its place')
     .action((release: string | undefined, strategy: string | undefined, flags: StartFlags, self: Command) =>
       execute(self, (context) => start(context, release, strategy, flags)),
     );
@@ -52,131 +49,80 @@ export async function start(
   strategy: string | undefined,
   flags: StartFlags,
 ): Promise<Answer> {
-  if (flags.plan !== undefined) return notAvailable('foothold start --plan');
-  if (flags.supersede !== undefined) return notAvailable('foothold start --supersede');
-  if (release === undefined || strategy === undefined) {
+  const file = flags.plan === undefined ? undefined : await readPlanFile(context.path(flags.plan));
+  const meant = meantRequest(release, strategy, flags, file);
+  if (meant.fleet !== undefined && context.flags.fleet === undefined) context.flags.fleet = meant.fleet;
+  const judged = await judgePlan(context, meant.release, meant.strategy, meant.only);
+  if (file && file.digest !== judged.frozen.plan.digest) return planChanged(context, file, judged);
+  const superseded = flags.supersede === undefined ? undefined : await holderOf(context, flags.supersede, judged);
+  const request = requestOf(context, judged, flags, superseded);
+  const more = superseded === undefined ? {} : { supersedes: superseded.label };
+  if (superseded) context.note(supersedeText(context, superseded));
+  if (flags.dryRun === true) return dryAnswer(context, { judged, request, more });
+  return begin(context, { judged, request, watch: flags.watch === true, more });
+}
+
+function meantRequest(
+  release: string | undefined,
+  strategy: string | undefined,
+  flags: StartFlags,
+  file: PlanFile | undefined,
+): PlanRequest {
+  if (release !== undefined && strategy !== undefined) return { release, strategy, only: flags.only };
+  if (file === undefined) {
     throw new MistakeError(
       'BAD_ARGUMENT',
       'expected foothold start RELEASE STRATEGY; foothold start --help shows more',
     );
   }
-  const judged = await judgePlan(context, release, strategy, flags.only);
-  const request = requestOf(context, judged, flags);
-  if (flags.dryRun === true) return dryAnswer(context, judged, request);
-
-  // Before anything is written: a start that cannot happen must leave nothing behind.
-  await context.temporal();
-  const imports = await importFiles(context, judged);
-  for (const { line } of imports) context.note(line);
-  const workflowId = await startWorkflow(context, judged, request);
-  context.note(`started ${workflowId}`);
-  return flags.watch === true ? watchFrom(context, workflowId) : begunAnswer(context, workflowId, request, imports);
+  if (release !== undefined || flags.only.length > 0) {
+    const message = 'expected foothold start --plan FILE alone, or with both RELEASE and STRATEGY and the same --only';
+    throw new MistakeError('BAD_ARGUMENT', message);
+  }
+  if (file.request) return file.request;
+  throw new MistakeError(
+    'BAD_ARGUMENT',
+    'expected a plan file that foothold plan -o wrote; this one does not say what was planned: add RELEASE and STRATEGY',
+  );
 }
 
-function requestOf(context: Context, { release, strategy, only }: JudgedPlan, flags: StartFlags): RolloutRequest {
+function requestOf(
+  context: Context,
+  { release, strategy, only, frozen }: JudgedPlan,
+  flags: StartFlags,
+  superseded: RolloutStatus | undefined,
+): RolloutRequest {
   return {
     release: `${release.ref.stream}@${release.ref.version}`,
     strategy: strategy.strategy.name,
     ...(only === undefined ? {} : { only }),
     by: operatorName(flags.by, context.io.env),
     ...(flags.reason === undefined ? {} : { reason: flags.reason }),
+    // The rollout freezes the plan anew: what changes between here and there must not slip in.
+    ...(flags.plan === undefined ? {} : { planDigest: frozen.plan.digest }),
+    ...(superseded === undefined ? {} : { supersede: superseded.label }),
   };
 }
 
-function dryAnswer(context: Context, { frozen, findings, blocked }: JudgedPlan, request: RolloutRequest): Answer {
-  const document = { dryRun: true, request, plan: planDocument(frozen.plan, findings) };
-  const text = `${planText(frozen.plan, findings, context.paint)}\nwould start: ${JSON.stringify(request)}`;
-  return { exit: blocked ? EXIT.no : EXIT.done, document, text };
+/** Found out here, so that nothing is started; the rollout itself would be refused with the same code. */
+function planChanged(context: Context, file: PlanFile, { frozen }: JudgedPlan): Answer {
+  const difference = planDifference(file, frozen.plan);
+  const detail = `planning gives ${frozen.plan.digest} now, the file has ${file.digest}`;
+  const document = { kind: 'refused', code: 'PLAN_CHANGED', detail, difference };
+  const head = `${context.paint('red', 'REFUSED')} · PLAN_CHANGED: ${detail}`;
+  const text = `${head}\n${indent(difference.join('\n'))}\nnext: foothold plan RELEASE STRATEGY -o FILE, and look again`;
+  return { exit: EXIT.no, document, text };
 }
 
-/** The lock is on the stream, so the id only has to be new, and to say what it is in the Temporal UI. */
-async function startWorkflow(
-  context: Context,
-  { release, only, frozen }: JudgedPlan,
-  request: RolloutRequest,
-): Promise<string> {
-  const { client } = await context.temporal();
-  const { TypedSearchAttributes, defineSearchAttributeKey } = await import('@temporalio/common');
-  const { stream, version } = release.ref;
-  const sites = Object.keys(frozen.sites).length;
-  const workflowId = `rollout/${stream}-${version}-${stamp(context.io.now())}-${randomBytes(2).toString('hex')}`;
-  const selected = only === undefined ? '' : `, only ${writeSelector(only)}`;
-  try {
-    await client.workflow.start('rollout', {
-      taskQueue: TASK_QUEUE,
-      workflowId,
-      args: [request],
-      staticSummary: `${request.release} by ${request.strategy}`.slice(0, 190),
-      staticDetails:
-        `${release.release.description ?? ''}\n\n${sites} sites${selected}; asked by ${request.by ?? ''}: ${request.reason ?? 'no reason given'}`.trim(),
-      typedSearchAttributes: new TypedSearchAttributes([
-        { key: defineSearchAttributeKey('FootholdStream', 'KEYWORD'), value: stream },
-        { key: defineSearchAttributeKey('FootholdRelease', 'KEYWORD'), value: request.release },
-      ]),
-    });
-  } catch (error) {
-    throw startFailure(error);
-  }
-  return workflowId;
+/** Throws MistakeError ROLLOUT_NOT_FOUND, NOTHING_RUNNING, or BAD_ARGUMENT for a rollout of another stream. */
+async function holderOf(context: Context, reference: string, { release }: JudgedPlan): Promise<RolloutStatus> {
+  const { rollout } = await findRunningRollout(context, reference);
+  if (rollout.stream === release.ref.stream) return rollout;
+  const message = `expected a rollout of ${release.ref.stream} to supersede, got ${rollout.label} of ${rollout.stream}`;
+  throw new MistakeError('BAD_ARGUMENT', message);
 }
 
-/** `20261122-130507`, UTC. */
-function stamp(now: number): string {
-  return new Date(now).toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
-}
-
-function startFailure(error: unknown): Error {
-  const said = [error, (error as { cause?: unknown }).cause]
-    .map((one) => (one instanceof Error ? one.message : ''))
-    .join(' ');
-  if (/search attribute/i.test(said)) {
-    return new WorldError(
-      'TEMPORAL_NOT_READY',
-      'expected the search attributes of Foothold in the namespace, some are missing; add them with: foothold doctor --fix',
-      { cause: error },
-    );
-  }
-  if (/namespace .*not found/i.test(said)) {
-    return new WorldError(
-      'TEMPORAL_NOT_READY',
-      'expected the namespace to exist, it does not; make it with: foothold doctor --fix',
-      { cause: error },
-    );
-  }
-  return new WorldError('TEMPORAL_UNREACHABLE', 'expected Temporal to start the rollout, it did not', { cause: error });
-}
-
-async function begunAnswer(
-  context: Context,
-  workflowId: string,
-  request: RolloutRequest,
-  imports: Imported[],
-): Promise<Answer> {
-  const beginning = await awaitBeginning(context, workflowId);
-  const document = { workflowId, request, imported: imports.map(({ line: _, ...rest }) => rest), ...beginning };
-  switch (beginning.kind) {
-    case 'begun': {
-      const text = headline(beginning.rollout, { now: context.io.now(), paint: context.paint });
-      return { exit: beginning.rollout.outcome === 'refused' ? EXIT.no : EXIT.done, document, text };
-    }
-    case 'refused':
-      return {
-        exit: EXIT.no,
-        document,
-        text: `${context.paint('red', 'REFUSED')} · ${beginning.code}: ${beginning.detail}`,
-      };
-    case 'not begun': {
-      const why = beginning.because ?? 'no control worker has taken it: foothold worker run';
-      const text = `${context.paint('yellow', 'started, not planned yet')} · ${why} · next: foothold watch ${workflowId}`;
-      return done(document, text);
-    }
-  }
-}
-
-async function watchFrom(context: Context, workflowId: string): Promise<Answer> {
-  const beginning = await awaitBeginning(context, workflowId, Number.POSITIVE_INFINITY);
-  if (beginning.kind === 'begun') return watchRollout(context, beginning.rollout.firstRunId);
-  const why =
-    beginning.kind === 'refused' ? `${beginning.code}: ${beginning.detail}` : 'no control worker has taken it';
-  return { exit: EXIT.no, document: { workflowId, ...beginning }, text: `${beginning.kind} · ${why}` };
+function supersedeText(context: Context, superseded: RolloutStatus): string {
+  const line = headline(superseded, { now: context.io.now(), paint: (_colour, text) => text });
+  return `supersedes ${superseded.label}, which ends as it stands and undoes nothing: ${line.replace(/ · next: .*$/, '')}`;
 }

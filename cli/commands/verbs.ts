@@ -6,10 +6,11 @@ import { EXIT, done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import type { Execute } from '../execute.js';
 import { operatorName, requireReason } from '../operator.js';
-import { headline } from '../render/rollout.js';
+import { headline } from '../render/headline.js';
 import { findRunningRollout } from '../rollouts.js';
 
-const MEANING: Record<RolloutVerb, string> = {
+/** `retry` names sites as well, and knows rollouts that are over: it has a file of its own. */
+const MEANING: Record<Exclude<RolloutVerb, 'retry'>, string> = {
   pause: 'begin nothing new and promote nothing; what is in flight settles',
   resume: 'go on after a pause',
   promote: 'end a wait; against a failed verdict only with --override',
@@ -25,7 +26,7 @@ export interface VerbFlags {
 }
 
 export function declareVerbs(program: Command, execute: Execute): void {
-  for (const [verb, meaning] of Object.entries(MEANING) as [RolloutVerb, string][]) {
+  for (const [verb, meaning] of Object.entries(MEANING) as [keyof typeof MEANING, string][]) {
     const command = program
       .command(verb)
       .description(meaning)
@@ -53,15 +54,19 @@ export async function runVerb(
     ...(flags.override === true ? { override: true } : {}),
   };
   const { rollout } = await findRunningRollout(context, reference);
-  if (flags.dryRun === true) return dryAnswer(context, verb, rollout, payload);
-  const answer = await ask(context, verb, rollout, payload);
+  if (flags.dryRun === true) return dryVerb(context, verb, rollout, payload);
+  return verbAnswer(context, verb, rollout, await askRollout(context, verb, rollout, payload));
+}
+
+/** Exit code 1 if the rollout says no. */
+export function verbAnswer(context: Context, verb: RolloutVerb, rollout: RolloutStatus, answer: VerbAnswer): Answer {
   const document = { rollout: rollout.label, verb, ...answer };
   const said = answer.accepted ? context.paint('green', 'accepted') : context.paint('red', 'refused');
   const text = `${said} · ${verb} ${rollout.label}: ${answer.message}\nnext: foothold status ${rollout.label}`;
   return { exit: answer.accepted ? EXIT.done : EXIT.no, document, text };
 }
 
-function dryAnswer(context: Context, verb: RolloutVerb, rollout: RolloutStatus, payload: VerbPayload): Answer {
+export function dryVerb(context: Context, verb: RolloutVerb, rollout: RolloutStatus, payload: VerbPayload): Answer {
   const view = { now: context.io.now(), paint: context.paint };
   const text = `would ask ${rollout.label}: ${verb} ${JSON.stringify(payload)}\nnow: ${headline(rollout, view)}`;
   return done({ rollout: rollout.label, verb, payload, dryRun: true }, text);
@@ -70,7 +75,8 @@ function dryAnswer(context: Context, verb: RolloutVerb, rollout: RolloutStatus, 
 /** An update is answered by a live control worker only, so the wait is bounded. */
 const ANSWER_WITHIN = 20_000;
 
-async function ask(
+/** Asks by update. Throws WorldError WORKER_ABSENT if nobody answers, with the signal that leaves it for later. */
+export async function askRollout(
   context: Context,
   verb: RolloutVerb,
   rollout: RolloutStatus,

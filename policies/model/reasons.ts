@@ -105,6 +105,14 @@ export const REASONS = {
   NOT_COMMANDED: 'the rollout ended before the site was commanded',
   SITE_RETIRED: 'the site was retired, and its id is never used again',
   TERMINATED: 'the rollout was terminated in Temporal',
+  OWED_REVERT: 'a release has still to be undone at the site before anything new is brought there',
+  FROZEN: 'a freeze is in force: no new switch until it is over',
+  MAINTENANCE: 'the fleet says that the site is in maintenance',
+  PLAN_LOST: 'the registry does not hold the plan of the release that the site should run',
+  CATCH_UP_WAITS: 'sites are brought up to date a few at a time, and the same site not too often',
+  CATCH_UP_FAILED: 'the site was brought up to date in vain; a person has to look before it is tried again',
+  CATCH_UP_STOPPED: 'a person ended the latest catch-up batch of the release',
+  WORKFLOW_UNKNOWN: 'Temporal does not know the workflow of the rollout any more',
   // this machine
   PROGRAM_MISSING: 'a program that has to be started is not on this machine',
   // programs of the development stack

@@ -16,7 +16,8 @@ export function transcriptOf(entries: readonly EvidenceEntry[]): string[] {
   });
 }
 
-function describeEntry({ kind, data }: EvidenceEntry, start: number): string | undefined {
+/** One entry in words, times counted from `start`; undefined for what says nothing that another entry does not. */
+export function describeEntry({ kind, data }: Pick<EvidenceEntry, 'kind' | 'data'>, start: number): string | undefined {
   const describe = DESCRIPTIONS[kind];
   return describe ? describe(data, start) : `${kind} ${JSON.stringify(data)}`;
 }

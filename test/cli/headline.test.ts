@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { headline, problemSites, rolloutText, stageTable, type View } from '../../cli/render/rollout.js';
+import { headline, type View } from '../../cli/render/headline.js';
+import { problemSites, rolloutText, stageTable } from '../../cli/render/rollout.js';
 import { plain } from '../../cli/render/paint.js';
 import type { RolloutStatus, SiteOutcome, StageStatus } from '../../policies/model/rollout.js';
 

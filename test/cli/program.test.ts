@@ -18,16 +18,12 @@ test('[A49] every command of the contract is known by name, and help says what i
 describe('what is not built yet is refused by name', () => {
   test.each([
     [['approve', 'edge-proxy', 'critical', '--reason', 'x'], 'foothold approve'],
-    [['owed'], 'foothold owed'],
     [['fleet', 'import', 'fleet.yaml'], 'foothold fleet import'],
-    [['evidence', 'verify', 'x.json'], 'foothold evidence verify'],
     [['site', 'hold', 'osl-01', '--until', 'noon'], 'foothold site hold'],
     [['gate', 'try', 'careful'], 'foothold gate try'],
     [['keys', 'rotate-control'], 'foothold keys rotate-control'],
     [['agent', 'history'], 'foothold agent history'],
     [['agent', 'run', '--observe'], 'foothold agent run --observe'],
-    [['start', '--plan', 'plan.json'], 'foothold start --plan'],
-    [['start', 'a@1', 'b', '--supersede', 'a-1-1'], 'foothold start --supersede'],
   ])('%j', async (argv, name) => {
     const said = await foothold(await emptyDirectory(), argv);
     expect(said.exit).toBe(2);

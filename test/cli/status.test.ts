@@ -237,7 +237,10 @@ describe('explain', () => {
       ]),
     );
     const said = await run('explain', label);
-    expect(said.out).toContain('BUDGET_OWED: more sites of the stage are owed the release than its budget allows');
+    expect(said.out).toContain(`why        rollout ${label} waits: BUDGET_OWED (2 of 4 sites, limit 1)`);
+    expect(said.out).toContain('more sites of the stage are owed the release than its budget allows; see');
+    expect(said.out).toContain('unblocks   absent sites coming back');
+    expect(said.out).toContain('who can    grid-duty; ');
     expect(said.out).toContain('docs/playbooks/BUDGET_OWED.md');
     expect(said.out).toContain('preflight of osl-03 (warn): never reported');
     expect(said.out).toContain(`foothold promote ${label} --reason …`);

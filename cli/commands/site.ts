@@ -1,0 +1,168 @@
+/** `site show`: all that the centre knows of one site. From the registry, so it answers with Temporal down. */
+import type { Command } from 'commander';
+import type { Debt, Desired } from '../../policies/model/debt.js';
+import { MistakeError } from '../../policies/model/failure.js';
+import type { Site } from '../../policies/model/fleet.js';
+import type { KnownReport, Registry, SiteAnomaly } from '../../records/registry/registry.js';
+import { done, type Answer } from '../answer.js';
+import type { Context } from '../context.js';
+import type { Execute } from '../execute.js';
+import { explainDebt } from '../explanation/debts.js';
+import { explainSiteState } from '../explanation/sites.js';
+import { meantFleet } from '../inputs.js';
+import { suggestions } from '../nearest.js';
+import { eventLine } from '../render/event.js';
+import { reasonText } from '../render/headline.js';
+import { harmless } from '../render/paint.js';
+import { indent, table } from '../render/table.js';
+import { clock, span } from '../render/times.js';
+import { readable } from './owed.js';
+
+export function declareSite(program: Command, execute: Execute): void {
+  const site = program.command('site').description('one site');
+  site
+    .command('show')
+    .description('all that the centre knows of a site: its report, what it should run, what it owes, its last events')
+    .argument('<site>')
+    .action((id: string, _flags: unknown, self: Command) => execute(self, (context) => showSite(context, id)));
+}
+
+const EVENTS = 10;
+const ANOMALIES = 10;
+
+interface Known {
+  declared: Site | undefined;
+  known: KnownReport | undefined;
+  desired: Desired[];
+  debts: Debt[];
+  anomalies: SiteAnomaly[];
+}
+
+/** `{ site, declared, report, receivedAt, desired, debts, anomalies, events }`; `declared` and `report` are null where there is none. */
+export async function showSite(context: Context, id: string): Promise<Answer> {
+  const registry = await readable(context);
+  const declared = (await meantFleet(context)).sites.find((one) => one.id === id);
+  const known = (await registry.reports([id])).get(id);
+  if (!declared && !known) await refuseUnknown(context, id);
+  const of: Known = {
+    declared,
+    known,
+    desired: await desiredAt(registry, id, declared, known),
+    debts: await registry.debts({ site: id }),
+    anomalies: await registry.siteAnomalies(id, ANOMALIES),
+  };
+  const events = await registry.siteEvents(id, EVENTS);
+  const now = context.io.now();
+  const document = {
+    site: id,
+    declared: declared ?? null,
+    report: known?.report ?? null,
+    receivedAt: known?.receivedAt ?? null,
+    desired: of.desired,
+    debts: of.debts.map((debt) => ({ ...debt, explanation: explainDebt(debt) })),
+    anomalies: of.anomalies,
+    events,
+  };
+  const blocks = [
+    headText(id, of, now),
+    streamsText(context, of),
+    block(
+      'owes',
+      of.debts.map((debt) => debtLine(debt, now)),
+    ),
+    block('quarantined', quarantineLines(known, now)),
+    block(
+      'anomalies in what it told',
+      of.anomalies.map((one) => anomalyLine(one, now)),
+    ),
+    block(
+      'last events, as the site journaled them',
+      events.map((event) => eventLine(event, now)),
+    ),
+  ];
+  return done(document, blocks.filter((part) => part !== '').join('\n\n'));
+}
+
+async function refuseUnknown(context: Context, id: string): Promise<never> {
+  const { sites } = await meantFleet(context);
+  const hints = suggestions(
+    id,
+    sites.map((one) => one.id),
+    'site',
+  );
+  throw new MistakeError('SITE_NOT_FOUND', `expected a site of the fleet, or one that reported, got ${id}`, hints);
+}
+
+async function desiredAt(
+  registry: Registry,
+  id: string,
+  declared: Site | undefined,
+  known: KnownReport | undefined,
+): Promise<Desired[]> {
+  const streams = new Set([...(declared?.streams ?? []), ...Object.keys(known?.report.streams ?? {})]);
+  const found = await Promise.all([...streams].sort().map((stream) => registry.desired(stream, [id])));
+  return found.flatMap((one) => one.get(id) ?? []);
+}
+
+function headText(id: string, { declared, known }: Known, now: number): string {
+  const about = declared
+    ? [
+        declared.state,
+        declared.region,
+        declared.cluster,
+        declared.assetType,
+        `${declared.link.name} link`,
+        `${declared.risk} risk`,
+      ]
+    : ['not in the fleet file'];
+  const heard = known
+    ? `last report ${span(now - known.receivedAt)} ago, agent ${known.report.agentVersion}, epoch ${known.report.epoch}`
+    : 'never reported';
+  return harmless(`${id} · ${about.filter((part) => part !== undefined).join(', ')} · ${heard}`);
+}
+
+function streamsText(context: Context, { declared, known, desired }: Known): string {
+  const streams = known?.report.streams ?? {};
+  const names = new Set([
+    ...(declared?.streams ?? []),
+    ...Object.keys(streams),
+    ...desired.map(({ stream }) => stream),
+  ]);
+  const rows = [...names].sort().map((name) => {
+    const [report, wanted] = [streams[name], desired.find(({ stream }) => stream === name)];
+    const same = wanted === undefined || report?.live?.digest === wanted.release.digest;
+    const live = report?.live?.version ?? '-';
+    const sick = (report?.checks ?? []).filter((check) => !check.healthy).map((check) => check.name);
+    const meaning = report ? explainSiteState(report.state) : 'it told nothing of this stream';
+    return [
+      name,
+      same ? live : context.paint('yellow', live),
+      wanted ? `${wanted.release.version} by ${wanted.label}` : '-',
+      report?.lkg?.version ?? '-',
+      report?.state ?? '-',
+      sick.length > 0 ? context.paint('red', `sick: ${sick.join(', ')}`) : harmless(meaning),
+    ];
+  });
+  return table(['STREAM', 'LIVE', 'DESIRED', 'LAST KNOWN GOOD', 'STATE', ''], rows).trimEnd();
+}
+
+function block(title: string, lines: string[]): string {
+  return lines.length === 0 ? '' : `${title}\n${indent(lines.join('\n'))}`;
+}
+
+function debtLine(debt: Debt, now: number): string {
+  const { unblocks, next } = explainDebt(debt);
+  const what = `${debt.verb === 'revert' ? 'an undo of' : ''} ${debt.stream}@${debt.release.version}`.trim();
+  return `${what}, since ${span(now - debt.since)}: ${reasonText(debt.reason)} · ${unblocks} · next: ${next[0] ?? ''}`;
+}
+
+function quarantineLines(known: KnownReport | undefined, now: number): string[] {
+  return (known?.report.quarantined ?? []).map(
+    ({ stream, version, code, at }) =>
+      `${stream}@${version} since ${clock(at, now)}: ${harmless(code)} · next: foothold allow ${stream}@${version} --site ${known?.report.site ?? ''} --reason …`,
+  );
+}
+
+function anomalyLine({ kind, epoch, sequence, at, detail }: SiteAnomaly, now: number): string {
+  return harmless(`${clock(at, now)} ${kind} at event ${epoch}/${sequence} ${JSON.stringify(detail)}`).slice(0, 160);
+}

@@ -1,0 +1,142 @@
+/**
+ * By code: what would unblock it, who can, and the command that fits it best. A code without an entry is answered by the
+ * state that it is found in. Sites, links and metrics are mended where they are: there the command says how to look.
+ */
+import type { ReasonCode } from '../../policies/model/reasons.js';
+import type { Subject } from './explanation.js';
+
+export interface Advice {
+  unblocks: string;
+  who: string;
+  next?: (subject: Subject) => string[];
+}
+
+const METRICS = 'whoever runs Prometheus and the exporters';
+const LINK = 'whoever runs the site’s link; nobody has to act in Foothold';
+const AUTHOR = 'whoever made the release';
+const AT_SITE = 'a person at the site';
+const ITSELF = 'nobody has to: it happens by itself';
+const CENTRE = 'whoever runs the control worker';
+const DUTY = 'the person on duty';
+
+const allowSite = ({ stream, version, site }: Subject): string[] => [
+  `foothold allow ${stream}@${version}${site === undefined ? '' : ` --site ${site}`} --reason …`,
+];
+const showSite = ({ site }: Subject): string[] => (site === undefined ? [] : [`foothold site show ${site}`]);
+const again = ({ stream, version, strategy = 'STRATEGY' }: Subject): string[] => [
+  `foothold start ${stream}@${version} ${strategy} --reason …`,
+];
+const planAgain = ({ stream, version, strategy = 'STRATEGY' }: Subject): string[] => [
+  `foothold plan ${stream}@${version} ${strategy}`,
+];
+const ofStream = ({ stream }: Subject): string[] => [`foothold status ${stream}`];
+const doctor = (): string[] => ['foothold doctor'];
+
+const gate = (unblocks: string, who = METRICS): Advice => ({ unblocks, who });
+const refused = (unblocks: string, next: (subject: Subject) => string[] = planAgain): Advice => ({
+  unblocks,
+  who: 'whoever asked for the rollout',
+  next,
+});
+const atSite = (unblocks: string, who = AT_SITE): Advice => ({ unblocks, who, next: showSite });
+/** It failed there: first the cause, then a person lifts the quarantine. */
+const failedThere = (unblocks: string, who = AUTHOR): Advice => ({
+  unblocks: `${unblocks}; then a person allows it there again`,
+  who,
+  next: (subject) => [...showSite(subject), ...allowSite(subject)],
+});
+
+export const ADVICE: Partial<Record<ReasonCode, Advice>> = {
+  // gate
+  GATE_FAILED: gate('a release that measures better; promoting against a failure needs --override', AUTHOR),
+  GATE_NO_DATA: gate('figures for the sites of the stage: exporters that are scraped, a query that names them'),
+  GATE_NOT_A_NUMBER: gate('a query that gives a number, also without traffic'),
+  GATE_SEVERAL_SERIES: gate('a query that sums to one series, or `series: per-site` in the strategy'),
+  GATE_QUERY_FAILED: gate('Prometheus answering the query again'),
+  GATE_EVALUATOR_FAILED: gate('a condition that can be evaluated, in the strategy', 'whoever wrote the strategy'),
+  GATE_COVERAGE: gate('more of the confirmed sites in the figure: their exporters scraped, showing the new digest'),
+  GATE_STOPPED_SHORT: gate('enough samples: the gate is judged again when the wait ends', DUTY),
+  GATE_BETWEEN: gate('a person judging a value that lies between pass and fail', DUTY),
+  SAMPLES_PREDATE_SWITCH: gate('one window of time after the switch, with the sites being scraped'),
+  NO_CONFIRMED_SITE: {
+    unblocks: 'one site of the cohort confirming; it is judged again by itself then. It is never promoted without one',
+    who: LINK,
+  },
+  // budget and waits
+  BUDGET_FAILED: { unblocks: 'a person deciding that so many failures are borne, or an undo', who: DUTY },
+  BUDGET_OWED: {
+    unblocks: 'absent sites coming back (it is judged again by itself then), or a person going on without them',
+    who: 'whoever runs the sites’ links, or the person on duty',
+  },
+  WAVE_HELD: { unblocks: 'a person promoting: the strategy asks for one here', who: DUTY },
+  WAIT_EXPIRED: { unblocks: 'a person deciding: the wait is over, and nothing promotes by itself', who: DUTY },
+  LOCK_LOST: { unblocks: 'the other rollout of the stream ending', who: DUTY, next: ofStream },
+  RUN_WAS_RESET: {
+    unblocks: 'a person deciding whether this run goes on: sites may know more than it does',
+    who: DUTY,
+  },
+  // refusals
+  STREAM_LOCKED: refused('the other rollout of the stream ending, or this one taking its place', (subject) => [
+    ...ofStream(subject),
+    `foothold start ${subject.stream}@${subject.version} ${subject.strategy ?? 'STRATEGY'} --supersede ROLLOUT --reason …`,
+  ]),
+  BAD_INPUT: refused('input of the form {"release": "<stream>@<version>", "strategy": "<name>"}', again),
+  PLAN_CHANGED: refused('a look at the plan as it is now', planAgain),
+  PREFLIGHT_BLOCKED: refused('the findings that block being mended, or those sites being left out with --only'),
+  RELEASE_NOT_FOUND: refused('the release being published', () => ['foothold publish DIR']),
+  STRATEGY_NOT_FOUND: refused('a strategy of that name', () => ['foothold validate FILE']),
+  SITE_IN_NO_STAGE: refused('a last stage without `select`, which takes all that are left'),
+  SELECTOR_EMPTY: refused('a selector that matches an active site of the stream', () => ['foothold fleet list']),
+  DEPOT_UNREACHABLE: { unblocks: 'the depot answering', who: CENTRE, next: doctor },
+  BEGIN_FAILED: { unblocks: 'the cause that is named here being mended', who: CENTRE, next: again },
+  // preflight
+  NOT_REPORTED: { unblocks: 'the site’s first report; it checks itself when the command arrives', who: LINK },
+  REQUIRES_UNMET: atSite('the version that the release requires, at the site', 'whoever keeps the site up to date'),
+  REQUIRES_UNKNOWN: atSite('the site reporting that version: `reports` in its agent.yaml'),
+  CONFLICTS: atSite('the conflicting stream moving on first', DUTY),
+  VARIABLE_MISSING: { unblocks: 'a value in the fleet file', who: 'whoever keeps the fleet file' },
+  VARIABLE_TYPE: { unblocks: 'a value of the right type in the fleet file', who: 'whoever keeps the fleet file' },
+  QUARANTINED: { unblocks: 'a person allowing the release there again', who: DUTY, next: allowSite },
+  BLOCKED: {
+    unblocks: 'a person lifting the block of the release',
+    who: DUTY,
+    next: ({ stream, version }) => [`foothold allow ${stream}@${version} --reason …`],
+  },
+  LKG_MISSING: atSite('something to go back to: foothold agent adopt, at the site'),
+  // site
+  CHECK_FAILED: failedThere('the cause of the failed check being mended'),
+  DEADLINE_PASSED: failedThere('a release that confirms within its `confirm.within`'),
+  SWITCH_FAILED: failedThere('the component that could not be switched being mended'),
+  BEFORE_FAILED: failedThere('the program of `before` ending with 0', AT_SITE),
+  AFTER_FAILED: failedThere('the program of `after` ending with 0', AT_SITE),
+  CRASH_IN_SWITCH: failedThere('knowing why the agent was interrupted while it switched', AT_SITE),
+  RESTARTS: failedThere('knowing why the agent was restarted so often', AT_SITE),
+  REBOOTED: failedThere('knowing why the site rebooted while it was watched', AT_SITE),
+  PERSON: { unblocks: 'the person at the site, who decided it', who: AT_SITE, next: showSite },
+  ALREADY_SICK: atSite('the site’s own checks passing before the switch: it was sick already'),
+  STALE: { unblocks: 'nothing: a newer command was obeyed', who: ITSELF, next: ofStream },
+  SUPERSEDED: { unblocks: 'nothing: a newer one took its place', who: ITSELF, next: ofStream },
+  SWITCH_BY_PASSED: {
+    unblocks: 'another try: the command arrived after the time by which it had to begin',
+    who: DUTY,
+    next: ({ label, site }) =>
+      label === undefined ? [] : [`foothold retry ${label} ${site ?? ''}`.trim() + ' --reason …'],
+  },
+  SIGNATURE_INVALID: atSite('the site pinning the control key that signs now'),
+  DIGEST_MISMATCH: atSite('the depot serving what was published', CENTRE),
+  STAGE_FAILED: atSite('the files arriving at the site: depot reachable from there, room on its disk'),
+  HELD: atSite('the person at the site lifting the hold'),
+  REVERT_FAILED: atSite('a person at the site: the undo itself failed'),
+  NOTHING_VERIFIED: atSite('a person at the site: nothing verified is there to go back to'),
+  STORE_BROKEN: atSite('a disk that the agent can write'),
+  // centre's view of a site
+  UNREACHED: { unblocks: 'the site’s link coming back: it is delivered then', who: LINK, next: showSite },
+  NO_RESULT: { unblocks: 'the site’s link coming back: its result is journaled there', who: LINK, next: showSite },
+  GROUP_CHANGING: { unblocks: 'the other member of the redundancy group settling', who: ITSELF, next: showSite },
+  TERMINATED: {
+    unblocks: 'nothing brings it back: its sites finish alone, and what it still had to undo is delivered',
+    who: DUTY,
+    next: ({ stream }) => [`foothold owed ${stream}`],
+  },
+  COMMANDED: { unblocks: 'the site’s answer to the undo; an owed revert never expires', who: LINK, next: showSite },
+};

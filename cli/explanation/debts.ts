@@ -1,0 +1,32 @@
+/** Every kind of debt explained. */
+import { CATCH_UP, type Debt } from '../../policies/model/debt.js';
+import { explanationOf, type Explanation, type Situation } from './explanation.js';
+
+export type { Explanation } from './explanation.js';
+
+export function explainDebt(debt: Debt): Explanation {
+  const { site, stream, verb, release, label, reason } = debt;
+  const what = verb === 'revert' ? `an undo of ${stream}@${release.version}` : `${stream}@${release.version}`;
+  const subject = { stream, version: release.version, label, site };
+  const explained = explanationOf({ about: `site ${site} owes ${what}`, reason, subject, otherwise: otherwise(debt) });
+  // Whatever holds up a converge, an undo waits for nothing but the site's link.
+  return verb === 'revert' ? { ...explained, ...otherwise(debt) } : explained;
+}
+
+function otherwise({ verb, owner, site, label, until }: Debt): Situation['otherwise'] {
+  if (verb === 'revert') {
+    return {
+      unblocks: 'the site’s link coming back: owed reverts are delivered first, and never expire',
+      who: 'whoever runs the site’s link; nobody has to act in Foothold',
+      next: [`foothold site show ${site}`],
+    };
+  }
+  const when =
+    until === undefined ? 'the site’s link coming back' : `${new Date(until).toISOString()}, when it is tried again`;
+  const whose = owner === CATCH_UP ? 'catch-up brings it then, in steps' : `${label} brings it then`;
+  return {
+    unblocks: `${when}: ${whose}`,
+    who: until === undefined ? 'whoever runs the site’s link' : 'nobody has to: it happens by itself',
+    next: owner === CATCH_UP ? [`foothold retry ${label} ${site} --reason …`] : [`foothold status ${label}`],
+  };
+}
