@@ -1,4 +1,5 @@
 /** What the site says of itself. */
+import { keyIdOf } from '../policies/signing/keyset.js';
 import type { SiteReport, StreamReport, HeldRelease } from '../policies/model/report.js';
 import { liveRelease } from './advance.js';
 import type { SiteContext } from './context.js';
@@ -20,7 +21,7 @@ export async function reportOf(context: SiteContext): Promise<SiteReport> {
     versions,
     quarantined: store.quarantine(),
     ...enrolmentOf(store),
-    keyset: context.trust.version,
+    keyset: { version: context.trust.version, keys: context.trust.pems.map(keyIdOf).sort() },
   };
 }
 

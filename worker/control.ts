@@ -1,12 +1,11 @@
 /** The control worker: workflows and central activities on the queue `foothold`, one process per registry. */
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
 import { Client } from '@temporalio/client';
 import { Worker, type NativeConnection } from '@temporalio/worker';
 import { createControlActivities } from '../activities/control/index.js';
-import { MistakeError } from '../policies/model/failure.js';
 import { TASK_QUEUE } from '../policies/model/rollout.js';
 import { openDepot } from '../records/depot/open-depot.js';
+import { readControlKey } from '../records/files/control-keys.js';
 import { loadProject, resolveProject } from '../records/files/project-file.js';
 import { openRegistry } from '../records/registry/open.js';
 import type { Registry } from '../records/registry/registry.js';
@@ -36,7 +35,8 @@ export async function runControlWorker(options: ControlWorkerOptions): Promise<v
       registry,
       depot: openDepot(project.depot.read),
       projectPath: options.projectPath,
-      controlKeyPem: await readControlKey(project.controlKey),
+      controlKeyPem: (await readControlKey(project.controlKey)).privatePem,
+      controlKeyPath: project.controlKey,
       ...(project.prometheus === undefined ? {} : { prometheusUrl: project.prometheus }),
       now: Date.now,
     };
@@ -92,14 +92,4 @@ async function serve(
   } finally {
     signal.removeEventListener('abort', stop);
   }
-}
-
-/** Throws MistakeError if the key can be read by others: who holds it can command every site. */
-async function readControlKey(path: string): Promise<string> {
-  const info = await stat(path).catch(() => undefined);
-  if (!info) throw new MistakeError('CONTROL_KEY', `expected the control key at ${path}; make one with: foothold init`);
-  if ((info.mode & 0o077) !== 0) {
-    throw new MistakeError('CONTROL_KEY', `${path} can be read by others; mend it with: chmod 600 ${path}`);
-  }
-  return readFile(path, 'utf8');
 }

@@ -10,6 +10,8 @@ export interface ControlDeps {
   projectPath: string;
   /** Ed25519 private key, PKCS8 PEM. Never logged, never in a failure. */
   controlKeyPem: string;
+  /** Where it is kept: with it, commands are signed by both keys of a rotation. Without, by `controlKeyPem` alone. */
+  controlKeyPath?: string;
   prometheusUrl?: string;
   client: Client;
   now: () => number;

@@ -3,26 +3,25 @@ import { isAllowed } from '../../policies/preflight/facts.js';
 import type { Command } from '../../policies/model/command.js';
 import type { OutlineSite, ShardInput } from '../../policies/model/outline.js';
 import type { PlannedSite } from '../../policies/model/plan.js';
-import { signCommand } from '../../policies/signing/dsse.js';
 import type { KnownReport } from '../../records/registry/registry.js';
-import type { IssuedCommand } from '../contract.js';
+import type { DeferredCommand, Issued, IssuedCommand } from '../contract.js';
+import { readAddressees, rememberedAddressees, UNKNOWN_ADDRESSEE, type Addressee } from './addressees.js';
 import type { ControlDeps } from './deps.js';
+import { readSigning, rememberedSigning, signFor, type Signing } from './signing.js';
 
 /**
  * Commands for `sites`, recorded as commanded before they are handed out. A revert is issued with the registry down
  * as well: it needs nothing from there, and an undo must not wait for a record.
  */
-export async function issueCommands(
-  deps: ControlDeps,
-  input: ShardInput,
-  sites: OutlineSite[],
-): Promise<IssuedCommand[]> {
+export async function issueCommands(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Issued[]> {
   const now = deps.now();
   const isUndo = input.verb === 'revert';
   const known = isUndo
-    ? await atMost(UNDO_PATIENCE_MS, read(deps, input, sites), NOTHING_KNOWN)
+    ? await atMost(UNDO_PATIENCE_MS, read(deps, input, sites), remembered(deps, sites))
     : await read(deps, input, sites);
-  const issued = sites.map((site) => issue(deps, input, site, known, now));
+  const deferred = isUndo ? [] : sites.flatMap((site) => hindered(site, known));
+  const others = sites.filter((site) => !deferred.some((one) => one.site === site.id));
+  const issued = others.map((site) => issue(input, site, known, now));
   const rows = issued.map(({ site, commandId, settleBy }) => ({
     site,
     stage: input.stage,
@@ -34,7 +33,13 @@ export async function issueCommands(
   const recording = deps.registry.recordCommanded(input.firstRunId, rows, now);
   if (isUndo) await atMost(UNDO_PATIENCE_MS, recording, undefined);
   else await recording;
-  return issued;
+  return [...issued, ...deferred];
+}
+
+/** It is not clear who speaks for the site, or it was retired: nothing is begun there. */
+function hindered({ id }: OutlineSite, { addressees }: Known): DeferredCommand[] {
+  const reason = addressees.get(id)?.hindered;
+  return reason === undefined ? [] : [{ site: id, deferred: reason }];
 }
 
 const UNDO_PATIENCE_MS = 1_000;
@@ -42,9 +47,18 @@ const UNDO_PATIENCE_MS = 1_000;
 interface Known {
   planned: Record<string, PlannedSite>;
   allowed: Set<string>;
-  acked: Map<string, Command['ackedThrough']>;
+  addressees: Map<string, Addressee>;
+  signing: Signing;
 }
-const NOTHING_KNOWN: Known = { planned: {}, allowed: new Set(), acked: new Map() };
+
+/** With the registry away: an undo needs nothing but whom it is for, and the keys. */
+function remembered(deps: ControlDeps, sites: OutlineSite[]): Known {
+  const addressees = rememberedAddressees(
+    deps,
+    sites.map((site) => site.id),
+  );
+  return { planned: {}, allowed: new Set(), addressees, signing: rememberedSigning(deps) };
+}
 
 async function read(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Known> {
   const frozen = await deps.registry.frozenPlan(input.planDigest);
@@ -56,8 +70,12 @@ async function read(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]):
       ? new Map<string, KnownReport>()
       : await deps.registry.reports(sites.map((site) => site.id));
   const allowed = sites.filter((site) => isAllowed(reports.get(site.id)?.report, input.release, allowances));
-  const acked = await deps.registry.ackedThrough(sites.map((site) => site.id));
-  return { planned: frozen.sites, allowed: new Set(allowed.map((site) => site.id)), acked };
+  const addressees = await readAddressees(
+    deps,
+    sites.map((site) => site.id),
+  );
+  const signing = await readSigning(deps);
+  return { planned: frozen.sites, allowed: new Set(allowed.map((site) => site.id)), addressees, signing };
 }
 
 /** What `work` gives, or `otherwise` if it fails or takes too long: a registry that is locked must not hold an undo. */
@@ -68,7 +86,7 @@ async function atMost<T>(ms: number, work: Promise<T>, otherwise: T): Promise<T>
   return Promise.race([done, late]).finally(() => clearTimeout(timer));
 }
 
-function issue(deps: ControlDeps, input: ShardInput, site: OutlineSite, known: Known, now: number): IssuedCommand {
+function issue(input: ShardInput, site: OutlineSite, known: Known, now: number): IssuedCommand {
   const settleBy = input.verb === 'converge' ? now + patienceOf(input, site) : undefined;
   const command: Command = {
     version: 1,
@@ -85,10 +103,10 @@ function issue(deps: ControlDeps, input: ShardInput, site: OutlineSite, known: K
     planDigest: input.planDigest,
     issuedAt: now,
     allowed: known.allowed.has(site.id),
-    ackedThrough: known.acked.get(site.id) ?? { epoch: 1, sequence: 0 },
+    ...(known.addressees.get(site.id) ?? UNKNOWN_ADDRESSEE).fields,
     ...(settleBy === undefined ? {} : { switchBy: settleBy }),
   };
-  const envelope = signCommand(command, deps.controlKeyPem);
+  const envelope = signFor(known.signing, command);
   return {
     site: site.id,
     queue: site.queue ?? `site-${site.id}`,

@@ -36,8 +36,8 @@ export interface SiteReport {
   head?: string;
   /** What the site was enrolled with; absent for one that never was. */
   enrolment?: { tokenId: string; instance: string };
-  /** Version of the control keys that the site trusts; 0: those that its agent.yaml pins. */
-  keyset?: number;
+  /** Ids of the control keys that the site trusts, in order; version 0: those that its agent.yaml pins. */
+  keyset?: { version: number; keys: string[] };
 }
 
 export type SiteEventKind =
