@@ -48,7 +48,8 @@ export type Issued = IssuedCommand | DeferredCommand;
 
 /** What the registry holds of a rollout whose run was reset: a run that was thrown away may have commanded sites. */
 export interface KnownCommands {
-  commanded: { site: string; switchBy: number }[];
+  /** `try`: the highest that a converge had. */
+  commanded: { site: string; switchBy: number; try: number }[];
   outcomes: SiteOutcome[];
 }
 
@@ -68,6 +69,10 @@ export interface ControlActivities {
   catchUpFacts(stream: string): Promise<CatchUpFacts>;
   /** Seals what was terminated, brings back lost carriers of owed reverts, wakes `catchUp` where there is drift. */
   sweep(): Promise<SweepSummary>;
+  /** Those of `sites` that report the release as quarantined, and that nobody has allowed. */
+  quarantined(release: { stream: string; digest: string }, sites: string[]): Promise<string[]>;
+  /** Asks the rollout that holds the stream's lock to end for this one; MistakeError if it may not. */
+  supersede(request: RolloutRequest, holder: LockHolder, run: RunIdentity): Promise<void>;
   recordBlock(block: { stream: string; digest: string; version: string; rollout: string }): Promise<void>;
   issueCommands(input: ShardInput, sites: OutlineSite[]): Promise<Issued[]>;
   recordSettled(input: ShardRef, settled: Settled[]): Promise<void>;
@@ -91,6 +96,10 @@ export type ShardRef = Pick<ShardInput, 'firstRunId' | 'stage' | 'wave'>;
 export interface LockHolder {
   workflowId: string;
   firstRunId: string;
+  /** Once its plan is frozen. */
+  label?: string;
+  /** A batch of the reconciler: it gives way to a person's rollout. */
+  catchUp?: true;
 }
 
 /** On the queue of a site, or of a bridge for many. */

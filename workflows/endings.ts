@@ -4,15 +4,27 @@ import type { RolloutOutcome } from '../policies/model/rollout.js';
 import type { OnFailure } from '../policies/model/strategy.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { stagesToRevert, type Decision } from '../policies/rollout/decide.js';
-import { budgetOf, failingStages, forgive, note, setStage, worstBudget, type RolloutRun } from './rollout-run.js';
-import { undo } from './undo.js';
+import {
+  budgetOf,
+  failingStages,
+  forgive,
+  note,
+  setStage,
+  worstBudget,
+  type RolloutRun,
+  type Stop,
+} from './rollout-run.js';
+import { isUnsettled, undo } from './undo.js';
 import { waitForPerson } from './wait.js';
-import { stopShards, untilShardsClosed } from './wave.js';
+import { letGoOfShards, stopShards, untilShardsClosed } from './wave.js';
 
 export interface End {
   outcome: RolloutOutcome;
   reason: Reason;
 }
+
+/** What follows a wave that was not promoted; undefined: a person has promoted it. */
+export type Aftermath = End | undefined | 'judge again' | { again: string[] };
 
 /**
  * An inconclusive wave: a person promotes or stops, or the deadline does what the strategy says; never a promotion. A
@@ -23,13 +35,13 @@ export async function waitOut(
   outline: PlanOutline,
   stage: OutlineStage,
   decision: Extract<Decision, { kind: 'wait' }>,
-): Promise<End | undefined | 'judge again'> {
+): Promise<Aftermath> {
   const { within, then } = outline.strategy.onInconclusive;
   const { onFailure, owner } = outline.strategy;
   setStage(run, stage.name, { state: 'waiting' });
   const hasFailed = () => worstBudget(run, stage).verdict === 'fail';
   const resolved = () => hasFailed() || isResolved(run, stage, decision.reason);
-  const end = await waitForPerson(run, decision.reason, { within, then, owner }, resolved);
+  const end = await waitForPerson(run, decision.reason, { within, then, owner, mayRetry: true }, resolved);
   switch (end.kind) {
     case 'stopped':
       return stopped(run, outline);
@@ -38,6 +50,8 @@ export async function waitOut(
       if (hasFailed() && !end.by.override)
         return failed(run, outline, stage, onFailure, failureOf(run, stage, decision));
       return promoted(run, stage, decision.reason);
+    case 'retried':
+      return { again: end.sites };
     case 'resolved':
       if (!hasFailed()) return 'judge again';
       return failed(run, outline, stage, onFailure, failureOf(run, stage, decision));
@@ -73,7 +87,7 @@ export async function failed(
   stage: OutlineStage,
   then: OnFailure,
   reason: Reason,
-): Promise<End | undefined> {
+): Promise<Aftermath> {
   if (then === 'stay') return halted(run, outline, stage, reason);
   const begun = outline.stages.map((s) => s.name).filter((name) => run.stages[name] !== undefined);
   const named = [...stagesToRevert(then, stage.name, begun), ...failingStages(run).map((s) => s.name)];
@@ -83,20 +97,17 @@ export async function failed(
   return run.stop ? stopped(run, outline) : { outcome: 'reverted', reason };
 }
 
-async function halted(
-  run: RolloutRun,
-  outline: PlanOutline,
-  stage: OutlineStage,
-  reason: Reason,
-): Promise<End | undefined> {
+async function halted(run: RolloutRun, outline: PlanOutline, stage: OutlineStage, reason: Reason): Promise<Aftermath> {
   await stopShards(run);
   run.outcome = 'halted';
   run.reason = reason;
   const { owner } = outline.strategy;
-  const end = await waitForPerson(run, reason, { then: 'stay', owner }, () => false);
+  const end = await waitForPerson(run, reason, { then: 'stay', owner, mayRetry: true }, () => false);
   delete run.outcome;
   delete run.reason;
   if (end.kind === 'stopped') return stopped(run, outline);
+  if (end.kind === 'retried') return { again: end.sites };
+  if (end.kind === 'resolved') return 'judge again';
   promoted(run, stage, reason);
   await untilShardsClosed(run);
   return run.stop ? stopped(run, outline) : undefined;
@@ -105,12 +116,31 @@ async function halted(
 /** Abort and revert win over any decision of the same workflow task. */
 export async function stopped(run: RolloutRun, outline: PlanOutline): Promise<End> {
   const stop = run.stop;
-  if (!stop) throw new TypeError('stopped without abort or revert');
+  if (!stop) throw new TypeError('stopped without abort, revert or supersede');
+  const end = stop.verb === 'supersede' ? await giveWay(run, stop) : await undoneBy(run, outline, stop);
+  // A person who asked for more meanwhile gets it; what was undone is not undone again.
+  const more = run.stop !== stop && (run.stop?.verb === 'revert' || stop.verb === 'supersede');
+  return more ? stopped(run, outline) : end;
+}
+
+async function undoneBy(run: RolloutRun, outline: PlanOutline, stop: Stop): Promise<End> {
   const stages = outline.stages.map((stage) => stage.name);
-  const detail = `by ${stop.by}: ${stop.reason}`;
   const isRevert = stop.verb === 'revert';
+  const detail = `by ${stop.by}: ${stop.reason}`;
   const reason: Reason = { code: isRevert ? 'REVERT_REQUESTED' : 'ABORTED', detail };
   await undo(run, outline, { stages, keepConfirmed: !isRevert, block: isRevert, reason });
-  if (run.stop?.verb === 'revert' && !isRevert) return stopped(run, outline);
   return { outcome: isRevert ? 'reverted' : 'aborted', reason };
+}
+
+/**
+ * Another rollout takes over: nobody is commanded any more and nothing is undone. What was in flight goes on at its
+ * sites until the command of the new one, which is newer, takes its place.
+ */
+async function giveWay(run: RolloutRun, stop: Stop): Promise<End> {
+  await stopShards(run);
+  await letGoOfShards(run);
+  const unsettled = [...run.commanded.keys()].filter((site) => isUnsettled(run, site));
+  note(run, 'superseded', { by: stop.by, rollout: stop.rollout ?? null, unsettled });
+  const detail = `by ${stop.rollout ?? stop.by}: ${stop.reason}`;
+  return { outcome: 'aborted', reason: { code: 'SUPERSEDED', detail } };
 }

@@ -1,5 +1,7 @@
 /** The workflow types, by their contract names. */
+export { catchUp } from './catch-up.js';
 export { inbox } from './inbox.js';
 export { streamLock } from './lock.js';
 export { rollout } from './rollout.js';
 export { shard } from './shard.js';
+export { sweep } from './sweep.js';

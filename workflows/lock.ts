@@ -14,6 +14,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ControlActivities, LockHolder } from '../activities/contract.js';
+import type { RolloutRequest } from '../policies/model/rollout.js';
 import { atStart } from './proxies.js';
 
 export const LOCK_MEMO = 'holder';
@@ -37,9 +38,11 @@ const RETRY = '500ms';
 /** Takes the lock, or says who holds it. While the holder is this rollout's own earlier run, it is about to go: retry. */
 export async function takeLock(
   stream: string,
+  request: Pick<RolloutRequest, 'catchUp'>,
   by: Pick<ControlActivities, 'describeLock'> = atStart,
 ): Promise<StreamLock | { heldBy: LockHolder }> {
-  const me: LockHolder = { workflowId: workflowInfo().workflowId, firstRunId: workflowInfo().firstExecutionRunId };
+  const { workflowId, firstExecutionRunId: firstRunId } = workflowInfo();
+  const me: LockHolder = { workflowId, firstRunId, ...(request.catchUp ? { catchUp: true as const } : {}) };
   for (let tries = 1; ; tries += 1) {
     const lock = await tryLock(stream, me);
     if (lock) return lock;

@@ -1,17 +1,21 @@
 /** Every update, signal and query, with the words that the Temporal UI shows. Names are contract. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { IssuedCommand } from '../activities/contract.js';
+import type { Reason } from '../policies/model/verdict.js';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
 import type { Result } from '../policies/model/command.js';
-import type { RolloutStatus, RolloutVerb, SiteOutcome, VerbAnswer } from '../policies/model/rollout.js';
+import type { MessageVerb, RolloutStatus, SiteOutcome, VerbAnswer } from '../policies/model/rollout.js';
 
 const EXAMPLE = '{"by": "your name", "reason": "why"}';
 
-export const VERB_DESCRIPTIONS: Record<RolloutVerb, string> = {
+export const VERB_DESCRIPTIONS: Record<MessageVerb, string> = {
   pause: `No new command and no promotion; what is in flight settles. ${EXAMPLE}`,
   resume: `Goes on after a pause. ${EXAMPLE}`,
   promote: `Ends a wait; against a failed verdict it needs "override": true. ${EXAMPLE}`,
   abort: `No new command; sites commanded and not confirmed are reverted, confirmed ones stay. ${EXAMPLE}`,
   revert: `Abort, and every site that was commanded is reverted. ${EXAMPLE}`,
+  retry: `While the rollout waits: sites that failed, were rejected or are owed are commanded again, all or "sites": ["id"]. ${EXAMPLE}`,
+  supersede: `Ends without an undo, so that another rollout of the stream can begin. {"by": "your name", "reason": "why", "rollout": "who takes over"}`,
 };
 
 export const verbUpdates = {
@@ -20,6 +24,8 @@ export const verbUpdates = {
   promote: defineUpdate<VerbAnswer, [unknown]>('promote'),
   abort: defineUpdate<VerbAnswer, [unknown]>('abort'),
   revert: defineUpdate<VerbAnswer, [unknown]>('revert'),
+  retry: defineUpdate<VerbAnswer, [unknown]>('retry'),
+  supersede: defineUpdate<VerbAnswer, [unknown]>('supersede'),
 } as const;
 
 export const verbSignals = {
@@ -28,6 +34,8 @@ export const verbSignals = {
   promote: defineSignal<[unknown]>('promote'),
   abort: defineSignal<[unknown]>('abort'),
   revert: defineSignal<[unknown]>('revert'),
+  retry: defineSignal<[unknown]>('retry'),
+  supersede: defineSignal<[unknown]>('supersede'),
 } as const;
 
 export const statusQuery = defineQuery<RolloutStatus | null>('status');
@@ -41,6 +49,11 @@ export const stopSignal = defineSignal('stop');
 /** Rollout → shard: no new command until `goOn`. */
 export const holdSignal = defineSignal('hold');
 export const goOnSignal = defineSignal('goOn');
+/**
+ * Rollout → shard: these sites have failed, and the rollout need not stop for it. Until then the shard that told of them
+ * commands nobody, so that nothing is scheduled once the budget is exceeded.
+ */
+export const heardSignal = defineSignal<[string[]]>('heard');
 
 export interface ShardNews {
   /** Of the rollout that this is about. */
@@ -66,6 +79,37 @@ export interface ShardEnd {
   outcomes: SiteOutcome[];
   commanded: CommandedSite[];
 }
+
+/** What a shard hands to its next run. */
+export interface CarriedShard {
+  pending: string[];
+  deferred: Deferral[];
+  /** Observed again by the next run, under the same command as signed. */
+  inFlight: { command: IssuedCommand; hasSlot: boolean }[];
+  commanded: CommandedSite[];
+  outcomes: SiteOutcome[];
+  unheard: string[];
+  stopped: boolean;
+  held: boolean;
+  continueAfterEvents: number;
+}
+
+/** A site that may not be commanded now (design §2 "deferred"). Times in epoch ms. */
+export interface Deferral {
+  site: string;
+  reason: Reason;
+  until?: number;
+  /** When it is asked for again, and how long after that if the answer is the same. */
+  askAt: number;
+  pause: number;
+  /** Past it the outcome stays `deferred`. */
+  settleBy: number;
+  /** Among the pending ones, or being asked for. */
+  asking: boolean;
+}
+
+/** Activities and people → catchUp: look again. `{ retry: [site] }`: a person wants these tried whatever the back-off says. */
+export const wakeSignal = defineSignal<[unknown]>('wake');
 
 /** Site → inbox. */
 export const deliverSignal = defineSignal<[{ report: SiteReport; events: SiteEvent[] }]>('deliver');

@@ -3,7 +3,9 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import { condition, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import { describeRollout } from '../policies/rollout/describe.js';
 import { patient } from './proxies.js';
-import { isRecorded, statusOf, type RolloutRun } from './rollout-run.js';
+import { learnOfReset } from './rollout-reset.js';
+import { isRecorded, type RolloutRun } from './rollout-run.js';
+import { statusOf } from './rollout-status.js';
 
 const ATTRIBUTES = {
   rollout: defineSearchAttributeKey('FootholdRollout', 'KEYWORD'),
@@ -16,7 +18,7 @@ const ATTRIBUTES = {
 export async function keepRecording(run: RolloutRun): Promise<void> {
   let published = '';
   for (;;) {
-    await condition(() => run.dirty || run.drafts.length > 0);
+    await condition(() => !run.adopting && (run.dirty || run.drafts.length > 0));
     const status = statusOf(run, Date.now());
     if (!status) {
       run.dirty = false;
@@ -32,7 +34,8 @@ export async function keepRecording(run: RolloutRun): Promise<void> {
     const word = status.outcome ?? status.state;
     if (word !== published) publishState(run, word);
     published = word;
-    await patient.recordProgress(drafts, status, run.identity);
+    const { wasReset } = await patient.recordProgress(drafts, status, run.identity);
+    if (wasReset) await learnOfReset(run);
     run.recording = false;
     run.inFlight = [];
   }

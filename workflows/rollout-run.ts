@@ -1,4 +1,4 @@
-/** What a rollout knows while it runs, how it publishes that, and what it hands to its next run. */
+/** What a rollout knows while it runs, and what it hands to its next run. */
 import type { RunIdentity } from '../activities/contract.js';
 import type { Result } from '../policies/model/command.js';
 import type { EvidenceDraft } from '../policies/model/evidence.js';
@@ -7,18 +7,15 @@ import type {
   RolloutOutcome,
   RolloutRequest,
   RolloutState,
-  RolloutStatus,
   SiteOutcome,
   StageStatus,
   VerbPayload,
   Wait,
 } from '../policies/model/rollout.js';
 import type { GateVerdict, Reason } from '../policies/model/verdict.js';
-import { countStage, judgeBudget, type BudgetVerdict, type Forgiven } from '../policies/rollout/budget.js';
-import { readCommanded, readNews } from '../policies/rollout/news.js';
-import { mergeOutcome, outcomeOf, repeatedResult } from '../policies/rollout/outcomes.js';
+import { judgeBudget, type BudgetVerdict, type Forgiven } from '../policies/rollout/budget.js';
 import type { StreamLock } from './lock.js';
-import type { CommandedSite, ShardNews } from './messages.js';
+import type { CommandedSite } from './messages.js';
 
 export interface StageProgress {
   wave: number;
@@ -37,6 +34,8 @@ export interface Carried {
   waveIndex: number;
   outcomes: SiteOutcome[];
   commanded: CommandedSite[];
+  /** Of sites that were commanded again: the latest try. */
+  tries: [string, number][];
   stages: Record<string, StageProgress>;
   paused: boolean;
   forgiven: Record<string, Forgiven>;
@@ -48,13 +47,16 @@ export interface Carried {
   drafts: EvidenceDraft[];
 }
 
-export type Stop = { verb: 'abort' | 'revert' } & VerbPayload;
+export type Stop = { verb: 'abort' | 'revert' | 'supersede' } & VerbPayload;
 
 export interface OpenShard {
   workflowId: string;
   input: ShardInput;
   commanded?: CommandedSite[];
   tell(what: 'stop' | 'hold' | 'goOn'): Promise<void>;
+  /** Failed sites that it told of and waits to hear about. */
+  unheard: string[];
+  hear(sites: string[]): Promise<void>;
   closed: boolean;
 }
 
@@ -72,6 +74,8 @@ export interface RolloutRun {
   outcomes: Map<string, SiteOutcome>;
   /** Every site for which a converge was ever scheduled. */
   commanded: Map<string, CommandedSite>;
+  /** Of sites that were commanded again: the latest try. */
+  tries: Map<string, number>;
   /** Answers to this rollout's reverts. */
   answers: Map<string, Result>;
   /** Sites that were sent a revert. */
@@ -89,12 +93,25 @@ export interface RolloutRun {
   blocking: Promise<void>;
   /** A promote that no wait has used up yet. */
   ticket?: VerbPayload;
+  /** A retry that no wait has used up yet. */
+  retry?: { payload: VerbPayload; sites: string[] };
+  /** Whether the wait that stands can be ended by a retry. */
+  mayRetry: boolean;
+  /** Another run of this rollout had begun, and no person has decided yet that this one goes on (RUN_WAS_RESET). */
+  wasReset: boolean;
+  /** A person's decision for this run is being recorded. */
+  adopting: boolean;
   drafts: EvidenceDraft[];
   /** Being appended. */
   inFlight: EvidenceDraft[];
   dirty: boolean;
   recording: boolean;
   continueAfterEvents: number;
+  /** Made once from the outline: where the plan has each site. */
+  places?: Map<string, { stage: string; wave: number }>;
+  /** Grows with whatever budgets are judged on. */
+  judged: number;
+  failing?: { judged: number; stages: OutlineStage[] };
 }
 
 export function openRolloutRun(
@@ -112,6 +129,7 @@ export function openRolloutRun(
     stages: carried?.stages ?? {},
     outcomes: new Map((carried?.outcomes ?? []).map((outcome) => [outcome.site, outcome])),
     commanded: new Map((carried?.commanded ?? []).map((site) => [site.site, site])),
+    tries: new Map(carried?.tries ?? []),
     answers: new Map(),
     reverting: new Set(),
     shards: new Map(),
@@ -123,6 +141,10 @@ export function openRolloutRun(
     inFlight: [],
     dirty: false,
     recording: false,
+    mayRetry: false,
+    wasReset: false,
+    adopting: false,
+    judged: 0,
     blocking: Promise.resolve(),
     continueAfterEvents: carried?.continueAfterEvents ?? 4_096,
   };
@@ -146,50 +168,6 @@ export function isRecorded(run: RolloutRun): boolean {
   return run.drafts.length === 0 && !run.dirty && !run.recording;
 }
 
-/** Takes in what shards and inbox report; idempotent. Returns in words what was wrong with it, if anything. */
-export function takeNews(run: RolloutRun, input: unknown): string | undefined {
-  const { firstRunId } = run.identity;
-  const news = readNews(input, { firstRunId, placeOf: (site) => placeOf(run, site) });
-  if ('refused' in news) return news.refused;
-  for (const outcome of news.outcomes) takeOutcome(run, outcome);
-  for (const answer of news.answers) takeAnswer(run, answer);
-  const { shard } = input as Partial<ShardNews>;
-  const open = typeof shard === 'string' ? run.shards.get(shard) : undefined;
-  const commanded = readCommanded(input);
-  if (open && commanded) open.commanded = commanded;
-  return undefined;
-}
-
-export function takeOutcome(run: RolloutRun, outcome: SiteOutcome): void {
-  const known = run.outcomes.get(outcome.site);
-  const merged = mergeOutcome(known, outcome);
-  if (merged === known) return;
-  run.outcomes.set(outcome.site, merged);
-  run.dirty = true;
-}
-
-/** A revert's answer repeats the result of the converge: a local revert is counted, whoever brings the news. */
-function takeAnswer(run: RolloutRun, answer: Result): void {
-  run.answers.set(answer.site, answer);
-  const repeated = repeatedResult(answer);
-  if (repeated) takeResult(run, repeated);
-  run.dirty = true;
-}
-
-/** A converge's result that a revert repeats: the stage and wave are those that the site has in the plan. */
-function takeResult(run: RolloutRun, result: Result): void {
-  const place = placeOf(run, result.site);
-  if (place) takeOutcome(run, outcomeOf(result, place.stage, place.wave));
-}
-
-function placeOf(run: RolloutRun, site: string): { stage: string; wave: number } | undefined {
-  for (const stage of run.outline?.stages ?? []) {
-    const wave = stage.waves.findIndex((candidate) => candidate.sites.some((s) => s.id === site));
-    if (wave >= 0) return { stage: stage.name, wave };
-  }
-  return undefined;
-}
-
 export function outcomesOf(run: RolloutRun, stage: string): SiteOutcome[] {
   return [...run.outcomes.values()].filter((outcome) => outcome.stage === stage);
 }
@@ -208,10 +186,16 @@ export function worstBudget(run: RolloutRun, current: OutlineStage): BudgetVerdi
   return budgetOf(run, failing ?? current);
 }
 
-/** Stages whose failures exceed their budget; a site that confirmed and reverted later counts as well. */
+/**
+ * Stages whose failures exceed their budget; a site that confirmed and reverted later counts as well. Asked at every
+ * step of the workflow: judged again only after something has changed.
+ */
 export function failingStages(run: RolloutRun): OutlineStage[] {
+  if (run.failing?.judged === run.judged) return run.failing.stages;
   const begun = (run.outline?.stages ?? []).filter((stage) => run.stages[stage.name] !== undefined);
-  return begun.filter((stage) => budgetOf(run, stage).verdict === 'fail');
+  const stages = begun.filter((stage) => budgetOf(run, stage).verdict === 'fail');
+  run.failing = { judged: run.judged, stages };
+  return stages;
 }
 
 /** A person promotes against what stands: the failures and the absent of today do not stop the rollout again. */
@@ -219,52 +203,12 @@ export function forgive(run: RolloutRun, stages: OutlineStage[]): void {
   for (const stage of stages) {
     const { failed, owed } = budgetOf(run, stage).count;
     run.forgiven[stage.name] = { failed: failed.length, owed: owed.length };
+    run.judged += 1;
   }
 }
 
 export function setStage(run: RolloutRun, stage: string, progress: Partial<StageProgress>): void {
   run.stages[stage] = { ...(run.stages[stage] ?? { wave: 0, state: 'untouched' }), ...progress };
+  run.judged += 1;
   run.dirty = true;
-}
-
-export function statusOf(run: RolloutRun, now: number): RolloutStatus | null {
-  const { outline } = run;
-  if (!outline) return null;
-  const status: RolloutStatus = {
-    label: outline.label,
-    workflowId: run.identity.workflowId,
-    firstRunId: run.identity.firstRunId,
-    stream: outline.release.stream,
-    release: { version: outline.release.version, digest: outline.release.digest },
-    strategy: outline.strategy.name,
-    planDigest: outline.planDigest,
-    generation: outline.generation,
-    state: run.paused && run.state !== 'sealed' && run.state !== 'reverting' ? 'paused' : run.state,
-    stages: outline.stages.map((stage) => stageStatus(run, stage)),
-    startedAt: run.startedAt,
-    updatedAt: now,
-    owedReverts: [...run.reverting].filter((site) => !run.answers.has(site)).sort(),
-  };
-  if (run.outcome) status.outcome = run.outcome;
-  if (run.reason) status.reason = run.reason;
-  if (run.wait) status.wait = run.wait;
-  return status;
-}
-
-function stageStatus(run: RolloutRun, stage: OutlineStage): StageStatus {
-  const progress = run.stages[stage.name];
-  const count = countStage(outcomesOf(run, stage.name));
-  const status: StageStatus = {
-    name: stage.name,
-    sites: sizeOf(stage),
-    wave: progress?.wave ?? 0,
-    waves: stage.waves.length,
-    confirmed: count.confirmed.length,
-    failed: count.failed.length,
-    owed: count.owed.length,
-    state: progress?.state ?? 'untouched',
-  };
-  if (progress?.gate) status.gate = progress.gate;
-  if (progress?.state === 'gating' && progress.soakUntil !== undefined) status.soakUntil = progress.soakUntil;
-  return status;
 }

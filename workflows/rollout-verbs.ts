@@ -1,7 +1,8 @@
 /** The verbs of a rollout, as update and as signal of the same name (design §4 "Verbs"). */
 import { ApplicationFailure } from '@temporalio/common';
 import { log, setHandler } from '@temporalio/workflow';
-import { ROLLOUT_VERBS, type RolloutVerb, type VerbAnswer, type VerbPayload } from '../policies/model/rollout.js';
+import { ROLLOUT_VERBS, type MessageVerb, type VerbAnswer, type VerbPayload } from '../policies/model/rollout.js';
+import type { ReasonCode } from '../policies/model/reasons.js';
 import { readVerbPayload } from '../policies/rollout/verbs.js';
 import {
   lateNewsSignal,
@@ -11,17 +12,20 @@ import {
   verbSignals,
   verbUpdates,
 } from './messages.js';
-import { failingStages, note, statusOf, takeNews, type RolloutRun } from './rollout-run.js';
+import { takeNews } from './rollout-news.js';
+import { prepareRetry, refuseRetry } from './rollout-retry.js';
+import { failingStages, note, type RolloutRun } from './rollout-run.js';
+import { statusOf } from './rollout-status.js';
 
 export function handleMessages(run: RolloutRun): void {
-  for (const verb of ROLLOUT_VERBS) handleVerb(run, verb);
+  for (const verb of [...ROLLOUT_VERBS, 'supersede' as const]) handleVerb(run, verb);
   setHandler(statusQuery, () => statusOf(run, Date.now()), { description: 'What the rollout is doing and why.' });
   // Handlers of signals never throw: one TypeError there was measured to jam a rollout, abort included.
   setHandler(siteOutcomesSignal, (news) => heed(run, 'siteOutcomes', news));
   setHandler(lateNewsSignal, (news) => heed(run, 'lateNews', news));
 }
 
-function handleVerb(run: RolloutRun, verb: RolloutVerb): void {
+function handleVerb(run: RolloutRun, verb: MessageVerb): void {
   const description = VERB_DESCRIPTIONS[verb];
   setHandler(verbUpdates[verb], (input) => answerUpdate(run, verb, input), {
     description,
@@ -29,28 +33,48 @@ function handleVerb(run: RolloutRun, verb: RolloutVerb): void {
       const read = readVerbPayload(input);
       if ('refused' in read) throw ApplicationFailure.nonRetryable(read.refused, 'BAD_PAYLOAD');
       const refusal = refusalOf(run, verb, read.payload);
-      if (refusal) throw ApplicationFailure.nonRetryable(refusal, 'REFUSED');
+      if (refusal) throw ApplicationFailure.nonRetryable(refusal.why, refusal.code ?? 'REFUSED');
     },
   });
   setHandler(verbSignals[verb], (input) => safely(run, verb, () => takeSignal(run, verb, input)), { description });
 }
 
-function answerUpdate(run: RolloutRun, verb: RolloutVerb, input: unknown): VerbAnswer {
+async function answerUpdate(run: RolloutRun, verb: MessageVerb, input: unknown): Promise<VerbAnswer> {
   const read = readVerbPayload(input);
   if ('refused' in read) return { accepted: false, message: read.refused };
+  if (verb === 'retry') return prepareRetry(run, read.payload);
   return { accepted: true, message: obey(run, verb, read.payload) };
 }
 
-function takeSignal(run: RolloutRun, verb: RolloutVerb, input: unknown): void {
+function takeSignal(run: RolloutRun, verb: MessageVerb, input: unknown): void {
   const read = readVerbPayload(input);
-  const refused = 'refused' in read ? read.refused : refusalOf(run, verb, read.payload);
+  const refused = 'refused' in read ? read.refused : refusalOf(run, verb, read.payload)?.why;
   if (refused !== undefined) return note(run, 'signal-ignored', { verb, code: 'BAD_PAYLOAD', why: refused });
-  if ('payload' in read) obey(run, verb, read.payload);
+  if (!('payload' in read)) return;
+  if (verb !== 'retry') return void obey(run, verb, read.payload);
+  prepareRetry(run, read.payload)
+    .then(({ accepted, message }) => accepted || note(run, 'signal-ignored', { verb, why: message }))
+    .catch((error: unknown) => note(run, 'signal-ignored', { verb, why: String(error) }));
+}
+
+interface Refusal {
+  why: string;
+  code?: ReasonCode;
 }
 
 /** Why the verb cannot be obeyed now, or undefined. */
-function refusalOf(run: RolloutRun, verb: RolloutVerb, payload: VerbPayload): string | undefined {
-  if (run.state === 'sealed') return `the rollout is sealed (${run.outcome ?? 'ended'}); start a new one`;
+function refusalOf(run: RolloutRun, verb: MessageVerb, payload: VerbPayload): Refusal | undefined {
+  if (run.state === 'sealed') return { why: `the rollout is sealed (${run.outcome ?? 'ended'}); start a new one` };
+  if (verb === 'supersede') return refuseSupersede(run, payload);
+  const why = verb === 'retry' ? refuseRetry(run, payload) : whyNot(run, verb, payload);
+  return why === undefined ? undefined : { why };
+}
+
+function whyNot(
+  run: RolloutRun,
+  verb: Exclude<MessageVerb, 'retry' | 'supersede'>,
+  payload: VerbPayload,
+): string | undefined {
   switch (verb) {
     case 'pause':
       if (run.stop || run.state === 'reverting') return 'the rollout is being undone: an undo does not pause';
@@ -58,14 +82,7 @@ function refusalOf(run: RolloutRun, verb: RolloutVerb, payload: VerbPayload): st
     case 'resume':
       return run.paused ? undefined : 'the rollout is not paused';
     case 'promote':
-      if (!run.wait) return 'nothing waits to be promoted';
-      if (run.wait.reason.code === 'NO_CONFIRMED_SITE') {
-        return 'a cohort with no confirmed site never promotes; wait until a site confirms, or abort';
-      }
-      if ((run.outcome === 'halted' || failingStages(run).length > 0) && !payload.override) {
-        return `${run.wait.reason.code}: promoting against a failure needs "override": true`;
-      }
-      return undefined;
+      return refusePromotion(run, payload);
     case 'abort':
       return run.state === 'reverting' ? 'the rollout is already being undone' : undefined;
     case 'revert':
@@ -73,7 +90,40 @@ function refusalOf(run: RolloutRun, verb: RolloutVerb, payload: VerbPayload): st
   }
 }
 
-function obey(run: RolloutRun, verb: RolloutVerb, payload: VerbPayload): string {
+function refusePromotion(run: RolloutRun, payload: VerbPayload): string | undefined {
+  if (!run.wait) return 'nothing waits to be promoted';
+  if (run.wait.reason.code === 'NO_CONFIRMED_SITE') {
+    return 'a cohort with no confirmed site never promotes; wait until a site confirms, or abort';
+  }
+  if ((run.outcome === 'halted' || failingStages(run).length > 0) && !payload.override) {
+    return `${run.wait.reason.code}: promoting against a failure needs "override": true`;
+  }
+  return undefined;
+}
+
+/** A site that has this release and that nobody else brings to another one would be left with what nobody wants. */
+function refuseSupersede(run: RolloutRun, payload: VerbPayload): Refusal | undefined {
+  if (run.stop?.verb === 'supersede') return { why: 'the rollout is already giving way' };
+  if (run.stop || run.state === 'reverting') return { why: 'the rollout is being undone; wait until that has ended' };
+  const left = (payload.leftOut ?? []).filter((site) => run.commanded.has(site) && !isBack(run, site));
+  const beginning = [...run.shards.values()].filter((shard) => !shard.closed && shard.input.verb === 'converge');
+  const maybe = beginning
+    .flatMap((shard) => shard.input.sites.map((site) => site.id))
+    .filter((site) => !isBack(run, site));
+  const open = (payload.leftOut ?? []).filter((site) => maybe.includes(site));
+  const sites = [...new Set([...left, ...open])].sort();
+  if (sites.length === 0) return undefined;
+  const named = sites.slice(0, 10).join(', ') + (sites.length > 10 ? ' …' : '');
+  return { code: 'SUPERSEDE_TOO_NARROW', why: `${sites.length} commanded sites are not in the new plan: ${named}` };
+}
+
+/** It runs what it ran before. */
+function isBack(run: RolloutRun, site: string): boolean {
+  const outcome = run.outcomes.get(site)?.outcome;
+  return outcome === 'reverted' || outcome === 'rejected';
+}
+
+function obey(run: RolloutRun, verb: Exclude<MessageVerb, 'retry'>, payload: VerbPayload): string {
   note(run, 'verb', { verb, ...payload });
   switch (verb) {
     case 'pause':
@@ -95,6 +145,9 @@ function obey(run: RolloutRun, verb: RolloutVerb, payload: VerbPayload): string 
     case 'revert':
       run.stop = { verb, ...payload };
       return 'no further site is commanded; every commanded site is reverted';
+    case 'supersede':
+      run.stop = { verb, ...payload };
+      return 'no further site is commanded; the rollout ends without an undo and lets go of the stream';
   }
 }
 

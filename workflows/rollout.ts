@@ -10,9 +10,16 @@ import type { BudgetVerdict } from '../policies/rollout/budget.js';
 import { decideAfterWave, type Decision } from '../policies/rollout/decide.js';
 import { openRolloutRun, budgetOf, note, setStage, worstBudget, type Carried, type RolloutRun } from './rollout-run.js';
 import { keepRecording, untilAllRecorded, untilRecorded } from './rollout-record.js';
-import { begin, isOver, keepLock, readRequest } from './rollout-begin.js';
+import { begin, isOver } from './rollout-begin.js';
+import { keepLock } from './rollout-lock.js';
+import { keepHearing } from './rollout-news.js';
+import { readRequest } from './rollout-request.js';
+import { waitForAdoption } from './rollout-reset.js';
+import { tryAgain } from './rollout-retry.js';
 import { handleMessages } from './rollout-verbs.js';
-import { failed, stopped, waitOut, type End } from './endings.js';
+import { failed, stopped, waitOut, type Aftermath, type End } from './endings.js';
+import { patient } from './proxies.js';
+import { untilNoneMaySwitch } from './undo.js';
 import { judgeWave } from './wave-gate.js';
 import { carryOutWave, mustStop, unsettled } from './wave.js';
 
@@ -35,9 +42,10 @@ export async function rollout(
   cancelMeansAbort(run);
   return CancellationScope.nonCancellable(async () => {
     void keepRecording(run);
+    void keepHearing(run);
     const outline = await begin(run, Boolean(carried));
     const end = await carryOutStages(run, outline, carried);
-    return seal(run, outline, end);
+    return seal(run, outline, await unlessAskedForMore(run, outline, end));
   });
 }
 
@@ -58,15 +66,30 @@ async function carryOutStages(run: RolloutRun, outline: PlanOutline, carried?: C
 
 /** Whatever led here: a rollout that leaves a site of its plan without an outcome is not promoted. */
 async function promotedOrHalted(run: RolloutRun, outline: PlanOutline): Promise<End> {
-  if (run.stop) return stopped(run, outline);
-  const forgotten = outline.stages.flatMap((stage) => stage.waves.flatMap((_, wave) => unsettled(run, stage, wave)));
-  const last = outline.stages.at(-1);
-  if (forgotten.length > 0 && last) {
+  for (;;) {
+    await untilRecorded(run);
+    if (run.wasReset && !run.stop) await waitForAdoption(run, outline);
+    if (run.stop) return stopped(run, outline);
+    const forgotten = outline.stages.flatMap((stage) => stage.waves.flatMap((_, wave) => unsettled(run, stage, wave)));
+    const last = outline.stages.at(-1);
+    if (forgotten.length === 0 || !last) break;
     const detail = `${forgotten.length} sites of the plan were never commanded: ${forgotten[0]?.id} …`;
     const end = await failed(run, outline, last, 'stay', { code: 'NOT_COMMANDED', detail });
-    if (end) return end;
+    if (end === undefined) break;
+    if (isEnd(end)) return end;
+    if (typeof end === 'object') await tryAgain(run, outline, end.again);
   }
   return { outcome: 'promoted', reason: { code: 'GATE_PASSED', detail: 'every stage was promoted' } };
+}
+
+/** Sealed only once nothing that was commanded may still begin to switch; a superseded rollout waits for nobody. */
+async function unlessAskedForMore(run: RolloutRun, outline: PlanOutline, first: End): Promise<End> {
+  for (let end = first; ;) {
+    const asked = run.stop;
+    if (asked?.verb !== 'supersede') await untilNoneMaySwitch(run);
+    if (run.stop === asked) return end;
+    end = await stopped(run, outline);
+  }
 }
 
 /** One wave with its gate, and what follows. Undefined: go on to the next wave. */
@@ -81,10 +104,15 @@ async function carryOutAndDecide(
   let decision = stage.waves[wave]?.hold ? holdDecision(stage) : await changeAndJudge(run, outline, stage, wave);
   for (;;) {
     note(run, 'decision', { stage: stage.name, wave, ...decision });
+    if (run.wasReset && !run.stop) {
+      await waitForAdoption(run, outline);
+      if (!run.stop) decision = await takeUpAgain(run, outline, stage, wave);
+    }
     if (run.stop) return stopped(run, outline);
     if (decision.kind === 'promote') {
       const failure = await failureBeforePromotion(run, stage);
       if (run.stop) return stopped(run, outline);
+      if (run.wasReset) continue;
       if (!failure) return undefined;
       decision = decideAfterWave(failure, 'not judged', outline.strategy.onFailure);
       continue;
@@ -92,10 +120,38 @@ async function carryOutAndDecide(
     const end = await (decision.kind === 'fail'
       ? failed(run, outline, stage, decision.then, decision.reason)
       : waitOut(run, outline, stage, decision));
-    if (end === 'judge again') decision = await judgeAgain(run, outline, stage, wave);
-    else if (end) return end;
-    else decision = await afterOverride(run, outline, stage, wave, decision);
+    if (isEnd(end)) return end;
+    decision = await afterWait(run, outline, stage, wave, { decision, end });
   }
+}
+
+function isEnd(aftermath: Aftermath): aftermath is End {
+  return typeof aftermath === 'object' && 'outcome' in aftermath;
+}
+
+async function afterWait(
+  run: RolloutRun,
+  outline: PlanOutline,
+  stage: OutlineStage,
+  wave: number,
+  { decision, end }: { decision: Decision; end: Exclude<Aftermath, End> },
+): Promise<Decision> {
+  if (end === undefined) return afterOverride(run, outline, stage, wave, decision);
+  run.state = 'running';
+  if (typeof end === 'object') await tryAgain(run, outline, end.again);
+  return judgeAgain(run, outline, stage, wave);
+}
+
+/** What a lost run left: sites that nobody commanded are, all others have their outcome. */
+async function takeUpAgain(
+  run: RolloutRun,
+  outline: PlanOutline,
+  stage: OutlineStage,
+  wave: number,
+): Promise<Decision> {
+  run.state = 'running';
+  if (unsettled(run, stage, wave).length > 0) return changeAndJudge(run, outline, stage, wave);
+  return stage.waves[wave]?.hold ? holdDecision(stage) : judgeAgain(run, outline, stage, wave);
 }
 
 /** No promotion while paused, none before its record is safe, none if a site has failed meanwhile. */
@@ -141,7 +197,7 @@ async function changeAndJudge(
 
 async function judgeAgain(run: RolloutRun, outline: PlanOutline, stage: OutlineStage, wave: number): Promise<Decision> {
   const early = decideAfterWave(worstBudget(run, stage), 'not judged', outline.strategy.onFailure);
-  if (early.kind === 'fail' || run.stop) return early;
+  if (early.kind === 'fail' || run.stop || run.wasReset) return early;
   const left = unsettled(run, stage, wave).length;
   if (left > 0) {
     return { kind: 'wait', reason: { code: 'NOT_COMMANDED', detail: `${left} sites of the wave were not commanded` } };
@@ -162,6 +218,8 @@ async function seal(run: RolloutRun, outline: PlanOutline, end: End): Promise<Ro
   note(run, 'sealed', { outcome: end.outcome, reason: end.reason, sites: [...run.outcomes.values()] });
   await untilAllRecorded(run);
   await run.blocking;
+  // What is still owed has its next owner before a successor can begin.
+  await patient.handOver(run.identity, end.outcome);
   await run.lock?.release();
   await condition(allHandlersFinished);
   if (isOver(end.outcome)) throw endFailure(end, outline);
@@ -186,7 +244,7 @@ async function continueIfLong(
   if (!continueAsNewSuggested && historyLength < run.continueAfterEvents) return;
   await untilRecorded(run);
   await condition(allHandlersFinished);
-  if (run.stop !== undefined) return;
+  if (run.stop !== undefined || run.wasReset) return;
   await run.lock?.release();
   await continueAsNew<typeof rollout>(run.request, {
     continuation: run.identity.continuation + 1,
@@ -196,6 +254,7 @@ async function continueIfLong(
     waveIndex,
     outcomes: [...run.outcomes.values()],
     commanded: [...run.commanded.values()],
+    tries: [...run.tries],
     stages: run.stages,
     paused: run.paused,
     forgiven: run.forgiven,

@@ -3,12 +3,12 @@ import { TimeoutType } from '@temporalio/common';
 import { ActivityFailure, CancellationScope, isCancellation, TimeoutFailure } from '@temporalio/workflow';
 import type { IssuedCommand } from '../activities/contract.js';
 import type { Settled, SiteState } from '../policies/model/command.js';
-import type { LinkClass } from '../policies/model/fleet.js';
 import type { SiteOutcome } from '../policies/model/rollout.js';
 import type { Reason } from '../policies/model/verdict.js';
+import { tallyOf } from '../policies/rollout/budget.js';
 import { outcomeOf } from '../policies/rollout/outcomes.js';
 import { atSite } from './proxies.js';
-import { tellRollout, type ShardRun } from './shard-run.js';
+import { dispositionOf, linkOf, recordDisposition, tellRollout, type ShardRun } from './shard-run.js';
 
 /** A revert is observed in attempts of this length until the site answers. */
 const REVERT_ATTEMPT_MS = 24 * 3_600_000;
@@ -17,22 +17,20 @@ const SETTLE_GRACE_MS = 1_000;
 
 type Attempt = { settled: Settled } | { late: 'start' | 'settle'; state: SiteState | null } | { cancelled: true };
 
-export async function carry(run: ShardRun, command: IssuedCommand): Promise<void> {
-  let hasSlot = true;
-  run.inSlot += 1;
+export async function carry(run: ShardRun, command: IssuedCommand, startsInSlot: boolean): Promise<void> {
+  const flight = { command, hasSlot: startsInSlot };
+  run.inFlight.set(command.site, flight);
+  if (flight.hasSlot) run.inSlot += 1;
   let state: SiteState | null = null;
   for (;;) {
-    const attempt = await observe(run, command, hasSlot);
-    if ('settled' in attempt) {
-      if (hasSlot) run.inSlot -= 1;
-      return settle(run, command, attempt.settled);
-    }
+    const attempt = await observe(run, command, flight.hasSlot);
+    if (flight.hasSlot) run.inSlot -= 1;
+    flight.hasSlot = false;
     if ('late' in attempt) state = attempt.state ?? state;
-    if (hasSlot) run.inSlot -= 1;
-    hasSlot = false;
     const mayScheduleAgain = 'late' in attempt && attempt.late === 'start' && !run.stopped && timeLeft(command) > 0;
-    if (!mayScheduleAgain) return leaveOwed(run, command, state);
-    run.withoutSlot.add(command.site);
+    if (mayScheduleAgain) continue;
+    run.inFlight.delete(command.site);
+    return 'settled' in attempt ? settle(run, command, attempt.settled) : leaveOwed(run, command, state);
   }
 }
 
@@ -79,7 +77,6 @@ function stateIn(details: unknown, commandId: string): SiteState | null {
 }
 
 function settle(run: ShardRun, command: IssuedCommand, settled: Settled): void {
-  run.withoutSlot.delete(command.site);
   if (settled.kind === 'unsettled') return leaveOwed(run, command, settled.state);
   // A site answers for itself: another's result would be final there, and hide the real one.
   if (settled.commandId !== command.commandId || settled.result.site !== command.site) {
@@ -88,31 +85,25 @@ function settle(run: ShardRun, command: IssuedCommand, settled: Settled): void {
   const outcome = outcomeOf(settled.result, run.input.stage, run.input.wave);
   run.outcomes.set(command.site, outcome);
   run.unrecorded.push(settled);
-  if (run.input.verb === 'revert') tellRollout(run, { outcomes: [], answers: [settled.result] });
-  else if (settled.result.result !== 'confirmed') tellRollout(run, { outcomes: [outcome] });
+  if (run.input.verb === 'revert') return tellRollout(run, { outcomes: [], answers: [settled.result] });
+  if (outcome.outcome === 'confirmed') return;
+  // What may exceed the budget is heard of before the next site is commanded.
+  if (tallyOf(outcome) === 'failed') run.unheard.add(outcome.site);
+  tellRollout(run, { outcomes: [outcome] });
 }
 
 /** `state` is the last one that was heartbeated; null means that the command was never received. */
 function leaveOwed(run: ShardRun, command: IssuedCommand, state: SiteState | null): void {
-  run.withoutSlot.delete(command.site);
   const reason: Reason = state
     ? { code: 'NO_RESULT', detail: `last seen ${state}` }
     : { code: 'UNREACHED', detail: 'the site did not fetch its command' };
-  const { stage, wave } = run.input;
-  const outcome: SiteOutcome = { site: command.site, outcome: 'owed', stage, wave, reason, state };
+  const outcome: SiteOutcome = { ...dispositionOf(run, command.site, 'owed'), reason, state };
   if (command.settleBy !== undefined) outcome.until = command.settleBy;
   run.outcomes.set(command.site, outcome);
-  run.unrecordedDispositions.push({ site: command.site, commandId: command.commandId, outcome });
+  recordDisposition(run, outcome);
   if (run.input.verb === 'converge') tellRollout(run, { outcomes: [outcome] });
 }
 
 function timeLeft(command: IssuedCommand): number {
   return command.settleBy === undefined ? Infinity : command.settleBy - Date.now();
-}
-
-function linkOf(run: ShardRun, id: string): LinkClass {
-  const name = run.input.sites.find((site) => site.id === id)?.link;
-  const link = name === undefined ? undefined : run.input.links[name];
-  if (!link) throw new TypeError(`site ${id} has no link class`);
-  return link;
 }

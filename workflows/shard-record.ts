@@ -32,6 +32,15 @@ export async function finishRecording(run: ShardRun, recording: Promise<void>): 
   await recording;
 }
 
+/** Until nothing lies unrecorded: what a run leaves behind it must not have to tell again. */
+export async function untilRecorded(run: ShardRun): Promise<void> {
+  await condition(() => isRecorded(run));
+}
+
+export function isRecorded(run: ShardRun): boolean {
+  return !waiting(run);
+}
+
 /** Nobody waits for what cannot come any more. */
 function isDue(run: ShardRun): boolean {
   const full = run.unrecorded.length >= PAGE || run.unrecordedDispositions.length >= PAGE;

@@ -1,32 +1,50 @@
 /**
  * The shard: carries one verb to at most 500 sites and reports every outcome. It holds neither budget nor gate, and
- * schedules nothing after `stop`.
+ * schedules nothing after `stop`, nor between telling of a failure and hearing that the rollout goes on.
  */
-import { CancellationScope, condition, log, setHandler, workflowInfo } from '@temporalio/workflow';
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  log,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { IssuedCommand } from '../activities/contract.js';
-import type { OutlineSite, ShardInput } from '../policies/model/outline.js';
-import { goOnSignal, holdSignal, stopSignal, type ShardEnd } from './messages.js';
+import type { ShardInput } from '../policies/model/outline.js';
+import { goOnSignal, heardSignal, holdSignal, stopSignal, type CarriedShard, type ShardEnd } from './messages.js';
 import { patient } from './proxies.js';
 import { carry } from './shard-carry.js';
-import { finishRecording, keepRecording } from './shard-record.js';
-import { isFinished, openShardRun, tellRollout, type ShardRun } from './shard-run.js';
+import { defer, endDeferral, keepAsking } from './shard-defer.js';
+import { finishRecording, isRecorded, keepRecording, untilRecorded } from './shard-record.js';
+import { carriedOf, dispositionOf, isFinished, openShardRun, tellRollout, type ShardRun } from './shard-run.js';
 
 /** Commands are signed in pages of at most this many, shortly before they are scheduled. */
 const ISSUE_PAGE = 50;
 /** Results that may lie unrecorded before no further site is changed: an append that fails holds changes. */
 const UNRECORDED_LIMIT = 100;
 
-export async function shard(input: ShardInput): Promise<ShardEnd> {
-  const run = openShardRun(input);
+/** `continueAfterEvents`: for tests; otherwise as Temporal suggests. */
+export async function shard(
+  input: ShardInput,
+  carried?: CarriedShard | null,
+  continueAfterEvents?: number,
+): Promise<ShardEnd> {
+  const run = openShardRun(input, carried);
+  if (continueAfterEvents !== undefined) run.continueAfterEvents = continueAfterEvents;
   handleMessages(run);
   return CancellationScope.nonCancellable(async () => {
     const recording = keepRecording(run);
+    void keepAsking(run);
+    for (const { command, hasSlot } of carried?.inFlight ?? []) startCarrying(run, command, hasSlot);
     while (!isFinished(run)) {
-      await condition(() => isFinished(run) || mayCommand(run));
+      await continueIfLong(run);
+      await condition(() => isFinished(run) || mayCommand(run) || isLong(run));
       if (mayCommand(run)) await commandNext(run);
     }
     await finishRecording(run, recording);
-    return { outcomes: [...run.outcomes.values()], commanded: run.commanded };
+    return { outcomes: [...run.outcomes.values()], commanded: [...run.commanded.values()] };
   });
 }
 
@@ -34,6 +52,7 @@ function handleMessages(run: ShardRun): void {
   setHandler(stopSignal, () => stop(run), { description: 'Schedule nothing more; what is in flight settles.' });
   setHandler(holdSignal, () => void (run.held = true), { description: 'No new command until goOn.' });
   setHandler(goOnSignal, () => void (run.held = false), { description: 'Commands may be scheduled again.' });
+  setHandler(heardSignal, (sites) => hear(run, sites), { description: 'The rollout goes on in spite of these.' });
   // Cancel from the Temporal UI, or by a rollout that was reset: stop, and let go of what is observed as well.
   CancellationScope.current().cancelRequested.catch(() => {
     stop(run);
@@ -41,47 +60,52 @@ function handleMessages(run: ShardRun): void {
   });
 }
 
+function hear(run: ShardRun, sites: unknown): void {
+  for (const site of Array.isArray(sites) ? (sites as unknown[]) : []) run.unheard.delete(String(site));
+}
+
 /** Gives up what never started; a started converge is superseded at the site, and ends with its own result. */
 function stop(run: ShardRun): void {
   run.stopped = true;
-  for (const site of run.withoutSlot) run.observing.get(site)?.cancel();
-  for (const site of [...run.issued.map((command) => command.site), ...run.pending.map((s) => s.id)]) {
-    run.outcomes.set(site, { site, outcome: 'untouched', stage: run.input.stage, wave: run.input.wave });
-  }
+  for (const [site, { hasSlot }] of run.inFlight) if (!hasSlot) run.observing.get(site)?.cancel();
+  const never = [
+    ...run.issued.map((command) => command.site),
+    ...run.pending.map((site) => site.id),
+    ...run.deferred.keys(),
+  ];
+  for (const site of never) run.outcomes.set(site, dispositionOf(run, site, 'untouched'));
   run.issued = [];
   run.pending = [];
+  run.deferred.clear();
   // What has confirmed is told before anybody decides whom to undo: an abort leaves those as they are.
   const confirmed = [...run.outcomes.values()].filter(({ outcome }) => outcome === 'confirmed');
-  tellRollout(run, { outcomes: confirmed, stopped: { commanded: [...run.commanded] } });
+  tellRollout(run, { outcomes: confirmed, stopped: { commanded: [...run.commanded.values()] } });
 }
 
 function mayCommand(run: ShardRun): boolean {
   if (run.stopped || run.issued.length + run.pending.length === 0) return false;
   // An undo waits for nothing: neither for a slot, nor for a person, nor for a record.
   if (run.input.verb === 'revert') return true;
-  return !run.held && run.inSlot < run.input.concurrency && run.unrecorded.length <= UNRECORDED_LIMIT;
+  if (run.held || run.unheard.size > 0) return false;
+  return run.inSlot < run.input.concurrency && run.unrecorded.length <= UNRECORDED_LIMIT;
 }
 
 async function commandNext(run: ShardRun): Promise<void> {
   await issueIfNeeded(run);
   while (run.issued.length > 0 && mayCommand(run)) {
     const command = run.issued.shift();
-    if (command) startCarrying(run, command);
+    if (command) startCarrying(run, command, true);
   }
 }
 
-function startCarrying(run: ShardRun, command: IssuedCommand): void {
-  run.commanded.push({ site: command.site, switchBy: command.settleBy ?? 0 });
-  carry(run, command).catch((error: unknown) => {
+function startCarrying(run: ShardRun, command: IssuedCommand, hasSlot: boolean): void {
+  run.commanded.set(command.site, { site: command.site, switchBy: command.settleBy ?? 0 });
+  carry(run, command, hasSlot).catch((error: unknown) => {
     // Only a bug ends up here. The site must still have an outcome, or the wave would never end.
     log.error('a command ended in an unforeseen way', { site: command.site, error });
     run.outcomes.set(command.site, {
-      site: command.site,
-      outcome: 'owed',
-      stage: run.input.stage,
-      wave: run.input.wave,
+      ...dispositionOf(run, command.site, 'owed'),
       reason: { code: 'NO_RESULT', detail: String(error) },
-      state: null,
     });
   });
 }
@@ -92,15 +116,23 @@ async function issueIfNeeded(run: ShardRun): Promise<void> {
   const stale = run.issued.filter((command) => isStale(command, now)).map((command) => command.site);
   if (stale.length > 0) {
     run.issued = run.issued.filter((command) => !stale.includes(command.site));
-    run.pending.unshift(...stale.map((site) => siteOf(run, site)));
+    run.pending.unshift(...stale.flatMap((site) => run.sites.get(site) ?? []));
   }
   if (run.issued.length > 0) return;
-  const size = run.input.verb === 'revert' ? ISSUE_PAGE : Math.min(ISSUE_PAGE, 2 * run.input.concurrency);
-  const next = run.pending.slice(0, size);
-  const issued = await patient.issueCommands({ ...run.input, sites: [] }, next);
+  const wholePage = run.input.verb === 'revert' || run.pending.some((site) => run.deferred.has(site.id));
+  const next = run.pending.slice(0, wholePage ? ISSUE_PAGE : Math.min(ISSUE_PAGE, 2 * run.input.concurrency));
+  // Taken off only once answered: a stop meanwhile gives up these as well.
+  const answers = await patient.issueCommands({ ...run.input, sites: [] }, next);
   if (run.stopped) return;
-  run.pending = run.pending.slice(next.length);
-  run.issued.push(...issued);
+  const asked = new Set(next.map((site) => site.id));
+  run.pending = run.pending.filter((site) => !asked.has(site.id));
+  for (const answer of answers) {
+    if ('deferred' in answer) defer(run, answer);
+    else {
+      endDeferral(run, answer.site);
+      run.issued.push(answer);
+    }
+  }
 }
 
 function isStale(command: IssuedCommand, now: number): boolean {
@@ -108,8 +140,21 @@ function isStale(command: IssuedCommand, now: number): boolean {
   return now - command.issuedAt > Math.min(60_000, (command.settleBy - command.issuedAt) / 10);
 }
 
-function siteOf(run: ShardRun, id: string): OutlineSite {
-  const site = run.input.sites.find((candidate) => candidate.id === id);
-  if (!site) throw new TypeError(`site ${id} is not of shard ${workflowInfo().workflowId}`);
-  return site;
+function isLong(run: ShardRun): boolean {
+  const { continueAsNewSuggested, historyLength } = workflowInfo();
+  return continueAsNewSuggested || historyLength > run.continueAfterEvents;
+}
+
+/**
+ * At any time: sites in flight are observed again by the next run, under the command as it was signed. Nothing is
+ * scheduled between the last record and the seam.
+ */
+async function continueIfLong(run: ShardRun): Promise<void> {
+  if (!isLong(run)) return;
+  do {
+    await untilRecorded(run);
+    await condition(allHandlersFinished);
+  } while (!isRecorded(run));
+  if (isFinished(run)) return;
+  await continueAsNew<typeof shard>(run.input, carriedOf(run));
 }

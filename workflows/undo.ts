@@ -4,8 +4,9 @@
  */
 import { condition, ParentClosePolicy } from '@temporalio/workflow';
 import type { OutlineSite, OutlineStage, PlanOutline } from '../policies/model/outline.js';
-import { SHARD_SIZE } from '../policies/model/outline.js';
+import { SHARD_SIZE, type ShardInput } from '../policies/model/outline.js';
 import { note, openConverges, setStage, type OpenShard, type RolloutRun } from './rollout-run.js';
+import { isDisposition } from '../policies/rollout/outcomes.js';
 import { patient } from './proxies.js';
 import { shardInput, startShard, stopShards, type ShardHandle } from './wave.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -27,11 +28,18 @@ export async function undo(run: RolloutRun, outline: PlanOutline, scope: UndoSco
   note(run, 'undo', { ...scope });
   if (scope.block) run.blocking = blockRelease(outline);
   await stopShards(run);
-  for (const stage of outline.stages) {
-    if (scope.stages.includes(stage.name)) await revertStage(run, outline, stage, scope.keepConfirmed);
-    else if (isBegun(run, stage)) setStage(run, stage.name, { state: 'stopped' });
+  const until = Date.now() + patienceOf(run, outline);
+  for (;;) {
+    const known = run.commanded.size;
+    for (const stage of outline.stages) {
+      if (scope.stages.includes(stage.name)) await revertStage(run, outline, stage, scope.keepConfirmed);
+      else if (isBegun(run, stage)) setStage(run, stage.name, { state: 'stopped' });
+    }
+    // A reset, or a shard that answers late, may bring to light more sites that were commanded: those are undone too.
+    const hasGrown = () => run.commanded.size !== known;
+    await untilAnswered(run, until, () => run.stop !== asked || hasGrown());
+    if (run.stop !== asked || !hasGrown()) return;
   }
-  await untilSettled(run, outline, asked);
 }
 
 async function revertStage(
@@ -46,11 +54,14 @@ async function revertStage(
   const before = [...run.shards.values()].filter((shard) => isUndoOf(shard, stage)).length;
   for (let index = before; (index - before) * SHARD_SIZE < sites.length; index += 1) {
     const part = sites.slice((index - before) * SHARD_SIZE, (index - before + 1) * SHARD_SIZE);
-    const input = {
-      ...shardInput(run, outline, stage, { wave: 0, shard: index, sites: part, concurrency: SHARD_SIZE }),
-      verb: 'revert' as const,
-      generation: outline.generation + 1,
-    };
+    // The higher generation is above every try of the converge: a revert needs none of its own.
+    const { tries: _, ...converge } = shardInput(run, outline, stage, {
+      wave: 0,
+      shard: index,
+      sites: part,
+      concurrency: SHARD_SIZE,
+    });
+    const input: ShardInput = { ...converge, verb: 'revert', generation: outline.generation + 1 };
     // ABANDON: an owed revert outlives its rollout, and ends only when the site answers.
     const id = `${outline.label}/${stage.name}/revert/${index + 1}`;
     const handle = await startShard(run, input, id, ParentClosePolicy.ABANDON);
@@ -87,18 +98,19 @@ function isUndoOf({ input }: OpenShard, stage: OutlineStage): boolean {
 
 /**
  * Until every site has answered, or neither its `switchBy` nor the patience for its undo leaves anything to come. Ends
- * early when a person asks for more than what is under way: `stop` has changed.
+ * early when a person asks for more than what is under way, or there is more to undo.
  */
-async function untilSettled(run: RolloutRun, outline: PlanOutline, stop: RolloutRun['stop']): Promise<void> {
+async function untilAnswered(run: RolloutRun, until: number, isEnough: () => boolean): Promise<void> {
   const unanswered = () => [...run.reverting].filter((site) => !run.answers.has(site));
   const done = () => unanswered().length === 0 && openConverges(run).length === 0;
-  const left = deadlineOf(run, outline) - Date.now();
-  await condition(() => done() || run.stop !== stop, Math.max(left, 1));
-  if (!done() && run.stop === stop) note(run, 'owed-reverts', { sites: unanswered() });
+  const switchBys = [...run.reverting].map((site) => run.commanded.get(site)?.switchBy ?? 0);
+  const left = switchBys.reduce((latest, one) => Math.max(latest, one), until) - Date.now();
+  await condition(() => done() || isEnough(), Math.max(left, 1));
+  if (!done() && !isEnough()) note(run, 'owed-reverts', { sites: unanswered() });
 }
 
-function deadlineOf(run: RolloutRun, outline: PlanOutline): number {
-  const switchBys = [...run.reverting].map((site) => run.commanded.get(site)?.switchBy ?? 0);
+/** The longest patience that any site of a stage begun so far has. */
+function patienceOf(run: RolloutRun, outline: PlanOutline): number {
   const patience = outline.stages
     .filter((stage) => isBegun(run, stage))
     .flatMap((stage) =>
@@ -106,5 +118,22 @@ function deadlineOf(run: RolloutRun, outline: PlanOutline): number {
         ? stage.waves.flatMap((wave) => wave.sites.map((site) => outline.links[site.link]?.settleWithin ?? 0))
         : [stage.settleWithin],
     );
-  return Math.max(Date.now() + Math.max(0, ...patience), ...switchBys);
+  return patience.reduce((longest, one) => Math.max(longest, one), 0);
+}
+
+/**
+ * Before sealing (design §4.9): until every site that was commanded has a result or has answered a revert, or may not
+ * begin to switch any more. Ends early when somebody asks for something else.
+ */
+export async function untilNoneMaySwitch(run: RolloutRun): Promise<void> {
+  const asked = run.stop;
+  const open = () => [...run.commanded.values()].filter(({ site }) => !run.answers.has(site) && isUnsettled(run, site));
+  const left = open().reduce((latest, { switchBy }) => Math.max(latest, switchBy), 0) - Date.now();
+  if (left > 0) await condition(() => open().length === 0 || run.stop !== asked, left);
+}
+
+/** Without a result: in flight, owed, or never heard of again. */
+export function isUnsettled(run: RolloutRun, site: string): boolean {
+  const outcome = run.outcomes.get(site);
+  return outcome === undefined || isDisposition(outcome);
 }

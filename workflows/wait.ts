@@ -1,46 +1,62 @@
-/** Waits: why, whose, until when, what then (design §4.6). Their clocks stop while the rollout is paused. */
+/** A wait: why, whose, until when, what then (design §4.6). Its clock stands still while the rollout is paused. */
 import { condition } from '@temporalio/workflow';
-import type { VerbPayload } from '../policies/model/rollout.js';
 import type { OnFailure } from '../policies/model/strategy.js';
+import type { VerbPayload } from '../policies/model/rollout.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { note, type RolloutRun } from './rollout-run.js';
 
-export type WaitEnd = { kind: 'promoted'; by: VerbPayload } | { kind: 'stopped' | 'expired' | 'resolved' };
+export type WaitEnd =
+  | { kind: 'promoted'; by: VerbPayload }
+  | { kind: 'retried'; by: VerbPayload; sites: string[] }
+  | { kind: 'stopped' | 'expired' | 'resolved' };
 
-/**
- * Waits for a person. `resolved` is asked again whenever something changes: a wait whose cause has gone ends by
- * itself. Without `within` there is no deadline: only a verb ends it.
- */
+export interface WaitTerms {
+  /** Milliseconds; without it there is no deadline: only a verb ends the wait. */
+  within?: number;
+  then: OnFailure;
+  owner: string;
+  /** Sites can be commanded again from here. */
+  mayRetry?: true;
+}
+
+/** Waits for a person. `resolved` is asked again whenever something changes: a wait whose cause has gone ends by itself. */
 export async function waitForPerson(
   run: RolloutRun,
   reason: Reason,
-  terms: { within?: number; then: OnFailure; owner: string },
+  terms: WaitTerms,
   resolved: () => boolean,
 ): Promise<WaitEnd> {
-  takeTicket(run);
+  delete run.ticket;
+  delete run.retry;
   run.state = 'waiting';
+  run.mayRetry = terms.mayRetry ?? false;
   let left = terms.within;
   note(run, 'wait', { reason, owner: terms.owner, within: terms.within ?? null, then: terms.then });
-  const over = () => run.stop !== undefined || run.ticket !== undefined || (!run.paused && resolved());
+  const outdated = () => run.wasReset && reason.code !== 'RUN_WAS_RESET';
+  const over = () =>
+    run.stop !== undefined ||
+    run.ticket !== undefined ||
+    run.retry !== undefined ||
+    outdated() ||
+    (!run.paused && resolved());
   while (!over() && (left === undefined || left > 0)) {
     left = await waitUnpaused(run, reason, terms, left, over);
   }
   delete run.wait;
+  run.mayRetry = false;
   run.dirty = true;
-  const ticket = takeTicket(run);
-  const end = endOf(run, ticket, resolved);
-  note(run, 'wait-ended', {
-    reason: reason.code,
-    end: end.kind,
-    ...(ticket ? { by: ticket.by, why: ticket.reason } : {}),
-  });
+  const end = endOf(run, () => outdated() || resolved());
+  delete run.ticket;
+  delete run.retry;
+  const by = 'by' in end ? { by: end.by.by, why: end.by.reason } : {};
+  note(run, 'wait-ended', { reason: reason.code, end: end.kind, ...by });
   return end;
 }
 
 async function waitUnpaused(
   run: RolloutRun,
   reason: Reason,
-  terms: { then: OnFailure; owner: string },
+  terms: WaitTerms,
   left: number | undefined,
   over: () => boolean,
 ): Promise<number | undefined> {
@@ -67,14 +83,9 @@ async function waitUnpaused(
   return left - (Date.now() - since);
 }
 
-function takeTicket(run: RolloutRun): VerbPayload | undefined {
-  const { ticket } = run;
-  delete run.ticket;
-  return ticket;
-}
-
-function endOf(run: RolloutRun, ticket: VerbPayload | undefined, resolved: () => boolean): WaitEnd {
+function endOf(run: RolloutRun, resolved: () => boolean): WaitEnd {
   if (run.stop) return { kind: 'stopped' };
-  if (ticket) return { kind: 'promoted', by: ticket };
+  if (run.ticket) return { kind: 'promoted', by: run.ticket };
+  if (run.retry) return { kind: 'retried', by: run.retry.payload, sites: run.retry.sites };
   return { kind: resolved() ? 'resolved' : 'expired' };
 }

@@ -2,7 +2,6 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   condition,
-  patched,
   getExternalWorkflowHandle,
   log,
   ParentClosePolicy,
@@ -10,19 +9,11 @@ import {
   type ChildWorkflowHandle,
 } from '@temporalio/workflow';
 import type { OutlineSite, OutlineStage, PlanOutline, ShardInput } from '../policies/model/outline.js';
-import { judgeGroups } from '../policies/rollout/groups.js';
 import { planShards } from '../policies/rollout/shards.js';
-import { goOnSignal, holdSignal, stopSignal, type ShardEnd } from './messages.js';
+import { goOnSignal, heardSignal, holdSignal, stopSignal, type ShardEnd } from './messages.js';
 import { patient } from './proxies.js';
-import {
-  note,
-  openConverges,
-  setStage,
-  takeOutcome,
-  worstBudget,
-  type OpenShard,
-  type RolloutRun,
-} from './rollout-run.js';
+import { note, openConverges, setStage, worstBudget, type OpenShard, type RolloutRun } from './rollout-run.js';
+import { takeOutcome } from './rollout-news.js';
 import { untilRecorded } from './rollout-record.js';
 import { shard } from './shard.js';
 
@@ -35,7 +26,7 @@ export async function carryOutWave(
   stage: OutlineStage,
   wave: number,
 ): Promise<void> {
-  const sites = keepClearOfGroups(run, outline, stage, wave);
+  const sites = unsettled(run, stage, wave);
   setStage(run, stage.name, { wave: wave + 1, state: 'running' });
   note(run, 'wave', { stage: stage.name, wave, sites: sites.map((site) => site.id) });
   await untilRecorded(run);
@@ -56,17 +47,6 @@ export async function carryOutWave(
   await condition(() => open === 0 || mustStop(run, stage));
 }
 
-/** The wave without the sites whose redundancy mate may be changing: those are deferred, and count with `owed`. */
-function keepClearOfGroups(run: RolloutRun, outline: PlanOutline, stage: OutlineStage, wave: number): OutlineSite[] {
-  const fleet = outline.stages.flatMap((one) => one.waves.flatMap((w) => w.sites));
-  const { free, waiting } = judgeGroups(unsettled(run, stage, wave), fleet, run.outcomes);
-  for (const { site, mate } of waiting) {
-    const reason = { code: 'GROUP_CHANGING' as const, detail: `${mate} has not settled` };
-    takeOutcome(run, { site: site.id, outcome: 'deferred', stage: stage.name, wave, reason, state: null });
-  }
-  return free;
-}
-
 function isOfWave({ verb, stage, wave }: ShardInput, of: OutlineStage, index: number): boolean {
   return verb === 'converge' && stage === of.name && wave === index;
 }
@@ -82,17 +62,16 @@ export async function untilShardsClosed(run: RolloutRun): Promise<void> {
   await condition(() => openConverges(run).length === 0 || run.stop !== undefined);
 }
 
-/** True once a person asked for it or the stage has failed: no further command is scheduled. */
+/** True once a person asked for it, a stage has failed or the run was reset: no further command is scheduled. */
 export function mustStop(run: RolloutRun, stage: OutlineStage): boolean {
-  return run.stop !== undefined || worstBudget(run, stage).verdict === 'fail';
+  return run.stop !== undefined || run.wasReset || worstBudget(run, stage).verdict === 'fail';
 }
 
 /** A shard whose own tasks fail answers nobody: an undo goes to all of its sites then, instead of waiting for it. */
 async function untilAnswered(open: OpenShard[]): Promise<void> {
   const answered = () => open.every((one) => one.closed || one.commanded !== undefined);
   if (answered()) return;
-  if (patched('stop-has-a-deadline')) await condition(answered, STOP_WITHIN);
-  else await condition(answered);
+  await condition(answered, STOP_WITHIN);
 }
 
 /** For a pause that came while the shard was being started. */
@@ -117,6 +96,21 @@ export async function stopShards(run: RolloutRun): Promise<void> {
   }
 }
 
+const LET_GO_WITHIN = '10s';
+
+/** Ends the observers too: each says, if it can, how far its site is. */
+export async function letGoOfShards(run: RolloutRun): Promise<void> {
+  const open = openConverges(run);
+  for (const { workflowId } of open) void cancelShard(workflowId);
+  await condition(() => open.every((shard) => shard.closed), LET_GO_WITHIN);
+}
+
+function cancelShard(workflowId: string): Promise<void> {
+  return getExternalWorkflowHandle(workflowId)
+    .cancel()
+    .catch((closed: unknown) => log.info('the shard has closed meanwhile', { closed: String(closed) }));
+}
+
 export function shardInput(
   run: RolloutRun,
   outline: PlanOutline,
@@ -138,11 +132,21 @@ export function shardInput(
     verb: 'converge',
     generation: outline.generation,
     try: 1,
+    ...triesOf(run, part.sites),
+    run: { runId: run.identity.runId, continuation: run.identity.continuation },
     stage: stage.name,
     settleWithin: stage.settleWithin,
     links,
     ...part,
   };
+}
+
+function triesOf(run: RolloutRun, sites: ShardInput['sites']): Pick<ShardInput, 'tries'> {
+  const tries = sites.flatMap(({ id }) => {
+    const number = run.tries.get(id);
+    return number === undefined ? [] : [[id, number] as const];
+  });
+  return tries.length === 0 ? {} : { tries: Object.fromEntries(tries) };
 }
 
 export type ShardHandle = ChildWorkflowHandle<typeof shard>;
@@ -162,9 +166,7 @@ export async function startShard(
       return handle;
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      await getExternalWorkflowHandle(workflowId)
-        .cancel()
-        .catch((closed: unknown) => log.info('the shard has closed meanwhile', { closed: String(closed) }));
+      await cancelShard(workflowId);
       await patient.awaitClosed(workflowId);
     }
   }
@@ -172,7 +174,14 @@ export async function startShard(
 
 function openShard(handle: ShardHandle, workflowId: string, input: ShardInput): OpenShard {
   const signals = { stop: stopSignal, hold: holdSignal, goOn: goOnSignal };
-  return { workflowId, input, closed: false, tell: (what) => handle.signal(signals[what]) };
+  return {
+    workflowId,
+    input,
+    closed: false,
+    unheard: [],
+    tell: (what) => handle.signal(signals[what]),
+    hear: (sites) => handle.signal(heardSignal, sites),
+  };
 }
 
 /** Takes in how the shard ended. */
@@ -203,6 +212,14 @@ function loseSites(run: RolloutRun, input: ShardInput): void {
   for (const { id, link } of input.sites) {
     const patience = input.settleWithin === 'link' ? (input.links[link]?.settleWithin ?? 0) : input.settleWithin;
     run.commanded.set(id, { site: id, switchBy: Date.now() + patience });
-    takeOutcome(run, { site: id, outcome: 'owed', stage, wave, reason });
+    const number = run.tries.get(id);
+    takeOutcome(run, {
+      site: id,
+      outcome: 'owed',
+      stage,
+      wave,
+      reason,
+      ...(number === undefined ? {} : { try: number }),
+    });
   }
 }

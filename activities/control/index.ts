@@ -5,10 +5,14 @@ import { createGateActivities } from '../gate/sample-gate.js';
 import type { ControlDeps } from './deps.js';
 import { evidenceKey } from './evidence-key.js';
 import { freezePlan } from './freeze-plan.js';
+import { handOver } from './hand-over.js';
 import { issueCommands } from './issue-commands.js';
+import { quarantined } from './quarantined.js';
 import { recordInbox } from './record-inbox.js';
+import { knownCommands, recordProgress, recordRefused } from './record-progress.js';
 import { runPreflight } from './run-preflight.js';
-import { awaitClosed, describeLock } from './temporal-facts.js';
+import { supersede } from './supersede.js';
+import { awaitClosed, describeHolder } from './temporal-facts.js';
 
 export function createControlActivities(deps: ControlDeps): ControlActivities {
   const { registry, client, now } = deps;
@@ -19,18 +23,21 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     issueCommands: (input, sites) => failing(() => issueCommands(deps, input, sites)),
     recordInbox: (report, events) => failing(() => recordInbox(deps, report, events)),
     recordBlock: (block) => failing(() => registry.block({ ...block, at: now() })),
-    recordProgress: (drafts, status, run) =>
-      failing(async () => {
-        if (drafts.length > 0) await registry.appendEvidence(evidenceKey(run), drafts, now());
-        await registry.putStatus(status);
-      }),
+    recordProgress: (drafts, status, run) => failing(() => recordProgress(deps, drafts, status, run)),
+    recordRefused: (request, reason, run) => failing(() => recordRefused(deps, request, reason, run)),
+    knownCommands: (firstRunId) => failing(() => knownCommands(deps, firstRunId)),
+    adoptRun: ({ firstRunId, continuation, runId }) =>
+      failing(() => registry.adoptRun(firstRunId, continuation, runId)),
+    handOver: (run, outcome) => failing(() => handOver(deps, run, outcome)),
+    quarantined: (release, sites) => failing(() => quarantined(deps, release, sites)),
+    supersede: (request, holder, run) => failing(() => supersede(deps, request, holder, run)),
     recordSettled: (shard, settled) =>
       failing(async () => {
         // What it says of other commands the inbox passes on.
         await registry.recordSettled(evidenceKey(shard), shard, settled, now());
       }),
     recordDispositions: (shard, rows) => failing(() => registry.recordDispositions(evidenceKey(shard), rows, now())),
-    describeLock: (stream) => describeLock(client, stream),
+    describeLock: (stream) => describeHolder(deps, stream),
     awaitClosed: (workflowId) => awaitClosed(client, workflowId),
   };
 }

@@ -1,5 +1,6 @@
 /** What a site reports unasked goes to registry and evidence; the running rollouts that it concerns are told. */
 import { Context } from '@temporalio/activity';
+import { tryOf } from '../../policies/model/command.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import type { LateNews } from '../contract.js';
 import type { ControlDeps } from './deps.js';
@@ -14,8 +15,14 @@ export async function recordInbox(deps: ControlDeps, report: SiteReport, events:
     if (!running) continue;
     const known = news.get(firstRunId) ?? { workflowId, firstRunId, outcomes: [], answers: [] };
     if (event.result?.verb === 'revert') known.answers.push(event.result);
-    else known.outcomes.push(outcome);
+    else known.outcomes.push({ ...outcome, ...triedAgain(event) });
     news.set(firstRunId, known);
   }
   return [...news.values()];
+}
+
+/** A site that was commanded again must not be judged by what an earlier try ended with. */
+function triedAgain({ commandId }: SiteEvent): { try?: number } {
+  const number = commandId === undefined ? 1 : tryOf(commandId);
+  return number > 1 ? { try: number } : {};
 }

@@ -2,6 +2,7 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { LockHolder } from '../contract.js';
+import type { ControlDeps } from './deps.js';
 
 const POLL_MS = 500;
 
@@ -11,12 +12,20 @@ export async function describeLock(client: Client, stream: string): Promise<Lock
   return (description?.memo?.['holder'] as LockHolder | undefined) ?? null;
 }
 
+/** The same with the label that people know the holder by, once it has one. */
+export async function describeHolder({ client, registry }: ControlDeps, stream: string): Promise<LockHolder | null> {
+  const holder = await describeLock(client, stream);
+  if (!holder) return null;
+  const known = await registry.findRollout(holder.firstRunId);
+  return known ? { ...holder, label: known.label } : holder;
+}
+
 /** Returns once no run of the workflow is open. */
 export async function awaitClosed(client: Client, workflowId: string): Promise<void> {
   while (await describeRunning(client, workflowId)) await Context.current().sleep(POLL_MS);
 }
 
-async function describeRunning(client: Client, workflowId: string) {
+export async function describeRunning(client: Client, workflowId: string) {
   try {
     const description = await client.workflow.getHandle(workflowId).describe();
     return description.status.name === 'RUNNING' ? description : undefined;

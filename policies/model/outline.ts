@@ -42,6 +42,10 @@ export interface ShardInput {
   /** For a converge the plan's generation; for a revert one more. */
   generation: number;
   try: number;
+  /** Sites whose command has another try than `try`. */
+  tries?: Record<string, number>;
+  /** The rollout's run that asks. A converge is not issued for a run that was reset; a revert always is. */
+  run?: { runId: string; continuation: number };
   stage: string;
   wave: number;
   shard: number;

@@ -36,6 +36,7 @@ export const REASONS = {
   BAD_PAYLOAD: 'a signal or update carried input that is not of the expected form',
   // refusals
   STREAM_LOCKED: 'another rollout of the stream is running',
+  SUPERSEDE_TOO_NARROW: 'the new plan leaves out sites that the superseded rollout has commanded',
   BAD_INPUT: 'the rollout input is not of the expected form',
   RELEASE_NOT_FOUND: 'the depot has no such release',
   RELEASE_INVALID: 'the release file or its files are not valid',

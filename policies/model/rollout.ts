@@ -25,8 +25,10 @@ export interface RolloutRequest {
   catchUp?: { of: string; sites: string[] };
 }
 
-export const ROLLOUT_VERBS = ['pause', 'resume', 'promote', 'abort', 'revert'] as const;
+export const ROLLOUT_VERBS = ['pause', 'resume', 'promote', 'abort', 'revert', 'retry'] as const;
 export type RolloutVerb = (typeof ROLLOUT_VERBS)[number];
+/** `supersede` is said by the rollout that takes over (`start --supersede`), seldom by a person. */
+export type MessageVerb = RolloutVerb | 'supersede';
 
 /** Payload of every verb, as update and as signal. Self-asserted. */
 export interface VerbPayload {
@@ -34,6 +36,12 @@ export interface VerbPayload {
   reason: string;
   /** Only for promote: against a `fail`. */
   override?: boolean;
+  /** Only for retry: these alone; otherwise every site that can be tried again. */
+  sites?: string[];
+  /** Only for supersede: who takes over. */
+  rollout?: string;
+  /** Only for supersede: sites of the superseded plan that the new plan leaves out. */
+  leftOut?: string[];
 }
 /** What a verb answers: whether it was accepted, and what happens now, in one sentence. */
 export interface VerbAnswer {
@@ -56,6 +64,8 @@ export interface SiteOutcome {
   /** Last heartbeated state of a site without a result; null: the command was never received. */
   state?: SiteState | null;
   until?: number;
+  /** Of the command that this is about; absent: the first. A later try replaces what an earlier one ended with. */
+  try?: number;
 }
 
 export type RolloutState =

@@ -7,15 +7,19 @@ export function outcomeOf(result: Result, stage: string, wave: number): SiteOutc
   const outcome: SiteOutcome = { site: result.site, outcome: result.result, stage, wave, at: result.at };
   if (result.reason) outcome.reason = result.reason;
   if (result.cause) outcome.cause = result.cause;
+  if (result.try > 1) outcome.try = result.try;
   return outcome;
 }
 
 /**
- * Merges what is newly known. A result is final, save that a site that confirmed may later revert by itself; a
+ * Merges what is newly known. What a later try says replaces all that an earlier one ended with. A result is final, save that a site that confirmed may later revert by itself; a
  * disposition never replaces a result, and a result always replaces a disposition.
  */
 export function mergeOutcome(known: SiteOutcome | undefined, next: SiteOutcome): SiteOutcome {
-  if (!known || isDisposition(known)) return next;
+  if (!known) return next;
+  const isLater = (next.try ?? 1) - (known.try ?? 1);
+  if (isLater !== 0) return isLater > 0 ? next : known;
+  if (isDisposition(known)) return next;
   if (isDisposition(next)) return known;
   const laterLocalRevert =
     known.outcome === 'confirmed' && (next.outcome === 'reverted' || next.outcome === 'safe-mode');

@@ -9,11 +9,25 @@ export function readVerbPayload(input: unknown): { payload: VerbPayload } | { re
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     return { refused: `${form}, got ${input === null ? 'null' : Array.isArray(input) ? 'a list' : typeof input}` };
   }
-  const { by, reason, override } = input as Record<string, unknown>;
+  const { by, reason, override, rollout } = input as Record<string, unknown>;
   if (typeof by !== 'string' || by.trim() === '') return { refused: `${form}: "by" is missing or no text` };
   if (typeof reason !== 'string' || reason.trim() === '') return { refused: `${form}: "reason" is missing or no text` };
   if (by.length > LONGEST || reason.length > LONGEST) return { refused: `${form}: longer than ${LONGEST} characters` };
   if (override !== undefined && typeof override !== 'boolean')
     return { refused: `${form}: "override" is true or false` };
-  return { payload: override === undefined ? { by, reason } : { by, reason, override } };
+  if (rollout !== undefined && typeof rollout !== 'string') return { refused: `${form}: "rollout" is no text` };
+  const payload: VerbPayload = { by, reason };
+  if (override !== undefined) payload.override = override;
+  if (rollout !== undefined) payload.rollout = rollout;
+  for (const key of ['sites', 'leftOut'] as const) {
+    const named = (input as Record<string, unknown>)[key];
+    if (named === undefined) continue;
+    if (!isListOfTexts(named)) return { refused: `${form}: "${key}" is no list of site ids` };
+    payload[key] = named;
+  }
+  return { payload };
+}
+
+function isListOfTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }

@@ -10,14 +10,17 @@ import { Context } from '@temporalio/activity';
 import { Client, Connection, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { bundleWorkflowCode, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import type { ControlActivities, LateNews, SiteActivities } from '../../activities/contract.js';
+import type { ControlActivities, KnownCommands, LateNews, SiteActivities } from '../../activities/contract.js';
+import { failing } from '../../activities/failures.js';
+import { askToGiveWay } from '../../activities/control/supersede.js';
 import { awaitClosed, describeLock } from '../../activities/control/temporal-facts.js';
 import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
-import type { Result, SiteState } from '../../policies/model/command.js';
+import { commandIdOf, tryOf, type Result, type SiteState } from '../../policies/model/command.js';
 import type { EvidenceDraft } from '../../policies/model/evidence.js';
 import type { PlanOutline } from '../../policies/model/outline.js';
-import { TASK_QUEUE, type RolloutStatus, type SiteOutcome } from '../../policies/model/rollout.js';
-import type { Sample } from '../../policies/model/verdict.js';
+import { TASK_QUEUE, type RolloutRequest, type RolloutStatus, type SiteOutcome } from '../../policies/model/rollout.js';
+import { outcomeOf } from '../../policies/rollout/outcomes.js';
+import type { Reason, Sample } from '../../policies/model/verdict.js';
 
 export interface SiteScript {
   /** What a converge ends with; `never` is observed until it is superseded, then answers `superseded`. */
@@ -34,6 +37,10 @@ export interface Seen {
   commands: string[];
   blocks: string[];
   gateCalls: { stage: string; wave: number; confirmedSites: string[] }[];
+  handedOver: { workflowId: string; outcome: string }[];
+  refused: { workflowId: string; release: string; reason: Reason }[];
+  /** Command ids in the order in which they were issued. */
+  issued: string[];
 }
 
 export interface WorkflowStage {
@@ -46,11 +53,16 @@ export interface WorkflowStage {
   /** What the gate answers for a stage: outcome of each sample taken. Default: pass. */
   gate: Map<string, Sample['outcome']>;
   faults: { recordProgress?: () => void; freezePlan?: () => void; preflightBlocks?: boolean };
+  /** Sites that may not be converged now, and why. */
+  deferrals: Map<string, { reason: Reason; until?: number }>;
+  /** Sites that report the release as quarantined. */
+  quarantined: Set<string>;
   /** `continueAfterEvents` makes the rollout continue as new before its next wave once its history is as long. */
   start(
     outline: PlanOutline,
     workflowId?: string,
     continueAfterEvents?: number,
+    request?: Partial<RolloutRequest>,
   ): Promise<WorkflowHandleWithFirstExecutionRunId>;
   close(): Promise<void>;
 }
@@ -72,14 +84,19 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
     commands: [],
     blocks: [],
     gateCalls: [],
+    handedOver: [],
+    refused: [],
+    issued: [],
   };
   const gate: WorkflowStage['gate'] = new Map();
   const faults: WorkflowStage['faults'] = {};
+  const deferrals: WorkflowStage['deferrals'] = new Map();
+  const quarantined = new Set<string>();
   const control = await Worker.create({
     connection,
     taskQueue: TASK_QUEUE,
     workflowBundle,
-    activities: rememberingActivities({ client, outlines, seen, gate, faults }),
+    activities: rememberingActivities({ client, outlines, seen, gate, faults, deferrals, quarantined }),
     shutdownForceTime: '2s',
   });
   const running = control.run();
@@ -114,13 +131,15 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
     bringDown,
     gate,
     faults,
-    async start(outline, workflowId = `rollout/${outline.label}`, continueAfterEvents) {
+    deferrals,
+    quarantined,
+    async start(outline, workflowId = `rollout/${outline.label}`, continueAfterEvents, request) {
       const release = `${outline.release.stream}@${outline.release.version}`;
       outlines.set(release, outline);
       return client.workflow.start('rollout', {
         workflowId,
         taskQueue: TASK_QUEUE,
-        args: [{ release, strategy: outline.strategy.name }, undefined, continueAfterEvents],
+        args: [{ release, strategy: outline.strategy.name, ...request }, undefined, continueAfterEvents],
       });
     },
     async close() {
@@ -137,54 +156,145 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
 
 const silent = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
-function rememberingActivities(stage: {
+interface Remembered {
   client: Client;
   outlines: Map<string, PlanOutline>;
   seen: Seen;
   gate: WorkflowStage['gate'];
   faults: WorkflowStage['faults'];
-}): ControlActivities {
-  const { client, outlines, seen, gate, faults } = stage;
+  deferrals: WorkflowStage['deferrals'];
+  quarantined: WorkflowStage['quarantined'];
+}
+
+/** What the registry would know of commands: by site, the latest of each rollout. */
+interface Commanded {
+  firstRunId: string;
+  commandId: string;
+  site: string;
+  group: string | undefined;
+  switchBy: number;
+  outcome?: SiteOutcome;
+}
+
+function rememberingActivities(stage: Remembered): ControlActivities {
+  const { client, outlines, seen, gate, faults, deferrals } = stage;
+  const runs = new Map<string, string>();
+  const plans = new Map<string, PlanOutline>();
+  const commands = new Map<string, Commanded>();
+  const wasReset = (run: { firstRunId: string; runId: string; continuation: number }) => {
+    const key = `${run.firstRunId}/${run.continuation}`;
+    runs.set(key, runs.get(key) ?? run.runId);
+    return runs.get(key) !== run.runId;
+  };
+  const mateChanging = (site: string, group: string | undefined) =>
+    [...commands.values()].find(
+      (one) =>
+        group !== undefined &&
+        one.group === group &&
+        one.site !== site &&
+        (one.outcome === undefined || (one.outcome.outcome === 'owed' && one.outcome.state !== null)),
+    );
   return {
-    async freezePlan(request) {
+    async freezePlan(request, run) {
       faults.freezePlan?.();
       const outline = outlines.get(request.release);
       if (!outline) throw ApplicationFailure.nonRetryable(`no release ${request.release}`, 'RELEASE_NOT_FOUND');
+      wasReset(run);
+      plans.set(run.firstRunId, outline);
       return outline;
     },
     async runPreflight() {
       const blocked = faults.preflightBlocks ?? false;
       return { blocked, counts: { pass: 1, warn: 0, block: blocked ? 1 : 0 }, first: [] };
     },
-    async recordProgress(drafts, status) {
+    async recordRefused(request, reason, run) {
+      seen.refused.push({ workflowId: run.workflowId, release: request.release, reason });
+    },
+    async recordProgress(drafts, status, run) {
       faults.recordProgress?.();
       seen.drafts.push(...drafts);
       seen.statuses.push(status);
+      return { wasReset: wasReset(run) };
+    },
+    async knownCommands(firstRunId): Promise<KnownCommands> {
+      const mine = [...commands.values()].filter((one) => one.firstRunId === firstRunId);
+      return {
+        commanded: mine.map(({ site, switchBy, commandId }) => ({ site, switchBy, try: tryOf(commandId) })),
+        outcomes: mine.flatMap(({ outcome }) => (outcome ? [outcome] : [])),
+      };
+    },
+    async adoptRun(run) {
+      runs.set(`${run.firstRunId}/${run.continuation}`, run.runId);
+    },
+    async handOver(run, outcome) {
+      seen.handedOver.push({ workflowId: run.workflowId, outcome });
+      return { stream: 'edge-proxy', passed: { converge: 0, revert: 0 }, cancelled: 0 };
+    },
+    async quarantined(_release, sites) {
+      return sites.filter((site) => stage.quarantined.has(site));
+    },
+    async supersede(request, holder, run) {
+      const sites = (outline: PlanOutline | undefined) =>
+        (outline?.stages ?? []).flatMap((one) => one.waves.flatMap((wave) => wave.sites.map((site) => site.id)));
+      const after = new Set(sites(outlines.get(request.release)));
+      const leftOut = sites(plans.get(holder.firstRunId)).filter((site) => !after.has(site));
+      await failing(() => askToGiveWay(client, request, holder, run, holder.catchUp ? [] : leftOut));
+    },
+    async catchUpFacts() {
+      throw ApplicationFailure.nonRetryable('this stage has no reconciler');
+    },
+    async sweep() {
+      return { terminated: [], woken: [] };
     },
     async recordBlock(block) {
       seen.blocks.push(block.digest);
     },
     async issueCommands(input, sites) {
       const now = Date.now();
+      const { firstRunId, verb, release } = input;
       return sites.map((site) => {
-        const commandId = `${input.firstRunId}/${site.id}/${input.release.stream}/${input.verb}/${input.try}`;
+        const deferral = (code: Reason['code'], detail: string) => ({ site: site.id, deferred: { code, detail } });
+        if (verb === 'converge') {
+          if (input.run && wasReset({ firstRunId, ...input.run })) return deferral('RUN_WAS_RESET', 'another run');
+          const deferred = deferrals.get(site.id);
+          if (deferred)
+            return { site: site.id, deferred: deferred.reason, ...(deferred.until && { until: deferred.until }) };
+          const mate = mateChanging(site.id, site.group);
+          if (mate) return deferral('GROUP_CHANGING', `${mate.site} has not settled`);
+        }
+        const number = input.tries?.[site.id] ?? input.try;
+        const commandId = commandIdOf({ firstRunId, site: site.id, stream: release.stream, verb, try: number });
+        seen.issued.push(commandId);
         const envelope = { payloadType: 'application/vnd.foothold.command+json' as const, payload: '', signatures: [] };
         const patience = input.settleWithin === 'link' ? 60_000 : input.settleWithin;
+        const settleBy = now + patience;
+        if (verb === 'converge') {
+          commands.set(commandId, { firstRunId, commandId, site: site.id, group: site.group, switchBy: settleBy });
+        }
         return {
           site: site.id,
           queue: site.queue ?? `site-${site.id}`,
           commandId,
           page: { commands: [{ site: site.id, commandId, envelope }] },
           issuedAt: now,
-          ...(input.verb === 'converge' ? { settleBy: now + patience } : {}),
+          ...(verb === 'converge' ? { settleBy } : {}),
         };
       });
     },
-    async recordSettled(_shard, settled) {
-      for (const one of settled) if (one.kind === 'result') seen.settled.push(one.result);
+    async recordSettled(shard, settled) {
+      for (const one of settled) {
+        if (one.kind !== 'result') continue;
+        seen.settled.push(one.result);
+        const known = commands.get(one.commandId);
+        if (known) known.outcome = outcomeOf(one.result, shard.stage, shard.wave);
+      }
     },
     async recordDispositions(_shard, rows) {
       seen.dispositions.push(...rows.map((row) => row.outcome));
+      for (const { commandId, outcome } of rows) {
+        const known = commands.get(commandId);
+        if (known) known.outcome ??= outcome;
+      }
     },
     async sampleGate(input) {
       seen.gateCalls.push({ stage: input.stage, wave: input.wave, confirmedSites: input.confirmedSites });
@@ -240,7 +350,7 @@ function settled(site: string, commandId: string, result: Result['result'], caus
     stream: 'edge-proxy',
     verb,
     generation: verb === 'converge' ? 1 : 2,
-    try: 1,
+    try: tryOf(commandId),
     result,
     at: Date.now(),
     changed: result !== 'rejected',

@@ -1,0 +1,85 @@
+/** What a rollout tells of itself: its evidence and status, and whether this run of it may go on (design §4 "reset"). */
+import type { EvidenceDraft } from '../../policies/model/evidence.js';
+import type { RolloutRequest, RolloutStatus } from '../../policies/model/rollout.js';
+import type { Reason } from '../../policies/model/verdict.js';
+import type { KnownCommands, RunIdentity } from '../contract.js';
+import { tryOf } from '../../policies/model/command.js';
+import type { ControlDeps } from './deps.js';
+import { evidenceKey } from './evidence-key.js';
+
+export async function recordProgress(
+  deps: ControlDeps,
+  drafts: EvidenceDraft[],
+  status: RolloutStatus,
+  run: RunIdentity,
+): Promise<{ wasReset: boolean }> {
+  const { registry, now } = deps;
+  if (drafts.length > 0) await registry.appendEvidence(evidenceKey(run), drafts, now());
+  await registry.putStatus(status);
+  return { wasReset: await wasReset(deps, run) };
+}
+
+export async function wasReset(
+  { registry }: ControlDeps,
+  run: Pick<RunIdentity, 'firstRunId' | 'runId' | 'continuation'>,
+): Promise<boolean> {
+  return (await registry.recordRun(run.firstRunId, run.continuation, run.runId)) !== run.runId;
+}
+
+/** A rollout that was refused before it had a plan, and so neither label nor generation: named by its release. */
+export async function recordRefused(
+  { registry, now }: ControlDeps,
+  request: RolloutRequest,
+  reason: Reason,
+  run: RunIdentity,
+): Promise<void> {
+  const [stream = request.release, version = ''] = request.release.split('@');
+  const at = now();
+  await registry.putStatus({
+    label: `${stream}-${version}`,
+    workflowId: run.workflowId,
+    firstRunId: run.firstRunId,
+    stream,
+    release: { version, digest: '' },
+    strategy: request.strategy,
+    planDigest: '',
+    generation: 0,
+    state: 'sealed',
+    outcome: 'refused',
+    reason,
+    stages: [],
+    startedAt: at,
+    updatedAt: at,
+    owedReverts: [],
+  });
+  await registry.appendEvidence(
+    evidenceKey(run),
+    [{ kind: 'sealed', data: { outcome: 'refused', reason, request } }],
+    at,
+  );
+}
+
+/** A run that was thrown away may have commanded sites that its successor knows nothing of. */
+export async function knownCommands({ registry }: ControlDeps, firstRunId: string): Promise<KnownCommands> {
+  const commanded = await registry.commanded(firstRunId);
+  const rows = (await registry.siteRows(firstRunId)).filter((row) => row.verb === 'converge');
+  return {
+    commanded: commanded.map(({ site, switchBy, commandId }) => ({
+      site,
+      switchBy: switchBy ?? 0,
+      try: tryOf(commandId),
+    })),
+    outcomes: rows.map(({ site, outcome, stage, wave, reason, cause, at, state, until, commandId }) => ({
+      site,
+      outcome,
+      stage,
+      wave,
+      ...(reason && { reason }),
+      ...(cause && { cause }),
+      ...(at !== undefined && { at }),
+      ...(state !== undefined && { state }),
+      ...(until !== undefined && { until }),
+      ...(tryOf(commandId) > 1 && { try: tryOf(commandId) }),
+    })),
+  };
+}

@@ -1,0 +1,62 @@
+/** Taking over from the rollout that holds the stream's lock (design §4; `start --supersede`). */
+import { type Client, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { MistakeError } from '../../policies/model/failure.js';
+import { REASON_CODES } from '../../policies/model/reasons.js';
+import type { RolloutRequest, VerbAnswer, VerbPayload } from '../../policies/model/rollout.js';
+import type { LockHolder, RunIdentity } from '../contract.js';
+import type { ControlDeps } from './deps.js';
+import { resolvePlan } from './freeze-plan.js';
+
+/**
+ * The rollout that is asked decides: it knows which sites it has commanded, and commands none from that moment on. It is
+ * told which sites of its plan the new plan leaves out. Throws MistakeError with its reason if it does not give way.
+ */
+export async function supersede(
+  deps: ControlDeps,
+  request: RolloutRequest,
+  holder: LockHolder,
+  run: RunIdentity,
+): Promise<void> {
+  await askToGiveWay(deps.client, request, holder, run, await leftOut(deps, request, holder));
+}
+
+export async function askToGiveWay(
+  client: Client,
+  request: RolloutRequest,
+  holder: LockHolder,
+  run: RunIdentity,
+  leftOut: string[],
+): Promise<void> {
+  const payload: VerbPayload = {
+    by: request.by ?? 'foothold',
+    reason: request.reason ?? `${request.release} takes over`,
+    rollout: run.workflowId,
+    leftOut,
+  };
+  try {
+    // The id makes a retry of this activity ask once.
+    await client.workflow.getHandle(holder.workflowId).executeUpdate<VerbAnswer, [VerbPayload]>('supersede', {
+      args: [payload],
+      updateId: `supersede/${run.firstRunId}`,
+    });
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return;
+    if (!(error instanceof WorkflowUpdateFailedError) || !(error.cause instanceof ApplicationFailure)) throw error;
+    const { type, message } = error.cause;
+    const code = REASON_CODES.find((known) => known === type) ?? 'STREAM_LOCKED';
+    throw new MistakeError(code, `${holder.label ?? holder.workflowId} does not give way: ${message}`);
+  }
+}
+
+/** What the reconciler was to bring up to date it goes on owing: its batches may be cut short anywhere. */
+async function leftOut(deps: ControlDeps, request: RolloutRequest, holder: LockHolder): Promise<string[]> {
+  if (holder.catchUp) return [];
+  const running = await deps.registry.findRollout(holder.firstRunId);
+  const before = running && (await deps.registry.frozenPlan(running.planDigest));
+  if (!before) return [];
+  const after = await resolvePlan(deps, request);
+  return Object.keys(before.sites)
+    .filter((site) => after.sites[site] === undefined)
+    .sort();
+}

@@ -1,0 +1,53 @@
+/** Keeping the stream's lock while the rollout runs, and taking it over from who gives way (design §4.1). */
+import { log, sleep } from '@temporalio/workflow';
+import type { LockHolder } from '../activities/contract.js';
+import type { RolloutRequest } from '../policies/model/rollout.js';
+import type { Reason } from '../policies/model/verdict.js';
+import { takeLock, type StreamLock } from './lock.js';
+import { atStart, patient } from './proxies.js';
+import type { RolloutRun } from './rollout-run.js';
+import { waitForPerson } from './wait.js';
+
+/** How long the one that gives way has to stop its shards, seal and let go. */
+const GIVES_WAY_WITHIN = 180_000;
+
+/** The lock, or who holds it. Who is named by `supersede`, and a batch of the reconciler, is asked to give way. */
+export async function takeOrTakeOver(run: RolloutRun): Promise<StreamLock | { heldBy: LockHolder }> {
+  const first = await takeLock(run.stream, run.request);
+  if (!('heldBy' in first) || !givesWay(run.request, run.stream, first.heldBy)) return first;
+  await atStart.supersede(run.request, first.heldBy, run.identity);
+  const until = Date.now() + GIVES_WAY_WITHIN;
+  for (;;) {
+    const lock = await takeLock(run.stream, run.request);
+    if (!('heldBy' in lock)) return lock;
+    // Somebody else has slipped in: that one was not named.
+    if (lock.heldBy.firstRunId !== first.heldBy.firstRunId || Date.now() > until) return lock;
+    await sleep('1s');
+  }
+}
+
+function givesWay(request: RolloutRequest, stream: string, holder: LockHolder): boolean {
+  if (request.catchUp) return false;
+  if (holder.catchUp) return true;
+  return request.supersede !== undefined && [holder.label, holder.workflowId, stream].includes(request.supersede);
+}
+
+/** A lock that somebody ended by hand is taken again before anything more is changed. */
+export async function keepLock(run: RolloutRun): Promise<void> {
+  if (run.lock?.lost()) run.lock = await retakeLock(run);
+}
+
+/** After continue-as-new another rollout may have slipped in: this one waits, changing nothing (LOCK_LOST). */
+export async function retakeLock(run: RolloutRun): Promise<StreamLock> {
+  // Looked at less and less often: a history has room for so many events, and a rival may soak for days.
+  for (let within = 10_000; ; within = Math.min(2 * within, 3_600_000)) {
+    const lock = await takeLock(run.stream, run.request, patient);
+    if (!('heldBy' in lock)) return lock;
+    log.warn('the lock of the stream is held by another rollout', { holder: lock.heldBy.workflowId });
+    const reason: Reason = { code: 'LOCK_LOST', detail: `held by ${lock.heldBy.workflowId}` };
+    const owner = run.outline?.strategy.owner ?? 'nobody named';
+    await waitForPerson(run, reason, { within, then: 'stay', owner }, () => false);
+    // An undo needs no lock: its generation tells the sites whose command is the newer one.
+    if (run.stop) return { lost: () => false, release: async () => {} };
+  }
+}

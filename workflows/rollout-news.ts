@@ -1,0 +1,83 @@
+/** What shards and inbox tell of sites, taken into what the rollout knows; idempotent. */
+import { condition, log } from '@temporalio/workflow';
+import type { Result } from '../policies/model/command.js';
+import type { PlanOutline } from '../policies/model/outline.js';
+import type { SiteOutcome } from '../policies/model/rollout.js';
+import { tallyOf } from '../policies/rollout/budget.js';
+import { readCommanded, readNews } from '../policies/rollout/news.js';
+import { mergeOutcome, outcomeOf, repeatedResult } from '../policies/rollout/outcomes.js';
+import type { ShardNews } from './messages.js';
+import { failingStages, type RolloutRun } from './rollout-run.js';
+
+/** Returns in words what was wrong with it, if anything. */
+export function takeNews(run: RolloutRun, input: unknown): string | undefined {
+  const { firstRunId } = run.identity;
+  const news = readNews(input, { firstRunId, placeOf: (site) => placeOf(run, site) });
+  if ('refused' in news) return news.refused;
+  for (const outcome of news.outcomes) takeOutcome(run, outcome);
+  for (const answer of news.answers) takeAnswer(run, answer);
+  const { shard } = input as Partial<ShardNews>;
+  const open = typeof shard === 'string' ? run.shards.get(shard) : undefined;
+  if (!open) return undefined;
+  const commanded = readCommanded(input);
+  if (commanded) open.commanded = commanded;
+  const failed = news.outcomes.filter((outcome) => tallyOf(outcome) === 'failed');
+  if (failed.length > 0) open.unheard.push(...failed.map(({ site }) => site));
+  return undefined;
+}
+
+/**
+ * A shard that told of a failure commands nobody until it hears that the rollout goes on. Decided once everything of a
+ * workflow task is taken in, so that two failures told at once are judged together.
+ */
+export async function keepHearing(run: RolloutRun): Promise<void> {
+  const waiting = () => [...run.shards.values()].filter((shard) => shard.unheard.length > 0);
+  const goesOn = () => run.stop === undefined && !run.wasReset && failingStages(run).length === 0;
+  for (;;) {
+    await condition(() => waiting().length > 0 && goesOn());
+    for (const shard of waiting()) {
+      const sites = shard.unheard.splice(0);
+      if (shard.closed) continue;
+      shard.hear(sites).catch((error: unknown) => log.info('a shard has closed', { error: String(error) }));
+    }
+  }
+}
+
+export function takeOutcome(run: RolloutRun, outcome: SiteOutcome): void {
+  const known = run.outcomes.get(outcome.site);
+  const merged = mergeOutcome(known, outcome);
+  if (merged === known) return;
+  run.outcomes.set(outcome.site, merged);
+  run.judged += 1;
+  run.dirty = true;
+}
+
+/** A revert's answer repeats the result of the converge: a local revert is counted, whoever brings the news. */
+function takeAnswer(run: RolloutRun, answer: Result): void {
+  run.answers.set(answer.site, answer);
+  const repeated = repeatedResult(answer);
+  const place = repeated && placeOf(run, repeated.site);
+  if (repeated && place) takeOutcome(run, outcomeOf(repeated, place.stage, place.wave));
+  run.dirty = true;
+}
+
+export interface Place {
+  stage: string;
+  wave: number;
+}
+
+/** Where the plan has a site: from an index that is made once. */
+export function placeOf(run: RolloutRun, site: string): Place | undefined {
+  if (run.outline && !run.places) run.places = placesOf(run.outline);
+  return run.places?.get(site);
+}
+
+function placesOf(outline: PlanOutline): Map<string, Place> {
+  const places = new Map<string, Place>();
+  for (const { name, waves } of outline.stages) {
+    for (const [wave, { sites }] of waves.entries()) {
+      for (const { id } of sites) places.set(id, { stage: name, wave });
+    }
+  }
+  return places;
+}

@@ -1,0 +1,42 @@
+/**
+ * A run that was reset (design §4, measured): the run that was thrown away may have commanded sites. Nobody is commanded
+ * until a person has decided, by promote, that the rollout goes on in this run; an undo goes to all that is known.
+ */
+import { condition } from '@temporalio/workflow';
+import type { PlanOutline } from '../policies/model/outline.js';
+import type { Reason } from '../policies/model/verdict.js';
+import { takeOutcome } from './rollout-news.js';
+import { keepLock } from './rollout-lock.js';
+import { note, type RolloutRun } from './rollout-run.js';
+import { patient } from './proxies.js';
+import { waitForPerson } from './wait.js';
+import { stopShards } from './wave.js';
+
+/** Takes in what the registry knows of the lost run. Part of recording: whoever waits for that has it. */
+export async function learnOfReset(run: RolloutRun): Promise<void> {
+  if (run.wasReset) return;
+  run.wasReset = true;
+  const { commanded, outcomes } = await patient.knownCommands(run.identity.firstRunId);
+  for (const { site, switchBy, try: number } of commanded) {
+    run.commanded.set(site, { site, switchBy: Math.max(switchBy, run.commanded.get(site)?.switchBy ?? 0) });
+    if (number > (run.tries.get(site) ?? 1)) run.tries.set(site, number);
+  }
+  for (const outcome of outcomes) takeOutcome(run, outcome);
+  note(run, 'reset', { commanded: commanded.length, outcomes: outcomes.length });
+}
+
+/** Waits, changing nothing, until a person adopts this run or stops the rollout. */
+export async function waitForAdoption(run: RolloutRun, outline: PlanOutline): Promise<void> {
+  await stopShards(run);
+  const detail = 'another run of this rollout had begun; promote goes on in this one, abort and revert undo both';
+  const reason: Reason = { code: 'RUN_WAS_RESET', detail };
+  await waitForPerson(run, reason, { then: 'stay', owner: outline.strategy.owner }, () => false);
+  if (run.stop) return;
+  // An answer that was on its way before must not be taken for a second reset.
+  run.adopting = true;
+  await condition(() => !run.recording);
+  await patient.adoptRun(run.identity);
+  run.adopting = false;
+  run.wasReset = false;
+  await keepLock(run);
+}
