@@ -14,7 +14,7 @@ import { indent, table } from '../render/table.js';
 import { clock, span } from '../render/times.js';
 import { releaseReference } from '../inputs.js';
 import { notAvailable } from './later.js';
-import { collect } from './plan.js';
+import { collect } from '../repeated.js';
 
 const CONFIG = 'agent.yaml';
 

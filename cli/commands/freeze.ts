@@ -12,7 +12,7 @@ import { meantFleet } from '../inputs.js';
 import { operatorName, requireReason } from '../operator.js';
 import { freezeLine } from '../render/freeze.js';
 import { indent } from '../render/table.js';
-import { collect } from './plan.js';
+import { collect } from '../repeated.js';
 
 export interface FreezeFlags {
   only: string[];

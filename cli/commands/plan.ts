@@ -9,6 +9,7 @@ import type { Execute } from '../execute.js';
 import { judgePlan } from '../judge-plan.js';
 import type { PlanRequest } from '../plan-file.js';
 import { planDocument, planText } from '../render/plan.js';
+import { collect } from '../repeated.js';
 
 export interface PlanFlags {
   only?: string[];
@@ -62,9 +63,4 @@ async function write(path: string, document: unknown): Promise<void> {
   } catch (error) {
     throw new WorldError('FILE_NOT_WRITTEN', `expected to write the plan to ${path}, could not`, { cause: error });
   }
-}
-
-/** For options that may be repeated. */
-export function collect(value: string, before: string[]): string[] {
-  return [...before, value];
 }

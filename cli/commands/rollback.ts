@@ -14,7 +14,7 @@ import { suggestions } from '../nearest.js';
 import { operatorName, requireReason } from '../operator.js';
 import { clock } from '../render/times.js';
 import { begin, dryAnswer } from '../starting.js';
-import { collect } from './plan.js';
+import { collect } from '../repeated.js';
 
 export interface RollbackFlags {
   to?: string;

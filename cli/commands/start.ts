@@ -12,7 +12,7 @@ import { headline } from '../render/headline.js';
 import { indent } from '../render/table.js';
 import { findRunningRollout } from '../rollouts.js';
 import { begin, dryAnswer } from '../starting.js';
-import { collect } from './plan.js';
+import { collect } from '../repeated.js';
 
 export interface StartFlags {
   only: string[];

@@ -79,7 +79,8 @@ async function readLock(path) {
 }
 
 /**
- * Compiles the checkout to `dist/` and bundles the workflows, unless the sources are those of the last build.
+ * Compiles the checkout to `dist/` and bundles the workflows and the command line, unless the sources are those of the
+ * last build.
  * @param {Progress} progress
  * @param {string} [root]
  */
@@ -96,6 +97,13 @@ export async function ensureBuild(progress, root = CHECKOUT) {
       if (await exists(bundler)) {
         step.update('bundling the workflows');
         await run(process.execPath, [bundler], { cwd: root });
+      }
+      if (await exists(join(root, 'dist/cli/main.js'))) {
+        step.update('bundling the command line');
+        const program = fileURLToPath(new URL('bundle.mjs', import.meta.url));
+        const said = await run(process.execPath, [program, join(root, 'dist')], { cwd: root });
+        if (said.includes('not bundled'))
+          progress.say('the bundler (rolldown) does not run here: foothold is not bundled, and starts slower');
       }
     });
     await writeFile(stampOf(root), digest);
