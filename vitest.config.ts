@@ -1,7 +1,7 @@
 /** Three kinds of tests: `unit` is fast and runs in `npm run check`; `replay` and `integration` run in `npm test` only. */
 import { defineConfig } from 'vitest/config';
 
-const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra', 'bench'];
+const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra', 'bench', 'faults'];
 
 /** Of the rooms, but slow or with processes of their own: run with the integration tests. */
 const slow = ['test/lint.test.ts', 'test/site/door.test.ts', 'test/infra/dev/process.test.ts'];

@@ -1,0 +1,91 @@
+/** Promotions against the data that they rest on: the samples kept, what Prometheus was scripted to say, and the sites' logs. */
+import type { Metric } from '../../policies/model/strategy.js';
+import type { Sample } from '../../policies/model/verdict.js';
+import type { RolloutFacts, SeedFacts } from './facts.js';
+import { liveAt } from './prometheus.js';
+
+interface Promotion {
+  stage: string;
+  wave: number;
+  confirmedSites: string[];
+  from: number;
+  metrics: Metric[];
+}
+
+/** Promoted by the gate's own verdict, and by no person. */
+function promotionsOf({ evidence, plan }: RolloutFacts): Promotion[] {
+  return evidence.flatMap(({ kind, data, sequence }) => {
+    const reason = data['reason'] as { code?: string } | undefined;
+    if (kind !== 'decision' || data['kind'] !== 'promote' || reason?.code !== 'GATE_PASSED') return [];
+    const gate = evidence.findLast((entry) => {
+      const same = entry.data['stage'] === data['stage'] && entry.data['wave'] === data['wave'];
+      return entry.kind === 'gate' && entry.sequence < sequence && same;
+    });
+    const stage = plan.stages.find((one) => one.name === data['stage']);
+    if (!stage || !('metrics' in stage.gate)) return [];
+    const { confirmedSites = [], from = 0 } = (gate?.data ?? {}) as { confirmedSites?: string[]; from?: number };
+    return [{ stage: stage.name, wave: Number(data['wave']), confirmedSites, from, metrics: stage.gate.metrics }];
+  });
+}
+
+export function judgeGateData(facts: SeedFacts): string[] {
+  return facts.rollouts.flatMap((rollout) =>
+    promotionsOf(rollout).flatMap((promotion) =>
+      promotion.metrics.flatMap((metric) => {
+        const { stage, wave, from } = promotion;
+        const at = `${rollout.status.label} ${stage}/${wave + 1} ${metric.name}`;
+        const samples = rollout.samples.filter((sample) => {
+          return (
+            sample.stage === stage &&
+            sample.wave === wave &&
+            sample.metric === metric.name &&
+            sample.scheduledAt >= from
+          );
+        });
+        return judgeSamples(facts, rollout, promotion, metric, samples).map((words) => `${at}: ${words}`);
+      }),
+    ),
+  );
+}
+
+function judgeSamples(
+  facts: SeedFacts,
+  rollout: RolloutFacts,
+  promotion: Promotion,
+  metric: Metric,
+  samples: Sample[],
+): string[] {
+  const of = (outcome: Sample['outcome']) => samples.filter((sample) => sample.outcome === outcome);
+  const measured = of('pass').length + of('fail').length + of('inconclusive').length;
+  const found: string[] = [];
+  if (measured < (metric.count ?? 1)) found.push(`${measured} samples are kept, ${metric.count ?? 1} are needed`);
+  if (of('pass').length === 0) found.push('no sample that passed is kept');
+  if (of('fail').length > metric.failureLimit) found.push(`${of('fail').length} samples failed`);
+  for (const sample of of('pass')) {
+    const given = facts.answers.find((answer) => answer.stage === promotion.stage && answer.at === sample.scheduledAt);
+    if (typeof given?.value !== 'number' || given.value !== sample.values[0]?.value) {
+      found.push(`the sample of ${sample.scheduledAt} is ${sample.values[0]?.value}, Prometheus said ${given?.value}`);
+    }
+    const shown = sitesShowing(facts, rollout, promotion, sample, metric.window);
+    if (shown * 10 < promotion.confirmedSites.length * 9) {
+      found.push(
+        `the sample of ${sample.scheduledAt} is of ${shown} of ${promotion.confirmedSites.length} confirmed sites`,
+      );
+    }
+  }
+  return found;
+}
+
+/** Confirmed sites that ran the release at the time of the sample and one window before, by their own logs. */
+function sitesShowing(
+  facts: SeedFacts,
+  { status }: RolloutFacts,
+  { confirmedSites }: Promotion,
+  { scheduledAt }: Sample,
+  window: number,
+): number {
+  return confirmedSites.filter((site) => {
+    const log = facts.sites[site] ?? [];
+    return [scheduledAt, scheduledAt - window].every((at) => liveAt(log, facts.before, at) === status.release.digest);
+  }).length;
+}

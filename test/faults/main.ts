@@ -1,0 +1,43 @@
+/** `npm run faults -- --room centre --seeds N [--from K] [--seed K] [--json]`: a fault sweep; exit code 1 on a violation. */
+import { parseArgs } from 'node:util';
+import type { SeedOutcome } from './scenario.js';
+import { sweep } from './sweep.js';
+import { tellStory } from './story.js';
+
+async function main(argv: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      room: { type: 'string', default: 'centre' },
+      seeds: { type: 'string', default: '20' },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const [count, from] = [Number(values.seeds), Number(values.from)];
+  const single = values.seed === undefined ? undefined : Number(values.seed);
+  if (values.room !== 'centre' || ![count, from, single ?? 1].every((one) => Number.isSafeInteger(one) && one > 0)) {
+    process.stderr.write('expected --room centre, and whole numbers above 0 for --seeds, --from and --seed\n');
+    return 2;
+  }
+  const seeds = single === undefined ? Array.from({ length: count }, (_, index) => from + index) : [single];
+  const tell = (line: string) => void process.stderr.write(`${line}\n`);
+  const told = (outcome: SeedOutcome) => {
+    if (single !== undefined || outcome.violations.length > 0) tellStory(outcome, tell);
+  };
+  const report = await sweep({ seeds, tell, onOutcome: told });
+  process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : textOf(report));
+  return report.violations.length > 0 ? 1 : 0;
+}
+
+function textOf({ seeds, faultsInjected, violations }: Awaited<ReturnType<typeof sweep>>): string {
+  const lines = violations.map(
+    ({ seed, invariant, detail, replay }) => `seed ${seed}: ${invariant}\n  ${detail}\n  ${replay}`,
+  );
+  return [`${seeds} seeds, ${faultsInjected} faults injected, ${violations.length} violations`, ...lines, ''].join(
+    '\n',
+  );
+}
+
+process.exitCode = await main(process.argv.slice(2));

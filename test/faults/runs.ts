@@ -1,0 +1,79 @@
+/** What Temporal keeps of a seed: its workflow executions, and what its shards scheduled and learned. */
+import type { Client } from '@temporalio/client';
+import type { Result } from '../../policies/model/command.js';
+import type { ShardInput } from '../../policies/model/outline.js';
+import type { Run, ShardHistory } from './facts.js';
+
+/** All runs of the stream: its rollouts, their shards, its lock, its reconciler, the inboxes of its sites. */
+export async function listRuns(client: Client, stream: string, which = ''): Promise<Run[]> {
+  const ids = [`${stream}-`, `foothold/stream/${stream}`, `foothold/catch-up/${stream}`, `inbox/${stream}-`];
+  const named = ids.map((id) => `WorkflowId STARTS_WITH "${id}"`).join(' OR ');
+  const own = new RegExp(`(^|/)${stream}(-|/|$)`);
+  const runs: Run[] = [];
+  for await (const run of client.workflow.list({ query: `(${named})${which}`, pageSize: 1_000 })) {
+    if (!own.test(run.workflowId)) continue;
+    runs.push({
+      workflowId: run.workflowId,
+      type: run.type,
+      runId: run.runId,
+      running: run.status.name === 'RUNNING',
+      startedAt: run.startTime.getTime(),
+      ...(run.closeTime ? { closedAt: run.closeTime.getTime() } : {}),
+    });
+  }
+  return runs;
+}
+
+export async function isRunning(client: Client, workflowId: string): Promise<boolean> {
+  try {
+    return (await client.workflow.getHandle(workflowId).describe()).status.name === 'RUNNING';
+  } catch {
+    return false;
+  }
+}
+
+type Events = NonNullable<Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['fetchHistory']>>['events']>;
+type Payloads = { payloads?: { data?: Uint8Array | null }[] | null } | null | undefined;
+
+/** Of the shards that converge. */
+export async function readShards(client: Client, runs: Run[]): Promise<ShardHistory[]> {
+  const histories: ShardHistory[] = [];
+  for (const { workflowId, runId, type } of runs) {
+    if (type !== 'shard' || workflowId.includes('/revert/')) continue;
+    const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+    const history = events && shardHistory(workflowId, events);
+    if (history) histories.push(history);
+  }
+  return histories;
+}
+
+function shardHistory(workflowId: string, events: Events): ShardHistory | undefined {
+  const [input] = decode(events[0]?.workflowExecutionStartedEventAttributes?.input) as [ShardInput?];
+  if (input?.verb !== 'converge') return undefined;
+  const { stage, wave, firstRunId } = input;
+  const sites = new Map<string, string>();
+  const steps: ShardHistory['steps'] = [];
+  for (const event of events) {
+    const scheduled = event.activityTaskScheduledEventAttributes;
+    if (scheduled?.activityType?.name === 'converge') {
+      const [page] = decode(scheduled.input) as [{ commands: { site: string }[] }?];
+      const site = page?.commands[0]?.site ?? '';
+      sites.set(String(event.eventId), site);
+      steps.push({ kind: 'scheduled', site });
+    }
+    const completed = event.activityTaskCompletedEventAttributes;
+    const site = sites.get(String(completed?.scheduledEventId));
+    if (!completed || site === undefined) continue;
+    const [settled] = decode(completed.result) as [{ kind: string; result: Result }[]?];
+    for (const one of settled ?? [])
+      if (one.kind === 'result') steps.push({ kind: 'settled', site, result: one.result });
+  }
+  return { workflowId, stage, wave, firstRunId, steps };
+}
+
+function decode(payloads: Payloads): unknown[] {
+  return (payloads?.payloads ?? []).map(({ data }) => {
+    const text = Buffer.from(data ?? []).toString('utf8');
+    return text === '' ? undefined : (JSON.parse(text) as unknown);
+  });
+}

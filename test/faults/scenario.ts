@@ -1,0 +1,306 @@
+/** One seed from its files to its verdict: the earlier rollout, the one that is judged, its faults, the return of the dark. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TASK_QUEUE } from '../../policies/model/rollout.js';
+import type { Debt } from '../../policies/model/debt.js';
+import { openRegistry } from '../../records/registry/open.js';
+import type { Registry } from '../../records/registry/registry.js';
+import type { SeedFacts, Violation } from './facts.js';
+import type { ConvergeFault } from './fleet.js';
+import { judgeSeed } from './invariants.js';
+import { act, verb, type Target } from './operators.js';
+import { workerFaults } from './orders.js';
+import { STRATEGY, writeSeed, type SeedProject } from './project.js';
+import { isRunning, listRuns, readShards } from './runs.js';
+import { killsWorker, VERSIONS, type SeedPlan, type SeedSite } from './seed.js';
+import { SimulatedSite } from './site.js';
+import type { Lane, Stand } from './stand.js';
+
+export interface SeedOutcome {
+  seed: number;
+  injected: string[];
+  violations: Violation[];
+  facts: SeedFacts;
+  /** What the harness did, in order. */
+  story: string[];
+}
+
+const OLDER = { version: '0.9.0', digest: `sha256:${'0'.repeat(64)}` };
+/** When a person comes by, how long that person tries, and how long the centre may take to come to rest. */
+const PATIENCE = { closing: 9_000, closed: 30_000, quiet: 15_000 };
+/** What a killed worker had begun comes back only after 30 s, and then once more for each kill. */
+const PATIENCE_WITH_KILLS = { closing: 45_000, closed: 120_000, quiet: 75_000 };
+
+export class Scenario {
+  private readonly sites = new Map<string, SimulatedSite>();
+  private readonly story: string[] = [];
+  private readonly injected: string[] = [];
+  private readonly violations: Violation[] = [];
+  private readonly began = Date.now();
+  private readonly answers: SeedFacts['answers'] = [];
+  private readonly returning: Promise<void>[] = [];
+  private readonly target: Target;
+  private registry!: Registry;
+  private project!: SeedProject;
+  private converges = 0;
+  private readonly convergeFaults: { at: number; how: ConvergeFault }[];
+  private readonly patience: typeof PATIENCE;
+
+  constructor(
+    private readonly stand: Stand,
+    private readonly lane: Lane,
+    private readonly plan: SeedPlan,
+  ) {
+    const { client, namespace } = lane;
+    this.target = { client, namespace, stream: plan.stream, workflowId: `${plan.stream}-main` };
+    this.patience = plan.faults.some(killsWorker) ? PATIENCE_WITH_KILLS : PATIENCE;
+    this.convergeFaults = plan.faults.flatMap((fault) => (fault.on === 'converge' ? [fault] : []));
+  }
+
+  async run(): Promise<SeedOutcome> {
+    try {
+      await this.prepare();
+      if (this.plan.earlier) await this.rollOutEarlier();
+      await this.putFreeze();
+      await this.start(this.target.workflowId, VERSIONS.main);
+      for (const site of this.plan.sites) this.returnLater(site);
+      await this.untilClosed(this.target.workflowId);
+      const debtsAtSeal = { at: Date.now(), debts: await this.debts() };
+      await this.bringBackAll();
+      await this.untilQuiet();
+      await this.startAnother();
+      const facts = await this.gather(debtsAtSeal);
+      this.violations.push(...judgeSeed(facts));
+      const { seed } = this.plan;
+      return { seed, injected: this.injected, violations: this.violations, facts, story: this.story };
+    } finally {
+      await this.close();
+    }
+  }
+
+  private async prepare(): Promise<void> {
+    const { plan, stand, lane } = this;
+    const directory = join(stand.directory, plan.stream);
+    mkdirSync(directory);
+    this.project = await writeSeed(directory, plan);
+    this.registry = await openRegistry(this.project.registry);
+    const before = { version: VERSIONS.before, digest: this.project.digests[VERSIONS.before] ?? '' };
+    stand.prometheus.script(plan.stream, {
+      gates: plan.gates,
+      before: before.digest,
+      answers: this.answers,
+      logOf: (site) => this.sites.get(site)?.books.log,
+    });
+    for (const { id, script, dark } of plan.sites) {
+      const identity = { site: id, stream: plan.stream, confirmed: [before, OLDER] };
+      const site = new SimulatedSite(identity, script, stand.keys.publicPem);
+      this.sites.set(id, site);
+      lane.fleet.add(id, site, () => this.spoil());
+      await this.registry.recordReport(site.books.report(), Date.now());
+      if (!dark) lane.fleet.connectWhenNeeded(id);
+      if (dark?.from === 'earlier') await lane.fleet.serve(`site-${id}`, 10);
+    }
+    lane.listeners.set(plan.stream, {
+      onInjected: ({ what }) => this.note(what),
+      onAsk: async ({ index }) => {
+        const fault = plan.faults[index];
+        if (fault?.on === 'rollout-task') this.note(`at task ${fault.at}: ${await act(this.target, fault.how)}`);
+      },
+    });
+    await lane.control.seed({
+      stream: plan.stream,
+      rollout: this.target.workflowId,
+      projectPath: this.project.path,
+      depot: this.project.depot,
+      registry: this.project.registry,
+      prometheusUrl: `${stand.prometheus.url}/${plan.stream}`,
+      controlKeyPem: stand.keys.privatePem,
+      faults: workerFaults(plan.faults),
+    });
+  }
+
+  private say(words: string): void {
+    this.story.push(`${((Date.now() - this.began) / 1_000).toFixed(2).padStart(7)} s  ${words}`);
+  }
+
+  private note(what: string): void {
+    this.injected.push(what);
+    this.say(`FAULT ${what}`);
+  }
+
+  private spoil(): ConvergeFault | undefined {
+    this.converges += 1;
+    const index = this.convergeFaults.findIndex((fault) => fault.at <= this.converges);
+    const [fault] = index < 0 ? [] : this.convergeFaults.splice(index, 1);
+    if (fault) this.note(`${fault.how} converge ${this.converges}`);
+    return fault?.how;
+  }
+
+  private async start(workflowId: string, version: string): Promise<void> {
+    const request = { release: `${this.plan.stream}@${version}`, strategy: STRATEGY };
+    await this.lane.client.workflow.start('rollout', { workflowId, taskQueue: TASK_QUEUE, args: [request] });
+    this.say(`started ${workflowId} with ${version}`);
+  }
+
+  /** Rolled out, and taken back while one site is away: that one owes its revert when the next rollout comes. */
+  private async rollOutEarlier(): Promise<void> {
+    const workflowId = `${this.plan.stream}-earlier`;
+    await this.start(workflowId, VERSIONS.earlier);
+    const away = this.plan.sites.find((site) => site.dark?.from === 'earlier');
+    const log = away ? this.sites.get(away.id)?.books.log : undefined;
+    const confirmed = () => log?.some((entry) => entry.kind === 'result' && entry.result.result === 'confirmed');
+    await this.until(4_000, async () => confirmed() === true);
+    if (away) {
+      await this.lane.fleet.leave(`site-${away.id}`);
+      await this.lane.fleet.disconnect(away.id);
+      this.say(`${away.id} goes dark`);
+    }
+    await verb({ ...this.target, workflowId }, 'revert', 'signal').catch(() => this.say('the earlier one had ended'));
+    await this.untilClosed(workflowId);
+  }
+
+  private async putFreeze(): Promise<void> {
+    const { freeze } = this.plan;
+    if (!freeze) return;
+    const now = Date.now();
+    const words = { by: 'sweep', reason: 'the seed says so', at: now };
+    await this.registry.putFreeze({ only: { id: freeze.sites }, until: now + freeze.forMs, ...words });
+    this.say(`freeze of ${freeze.sites.join(', ')} for ${freeze.forMs} ms`);
+  }
+
+  private returnLater({ id, dark }: SeedSite): void {
+    if (typeof dark?.backAfterMs !== 'number') return;
+    this.returning.push(sleep(dark.backAfterMs).then(() => this.bringBack(id)));
+  }
+
+  private readonly back = new Set<string>();
+
+  private async bringBack(id: string): Promise<void> {
+    if (this.back.has(id)) return;
+    this.back.add(id);
+    await this.lane.fleet.serve(`site-${id}`, 10);
+    this.lane.fleet.connect(id);
+    this.say(`${id} is back`);
+  }
+
+  private async bringBackAll(): Promise<void> {
+    await Promise.all(this.returning);
+    for (const { id, dark } of this.plan.sites) if (dark) await this.bringBack(id);
+  }
+
+  private async until(withinMs: number, met: () => Promise<boolean>, everyMs = 200): Promise<boolean> {
+    for (const end = Date.now() + withinMs; Date.now() < end; await sleep(everyMs)) if (await met()) return true;
+    return met();
+  }
+
+  /** A person comes by after a while and decides what still waits; in the end whoever is there aborts. */
+  private async untilClosed(workflowId: string): Promise<void> {
+    const target = { ...this.target, workflowId };
+    const closed = async () => !(await isRunning(this.lane.client, workflowId));
+    const { closing } = this.plan;
+    const decisions = ['resume', closing, 'promote', 'abort', 'revert', 'revert'] as const;
+    if (await this.until(this.patience.closing, closed, 300)) return this.say(`${workflowId} has closed`);
+    for (const decision of decisions) {
+      this.say(`a person comes: ${decision}`);
+      await verb(target, decision, 'update', decision === 'promote').catch(() => undefined);
+      if (await this.until(this.patience.closed / decisions.length, closed, 300)) {
+        return this.say(`${workflowId} has closed`);
+      }
+    }
+    this.violate('every rollout comes to an end', `${workflowId} was still running after every decision`);
+    await this.lane.client.workflow.getHandle(workflowId).terminate('the sweep gives it up');
+  }
+
+  private violate(invariant: string, detail: string): void {
+    this.violations.push({ seed: this.plan.seed, invariant, detail });
+  }
+
+  private debts(): Promise<Debt[]> {
+    return this.registry.debts({ stream: this.plan.stream });
+  }
+
+  /** No revert is owed any more and nothing but reconciler and inboxes runs. */
+  private async untilQuiet(): Promise<void> {
+    const quiet = async () => {
+      const owed = (await this.debts()).filter((debt) => debt.verb === 'revert');
+      const open = await listRuns(this.lane.client, this.plan.stream, ' AND ExecutionStatus = "Running"');
+      return owed.length === 0 && open.every((run) => ['inbox', 'catchUp'].includes(run.type));
+    };
+    if (await this.until(this.patience.quiet, quiet, 500)) return this.say('quiet');
+    const open = await listRuns(this.lane.client, this.plan.stream, ' AND ExecutionStatus = "Running"');
+    const owed = (await this.debts()).map((debt) => `${debt.verb} of ${debt.label} at ${debt.site}`);
+    const words = `open: ${open.map((run) => run.workflowId).join(', ')}; owed: ${owed.join(', ')}`;
+    this.violate('the centre comes to rest once every site is back', words);
+  }
+
+  /** Nothing that a seed did may keep the next rollout of the stream from beginning. */
+  private async startAnother(): Promise<void> {
+    const workflowId = `${this.plan.stream}-after`;
+    await this.start(workflowId, VERSIONS.after);
+    const label = `${this.plan.stream}-${VERSIONS.after}-1`;
+    const begun = async () => (await this.registry.findRollout(label)) !== undefined;
+    const met = await this.until(
+      this.patience.quiet,
+      async () => (await begun()) || !(await isRunning(this.lane.client, workflowId)),
+    );
+    if (!met || !(await begun())) {
+      const handle = this.lane.client.workflow.getHandle(workflowId);
+      const why = await endOf(handle.result());
+      this.violate('a new rollout can begin', `${workflowId} did not: ${why}`);
+      return;
+    }
+    await verb({ ...this.target, workflowId }, 'abort', 'signal').catch(() => undefined);
+    await this.until(this.patience.quiet, async () => !(await isRunning(this.lane.client, workflowId)), 300);
+    await this.untilQuiet();
+  }
+
+  private async gather(debtsAtSeal: SeedFacts['debtsAtSeal']): Promise<SeedFacts> {
+    const { plan, registry, lane } = this;
+    const runs = await listRuns(lane.client, plan.stream);
+    const statuses = await registry.rollouts({ stream: plan.stream });
+    const rollouts: SeedFacts['rollouts'] = [];
+    for (const status of statuses) {
+      const { firstRunId, workflowId, planDigest } = status;
+      const frozen = await registry.frozenPlan(planDigest);
+      if (!frozen) continue;
+      rollouts.push({
+        ...{ firstRunId, workflowId, status, plan: frozen.plan },
+        evidence: await registry.evidence(firstRunId),
+        head: await registry.evidenceHead(firstRunId),
+        rows: await registry.siteRows(firstRunId),
+        commanded: await registry.commanded(firstRunId),
+        samples: await registry.samples(firstRunId),
+      });
+    }
+    return {
+      seed: plan.seed,
+      stream: plan.stream,
+      before: this.project.digests[VERSIONS.before] ?? '',
+      sites: Object.fromEntries([...this.sites].map(([id, site]) => [id, [...site.books.log]])),
+      rollouts,
+      shards: await readShards(lane.client, runs),
+      runs,
+      answers: this.answers,
+      debtsAtSeal,
+      debtsAtEnd: { at: Date.now(), debts: await this.debts() },
+    };
+  }
+
+  private async close(): Promise<void> {
+    const { lane, plan } = this;
+    await Promise.allSettled(this.returning);
+    lane.control.forget(plan.stream);
+    lane.listeners.delete(plan.stream);
+    for (const { id, dark } of plan.sites) if (dark) await lane.fleet.leave(`site-${id}`);
+    await lane.fleet.remove(plan.sites.map((site) => site.id));
+    await this.registry?.close();
+  }
+}
+
+async function endOf(result: Promise<unknown>): Promise<string> {
+  return result.then(
+    (end) => JSON.stringify(end),
+    (error: unknown) => String(error instanceof Error ? (error.cause ?? error) : error),
+  );
+}

@@ -1,0 +1,86 @@
+/** Many seeds side by side on one server. */
+import { availableParallelism } from 'node:os';
+import { killsWorker, planSeed, type SeedPlan } from './seed.js';
+import { Scenario, type SeedOutcome } from './scenario.js';
+import { openStand, type Lane, type Stand } from './stand.js';
+
+export interface SweepOptions {
+  seeds: number[];
+  tell: (line: string) => void;
+  onOutcome?: (outcome: SeedOutcome) => void;
+}
+
+export interface SweepReport {
+  room: 'centre';
+  seeds: number;
+  faultsInjected: number;
+  violations: { seed: number; invariant: string; detail: string; replay: string }[];
+}
+
+/** Side by side in the lane whose worker is never killed. */
+const SHARED_LANE_SEEDS = 8 * availableParallelism();
+/**
+ * Seeds whose faults kill the worker share one with few others, and live through the kills of those as well: what a
+ * killed worker had begun the server gives away only half a minute later, and one seed after the other would take an hour.
+ */
+const KILL_LANES = 5;
+const KILL_LANE_SEEDS = 4;
+
+export async function sweep({ seeds, tell, onOutcome }: SweepOptions): Promise<SweepReport> {
+  const stand = await openStand();
+  const report: SweepReport = { room: 'centre', seeds: 0, faultsInjected: 0, violations: [] };
+  const take = (outcome: SeedOutcome) => {
+    report.seeds += 1;
+    report.faultsInjected += outcome.injected.length;
+    for (const violation of outcome.violations) {
+      report.violations.push({ ...violation, replay: `npm run faults -- --room centre --seed ${violation.seed}` });
+      tell(`seed ${violation.seed}: ${violation.invariant}: ${violation.detail}`);
+    }
+    if (report.seeds % 20 === 0) tell(`${report.seeds} of ${seeds.length} seeds, ${report.faultsInjected} faults`);
+    onOutcome?.(outcome);
+  };
+  try {
+    const plans = seeds.map(planSeed);
+    const killing = plans.filter(kills);
+    const forgetful = plans.filter((plan) => !kills(plan) && plan.forgetful);
+    const rest = plans.filter((plan) => !kills(plan) && !plan.forgetful);
+    const lanes = [
+      laneOf(stand, 'shared', { forgetful: false }, rest, SHARED_LANE_SEEDS, take),
+      laneOf(stand, 'forgetful', { forgetful: true }, forgetful, 3, take),
+      ...Array.from({ length: KILL_LANES }, (_, n) => {
+        const own = killing.filter((_plan, index) => index % KILL_LANES === n);
+        return laneOf(stand, `killed-${n + 1}`, { forgetful: false }, own, KILL_LANE_SEEDS, take);
+      }),
+    ];
+    await Promise.all(lanes);
+    return report;
+  } finally {
+    await stand.close();
+  }
+}
+
+function kills({ faults }: SeedPlan): boolean {
+  return faults.some(killsWorker);
+}
+
+async function laneOf(
+  stand: Stand,
+  name: string,
+  options: { forgetful: boolean },
+  plans: SeedPlan[],
+  together: number,
+  take: (outcome: SeedOutcome) => void,
+): Promise<void> {
+  if (plans.length === 0) return;
+  const lane = await stand.openLane(name, options);
+  const waiting = [...plans];
+  const one = async (): Promise<void> => {
+    for (let plan = waiting.shift(); plan; plan = waiting.shift()) take(await runSeed(stand, lane, plan));
+  };
+  await Promise.all(Array.from({ length: Math.min(together, plans.length) }, one));
+  await lane.control.close();
+}
+
+async function runSeed(stand: Stand, lane: Lane, plan: SeedPlan): Promise<SeedOutcome> {
+  return new Scenario(stand, lane, plan).run();
+}
