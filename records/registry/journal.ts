@@ -2,7 +2,7 @@
  * The journals of sites as the centre has them: which events are new, what is wrong with any, and up to where nothing is
  * missing. Delivery may repeat, reorder and delay: an event is stored once, by (site, epoch, sequence).
  */
-import type { SiteEvent } from '../../policies/model/report.js';
+import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import { hashOfEntry, NO_PREVIOUS } from '../../policies/signing/chain.js';
 import { readCommandId } from './command-facts.js';
 import type { SiteAnomaly } from './registry.js';
@@ -156,20 +156,45 @@ function rowOf(event: SiteEvent, tells: boolean, toldBy: string | null, now: num
 
 /** Moves the mark up to which nothing is missing. */
 async function advance(tx: Tx, site: string, epoch: number): Promise<void> {
+  const before = await contiguousOf(tx, site, epoch);
+  const contiguous = await walk(tx, site, epoch, before ?? 0);
+  if (contiguous !== before) await putContiguous(tx, site, epoch, contiguous);
+}
+
+async function contiguousOf(tx: Tx, site: string, epoch: number): Promise<number | undefined> {
   const row = await tx
     .selectFrom('site_epochs')
     .select('contiguous')
     .where('site', '=', site)
     .where('epoch', '=', epoch)
     .executeTakeFirst();
-  const before = row?.contiguous ?? 0;
-  const contiguous = await walk(tx, site, epoch, before);
-  if (row !== undefined && contiguous === before) return;
+  return row?.contiguous;
+}
+
+async function putContiguous(tx: Tx, site: string, epoch: number, contiguous: number): Promise<void> {
   await tx
     .insertInto('site_epochs')
     .values({ site, epoch, contiguous })
     .onConflict((conflict) => conflict.columns(['site', 'epoch']).doUpdateSet({ contiguous }))
     .execute();
+}
+
+/**
+ * Events that a site was told are recorded, and that are not here: the registry was restored to an earlier point. They
+ * are missing for good, and the mark goes past them, with an anomaly that says so: left where it is, it would never move
+ * again, and the site would keep and repeat all that comes after.
+ */
+export async function passLost(tx: Tx, reports: SiteReport[], now: number): Promise<SiteAnomaly[]> {
+  const found: SiteAnomaly[] = [];
+  for (const { site, epoch, sequence, acked } of reports) {
+    if (acked === undefined || !Number.isSafeInteger(acked) || acked < 1 || acked > sequence) continue;
+    const before = await contiguousOf(tx, site, epoch);
+    if (acked <= (before ?? 0)) continue;
+    const detail = { missingFrom: (before ?? 0) + 1, missingTo: acked, acknowledged: true };
+    found.push({ site, epoch, sequence: acked, kind: 'gap', detail, at: now });
+    await putContiguous(tx, site, epoch, await walk(tx, site, epoch, acked));
+  }
+  return found;
 }
 
 async function walk(tx: Tx, site: string, epoch: number, from: number): Promise<number> {

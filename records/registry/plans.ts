@@ -21,7 +21,7 @@ export async function freeze(
       .onConflict((conflict) => conflict.column('digest').doNothing())
       .execute();
     const generation = await takeTwoGenerations(tx, release.stream);
-    const attempt = (await latestAttempt(tx, release.stream, release.version)) + 1;
+    const attempt = await nextAttempt(tx, release.stream, release.version, generation);
     const taken = {
       workflow_id: run.workflowId,
       label: `${release.stream}-${release.version}-${attempt}`,
@@ -66,14 +66,23 @@ async function takeTwoGenerations(tx: Tx, stream: string): Promise<number> {
   return next - 2;
 }
 
-async function latestAttempt(tx: Tx, stream: string, version: string): Promise<number> {
-  const row = await tx
+/**
+ * Every frozen rollout took two generations. If more are gone, rollouts are missing: the registry was restored to an
+ * earlier point, and their labels, whichever versions they were of, are passed over. Shards go by the label, and those of
+ * a rollout that was lost may still carry its undo.
+ */
+async function nextAttempt(tx: Tx, stream: string, version: string, generation: number): Promise<number> {
+  const rows = await tx
     .selectFrom('rollouts')
-    .select(({ fn }) => fn.max<number | null>('attempt').as('attempt'))
+    .select(['version', ({ fn }) => fn.countAll<number>().as('count')])
     .where('stream', '=', stream)
-    .where('version', '=', version)
-    .executeTakeFirst();
-  return row?.attempt ?? 0;
+    .where('attempt', '>', 0)
+    .groupBy('version')
+    .execute();
+  const frozen = rows.reduce((sum, { count }) => sum + count, 0);
+  const ofVersion = rows.find((row) => row.version === version)?.count ?? 0;
+  const lost = Math.max(0, Math.ceil((generation - 1) / 2) - frozen);
+  return ofVersion + lost + 1;
 }
 
 export async function frozenPlan(db: Db, planDigest: string): Promise<FrozenPlan | undefined> {

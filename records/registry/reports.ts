@@ -1,5 +1,6 @@
 /** What sites last said of themselves. */
 import type { SiteReport } from '../../policies/model/report.js';
+import { passLost } from './journal.js';
 import { hearSpeakers } from './speakers.js';
 import { noteAnomalies } from './site-anomalies.js';
 import type { KnownReport, SiteAnomaly } from './registry.js';
@@ -40,6 +41,7 @@ export async function recordReports(tx: Tx, reports: SiteReport[], now: number):
     }
   }
   await adoptHigher(tx, highest);
+  anomalies.push(...(await passLost(tx, wellFormed, now)));
   await noteAnomalies(tx, anomalies);
   return anomalies;
 }

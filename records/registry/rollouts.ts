@@ -1,5 +1,6 @@
 /** Rollouts as they last said they stand, and how they are found. */
 import type { RolloutStatus } from '../../policies/model/rollout.js';
+import { adoptGenerations } from './generations.js';
 import { rolloutRow } from './rollout-row.js';
 import { restandRollout } from './standing.js';
 import { fromText, toText } from './text.js';
@@ -19,7 +20,8 @@ export async function putStatus(db: Db, status: RolloutStatus): Promise<void> {
         .insertInto('rollouts')
         .values({ ...unfrozen(status), ...told })
         .execute();
-      // Of before, where the registry was restored to an earlier point while the rollout went on.
+      // The registry may have been restored to an earlier point while the rollout went on.
+      if (status.generation > 0) await adoptGenerations(tx, new Map([[status.stream, status.generation + 1]]));
       await restandRollout(tx, status.firstRunId, status.updatedAt);
     } else if (known.status === null || known.updated_at <= status.updatedAt) {
       // Label and generation of a frozen rollout are the registry's own; before, they are what the rollout says.

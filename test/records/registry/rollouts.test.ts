@@ -91,7 +91,7 @@ describe('status', () => {
   });
 
   it('of a rollout that is frozen later goes by the label that freezing gave', async () => {
-    await registry.putStatus(status('r1', { label: 'planning', updatedAt: 1 }));
+    await registry.putStatus(status('r1', { label: 'planning', generation: 0, updatedAt: 1 }));
     expect((await registry.findRollout('planning'))?.firstRunId).toBe('r1');
     const { label } = await registry.freeze(frozenPlan('3.0.0'), run('r1'), 2);
     await registry.putStatus(status('r1', { label, updatedAt: 3 }));
