@@ -18,7 +18,15 @@ import { patient } from './proxies.js';
 import { carry } from './shard-carry.js';
 import { defer, endDeferral, keepAsking } from './shard-defer.js';
 import { finishRecording, isRecorded, keepRecording, untilRecorded } from './shard-record.js';
-import { carriedOf, dispositionOf, isFinished, openShardRun, tellRollout, type ShardRun } from './shard-run.js';
+import {
+  carriedOf,
+  dispositionOf,
+  isFinished,
+  openShardRun,
+  recordDisposition,
+  tellRollout,
+  type ShardRun,
+} from './shard-run.js';
 
 /** Commands are signed in pages of at most this many, shortly before they are scheduled. */
 const ISSUE_PAGE = 50;
@@ -74,12 +82,18 @@ function stop(run: ShardRun): void {
     ...run.deferred.keys(),
   ];
   for (const site of never) run.outcomes.set(site, dispositionOf(run, site, 'untouched'));
+  for (const { site } of run.issued) recordNeverScheduled(run, site);
   run.issued = [];
   run.pending = [];
   run.deferred.clear();
   // What has confirmed is told before anybody decides whom to undo: an abort leaves those as they are.
   const confirmed = [...run.outcomes.values()].filter(({ outcome }) => outcome === 'confirmed');
   tellRollout(run, { outcomes: confirmed, stopped: { commanded: [...run.commanded.values()] } });
+}
+
+/** Recorded as commanded when it was signed: mates of its redundancy group must not wait for it. */
+function recordNeverScheduled(run: ShardRun, site: string): void {
+  recordDisposition(run, dispositionOf(run, site, 'untouched'));
 }
 
 function mayCommand(run: ShardRun): boolean {
@@ -123,7 +137,7 @@ async function issueIfNeeded(run: ShardRun): Promise<void> {
   const next = run.pending.slice(0, wholePage ? ISSUE_PAGE : Math.min(ISSUE_PAGE, 2 * run.input.concurrency));
   // Taken off only once answered: a stop meanwhile gives up these as well.
   const answers = await patient.issueCommands({ ...run.input, sites: [] }, next);
-  if (run.stopped) return;
+  if (run.stopped) return answers.forEach(({ site }) => recordNeverScheduled(run, site));
   const asked = new Set(next.map((site) => site.id));
   run.pending = run.pending.filter((site) => !asked.has(site.id));
   for (const answer of answers) {

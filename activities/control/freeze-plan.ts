@@ -14,6 +14,8 @@ import { evidenceKey } from './evidence-key.js';
 import { readFleet, readStrategy } from './sources.js';
 
 export async function freezePlan(deps: ControlDeps, request: RolloutRequest, run: RunIdentity): Promise<PlanOutline> {
+  // The first run of a rollout is known from here on: another one is found out before it changes anything.
+  await deps.registry.recordRun(run.firstRunId, run.continuation, run.runId);
   const frozen = await resolvePlan(deps, request);
   const belongs = { ...(request.only && { only: request.only }), ...(request.catchUp && { of: request.catchUp.of }) };
   const { label, generation, planDigest } = await deps.registry.freeze(frozen, { ...run, ...belongs }, deps.now());

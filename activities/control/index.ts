@@ -2,6 +2,7 @@
 import type { ControlActivities } from '../contract.js';
 import { failing } from '../failures.js';
 import { createGateActivities } from '../gate/sample-gate.js';
+import { catchUpFacts } from './catch-up-facts.js';
 import type { ControlDeps } from './deps.js';
 import { evidenceKey } from './evidence-key.js';
 import { freezePlan } from './freeze-plan.js';
@@ -12,16 +13,21 @@ import { recordInbox } from './record-inbox.js';
 import { knownCommands, recordProgress, recordRefused } from './record-progress.js';
 import { runPreflight } from './run-preflight.js';
 import { supersede } from './supersede.js';
+import { sweep } from './sweep.js';
 import { awaitClosed, describeHolder } from './temporal-facts.js';
+import { CatchUpWaker } from './wake-catch-up.js';
 
 export function createControlActivities(deps: ControlDeps): ControlActivities {
   const { registry, client, now } = deps;
+  const waker = new CatchUpWaker(deps);
   return {
     ...createGateActivities({ prometheusUrl: deps.prometheusUrl, registry, now }),
     freezePlan: (request, run) => failing(() => freezePlan(deps, request, run)),
     runPreflight: ({ planDigest }, run) => failing(() => runPreflight(deps, planDigest, run)),
     issueCommands: (input, sites) => failing(() => issueCommands(deps, input, sites)),
-    recordInbox: (report, events) => failing(() => recordInbox(deps, report, events)),
+    recordInbox: (report, events) => failing(() => recordInbox(deps, waker, report, events)),
+    catchUpFacts: (stream) => failing(() => catchUpFacts(deps, stream)),
+    sweep: () => failing(() => sweep(deps)),
     recordBlock: (block) => failing(() => registry.block({ ...block, at: now() })),
     recordProgress: (drafts, status, run) => failing(() => recordProgress(deps, drafts, status, run)),
     recordRefused: (request, reason, run) => failing(() => recordRefused(deps, request, reason, run)),

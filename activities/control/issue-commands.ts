@@ -1,11 +1,13 @@
 /** Signing commands shortly before they are scheduled (design §4 "Commands are signed"). */
+import { Context } from '@temporalio/activity';
 import { isAllowed } from '../../policies/preflight/facts.js';
-import type { Command } from '../../policies/model/command.js';
+import { commandIdOf, type Command } from '../../policies/model/command.js';
 import type { OutlineSite, ShardInput } from '../../policies/model/outline.js';
 import type { PlannedSite } from '../../policies/model/plan.js';
 import type { KnownReport } from '../../records/registry/registry.js';
 import type { DeferredCommand, Issued, IssuedCommand } from '../contract.js';
 import { readAddressees, rememberedAddressees, UNKNOWN_ADDRESSEE, type Addressee } from './addressees.js';
+import { deferredSites } from './defer.js';
 import type { ControlDeps } from './deps.js';
 import { readSigning, rememberedSigning, signFor, type Signing } from './signing.js';
 
@@ -14,26 +16,55 @@ import { readSigning, rememberedSigning, signFor, type Signing } from './signing
  * as well: it needs nothing from there, and an undo must not wait for a record.
  */
 export async function issueCommands(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Issued[]> {
+  if (input.verb === 'revert') return issueReverts(deps, input, sites);
+  // Two pages that each find the other's sites at rest must not both go ahead with members of one group.
+  if (sites.some(({ group }) => group !== undefined)) return oneAfterAnother(() => issueConverges(deps, input, sites));
+  return issueConverges(deps, input, sites);
+}
+
+async function issueReverts(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<IssuedCommand[]> {
   const now = deps.now();
-  const isUndo = input.verb === 'revert';
-  const known = isUndo
-    ? await atMost(UNDO_PATIENCE_MS, read(deps, input, sites), remembered(deps, sites))
-    : await read(deps, input, sites);
-  const deferred = isUndo ? [] : sites.flatMap((site) => hindered(site, known));
-  const others = sites.filter((site) => !deferred.some((one) => one.site === site.id));
-  const issued = others.map((site) => issue(input, site, known, now));
+  const known = await atMost(UNDO_PATIENCE_MS, read(deps, input, sites), remembered(deps, sites));
+  const issued = sites.map((site) => issue(input, site, known, now));
+  await atMost(UNDO_PATIENCE_MS, record(deps, input, issued, now), undefined);
+  return issued;
+}
+
+async function issueConverges(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Issued[]> {
+  const now = deps.now();
+  const known = await read(deps, input, sites);
+  const deferred = [
+    ...sites.flatMap((site) => hindered(site, known)),
+    ...(await deferredSites(deps, input, sites, known.planned)),
+  ];
+  const held = new Map(deferred.map((one) => [one.site, one]));
+  const issued = sites.filter(({ id }) => !held.has(id)).map((site) => issue(input, site, known, now));
+  await record(deps, input, issued, now);
+  return [...issued, ...held.values()];
+}
+
+async function record(deps: ControlDeps, input: ShardInput, issued: IssuedCommand[], now: number): Promise<void> {
+  const carrier = Context.current().info.workflowExecution?.workflowId;
+  const { stage, wave, verb } = input;
   const rows = issued.map(({ site, commandId, settleBy }) => ({
     site,
-    stage: input.stage,
-    wave: input.wave,
-    verb: input.verb,
+    stage,
+    wave,
+    verb,
     commandId,
     ...(settleBy === undefined ? {} : { switchBy: settleBy }),
+    ...(carrier === undefined ? {} : { carrier }),
   }));
-  const recording = deps.registry.recordCommanded(input.firstRunId, rows, now);
-  if (isUndo) await atMost(UNDO_PATIENCE_MS, recording, undefined);
-  else await recording;
-  return [...issued, ...deferred];
+  await deps.registry.recordCommanded(input.firstRunId, rows, now);
+}
+
+let turn: Promise<unknown> = Promise.resolve();
+
+/** In this process: with several control workers on PostgreSQL two groups' members can still cross within one page. */
+function oneAfterAnother<T>(work: () => Promise<T>): Promise<T> {
+  const mine = turn.then(work, work);
+  turn = mine.catch(() => undefined);
+  return mine;
 }
 
 /** It is not clear who speaks for the site, or it was retired: nothing is begun there. */
@@ -88,15 +119,17 @@ async function atMost<T>(ms: number, work: Promise<T>, otherwise: T): Promise<T>
 
 function issue(input: ShardInput, site: OutlineSite, known: Known, now: number): IssuedCommand {
   const settleBy = input.verb === 'converge' ? now + patienceOf(input, site) : undefined;
+  const named = { firstRunId: input.firstRunId, site: site.id, stream: input.release.stream, verb: input.verb };
+  const number = input.tries?.[site.id] ?? input.try;
   const command: Command = {
     version: 1,
-    id: `${input.firstRunId}/${site.id}/${input.release.stream}/${input.verb}/${input.try}`,
+    id: commandIdOf({ ...named, try: number }),
     rollout: input.label,
     site: site.id,
     stream: input.release.stream,
     verb: input.verb,
     generation: input.generation,
-    try: input.try,
+    try: number,
     digest: input.release.digest,
     releaseVersion: input.release.version,
     vars: known.planned[site.id]?.vars ?? {},

@@ -4,9 +4,15 @@ import { tryOf } from '../../policies/model/command.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import type { LateNews } from '../contract.js';
 import type { ControlDeps } from './deps.js';
+import type { CatchUpWaker } from './wake-catch-up.js';
 
 /** The delivery's key makes a retry give the same news again: a crash after the commit must not lose it. */
-export async function recordInbox(deps: ControlDeps, report: SiteReport, events: SiteEvent[]): Promise<LateNews[]> {
+export async function recordInbox(
+  deps: ControlDeps,
+  waker: CatchUpWaker,
+  report: SiteReport,
+  events: SiteEvent[],
+): Promise<LateNews[]> {
   const { activityId, workflowExecution } = Context.current().info;
   const delivery = { runId: workflowExecution?.runId ?? 'none', activityId };
   const { fresh } = await deps.registry.recordSiteEvents(report, events, deps.now(), delivery);
@@ -18,6 +24,8 @@ export async function recordInbox(deps: ControlDeps, report: SiteReport, events:
     else known.outcomes.push({ ...outcome, ...triedAgain(event) });
     news.set(firstRunId, known);
   }
+  // Only a quick way: the sweeper finds what it misses, and what the site told is recorded.
+  await waker.heardOf(report).catch((error: unknown) => Context.current().log.warn('not woken', { error }));
   return [...news.values()];
 }
 

@@ -16,8 +16,13 @@ export async function recordProgress(
   const { registry, now } = deps;
   if (drafts.length > 0) await registry.appendEvidence(evidenceKey(run), drafts, now());
   await registry.putStatus(status);
-  return { wasReset: await wasReset(deps, run) };
+  if (!(await wasReset(deps, run))) return { wasReset: false };
+  // From here on nobody may converge for this rollout, shards that the lost run left behind included.
+  await registry.adoptRun(run.firstRunId, run.continuation, NOBODY);
+  return { wasReset: true };
 }
+
+const NOBODY = 'nobody';
 
 export async function wasReset(
   { registry }: ControlDeps,

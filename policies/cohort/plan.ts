@@ -99,8 +99,8 @@ function refuseShrinking(stage: Stage): void {
   }
 }
 
-function plannedSite(site: Site): PlannedSite {
-  const { id, queue, vars, risk, link, region, redundancyGroup } = site;
+export function plannedSite(site: Site): PlannedSite {
+  const { id, queue, vars, risk, link, region, cluster, assetType, redundancyGroup } = site;
   return {
     id,
     queue,
@@ -108,6 +108,8 @@ function plannedSite(site: Site): PlannedSite {
     risk,
     link,
     ...(region === undefined ? {} : { region }),
+    ...(cluster === undefined ? {} : { cluster }),
+    ...(assetType === undefined ? {} : { assetType }),
     ...(redundancyGroup === undefined ? {} : { redundancyGroup }),
   };
 }

@@ -47,7 +47,10 @@ export interface FrozenPlan {
   plan: Plan;
   sites: Record<string, PlannedSite>;
 }
-export interface PlannedSite extends Pick<Site, 'id' | 'queue' | 'vars' | 'risk' | 'region' | 'redundancyGroup'> {
+export interface PlannedSite extends Pick<
+  Site,
+  'id' | 'queue' | 'vars' | 'risk' | 'region' | 'cluster' | 'assetType' | 'redundancyGroup'
+> {
   link: LinkClass;
 }
 

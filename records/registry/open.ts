@@ -3,6 +3,7 @@ import { Kysely } from 'kysely';
 import type { FrozenPlan } from '../../policies/model/plan.js';
 import { readAddress } from './address.js';
 import * as commandedHistory from './commanded-history.js';
+import { changingMembers } from './changing.js';
 import * as commands from './commands.js';
 import { debts, debtTotals } from './debts.js';
 import * as desired from './desired.js';
@@ -101,6 +102,7 @@ type OfRollouts =
   | 'adoptGeneration'
   | 'knownGeneration'
   | 'runningPlans'
+  | 'changingMembers'
   | 'putStatus'
   | 'findRollout'
   | 'rollouts'
@@ -122,6 +124,7 @@ function ofRollouts(db: Db): Pick<Registry, OfRollouts> {
     adoptGeneration: (stream, generation) => reports.adoptGeneration(db, stream, generation),
     knownGeneration: (stream) => generations.knownGeneration(db, stream),
     runningPlans: (stream) => plans.runningPlans(db, stream, (planDigest) => kept.get(planDigest)),
+    changingMembers: (groups) => changingMembers(db, groups, (planDigest) => kept.get(planDigest)),
     putStatus: (status) => rollouts.putStatus(db, status),
     findRollout: (reference) => rollouts.findRollout(db, reference),
     rollouts: (filter) => rollouts.rollouts(db, filter),
@@ -206,11 +209,22 @@ function ofDebts(db: Db): Pick<Registry, OfDebts> {
 }
 
 type OfIdentities =
-  'identities' | 'identityChanges' | 'enrol' | 'replace' | 'retire' | 'acknowledged' | 'controlKeys' | 'stepKeys';
+  | 'identities'
+  | 'retiredSites'
+  | 'siteIdsEver'
+  | 'identityChanges'
+  | 'enrol'
+  | 'replace'
+  | 'retire'
+  | 'acknowledged'
+  | 'controlKeys'
+  | 'stepKeys';
 
 function ofIdentities(db: Db): Pick<Registry, OfIdentities> {
   return {
     identities: (sites) => enrolment.identities(db, sites),
+    retiredSites: () => enrolment.retiredSites(db),
+    siteIdsEver: () => enrolment.siteIdsEver(db),
     identityChanges: (site, limit) => enrolment.identityChanges(db, site, limit),
     enrol: (request, now) => enrolment.enrol(db, request, now),
     replace: (request, now) => enrolment.replace(db, request, now),

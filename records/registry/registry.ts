@@ -89,6 +89,14 @@ export interface SiteAnomaly {
   at: number;
 }
 
+/** A site at which a command of a running rollout may still change something. */
+export interface ChangingMember {
+  site: string;
+  group: string;
+  /** Label of the rollout. */
+  rollout: string;
+}
+
 export interface KnownReport {
   report: SiteReport;
   receivedAt: number;
@@ -152,6 +160,9 @@ export interface Block {
   rollout: string;
   at: number;
 }
+
+/** In place of a site: the block of the stream, and no quarantine. No site can have this name. */
+export const BLOCK_ALONE = '@stream';
 
 export interface Registry {
   /** Takes the control worker's lock; throws WorldError naming the holder while another live process has it. */
@@ -260,13 +271,17 @@ export interface Registry {
   siteEvents(site: string, limit: number): Promise<SiteEvent[]>;
   /**
    * For each site the last sequence without a gap before it, of the latest epoch: what a command acknowledges. Epoch 0
-   * for a site of which nothing was ever recorded.
+   * for a site of which nothing was ever recorded. A gap that the site itself takes for acknowledged (`report.acked`) is
+   * passed over, with an anomaly `gap`: a registry that was restored has lost those events, and nobody tells them again.
    */
   ackedThrough(sites: string[]): Promise<Map<string, { epoch: number; sequence: number }>>;
 
   block(block: Block): Promise<void>;
   blocks(stream: string): Promise<Block[]>;
-  /** Lifts the block of (stream, digest), or with `site` the quarantine there, from `now` on. */
+  /**
+   * From `now` on lifts with `site` the quarantine there, with `BLOCK_ALONE` the block of (stream, digest), and without
+   * either the block and the quarantine at every site.
+   */
   allow(
     stream: string,
     digest: string,
@@ -341,11 +356,17 @@ export interface Registry {
   /** In force at `now`. */
   freezes(now: number): Promise<Freeze[]>;
 
+  /** Members of these redundancy groups, of any stream, at which something may be changing. */
+  changingMembers(groups: string[]): Promise<ChangingMember[]>;
+
   /** A person goes on with a run that was reset: `recordRun` answers with it from now on. */
   adoptRun(firstRunId: string, continuation: number, runId: string): Promise<void>;
 
   /** Who sites are (docs/decisions/0003): those ever enrolled, replaced, retired or doubted; every other is in epoch 1. */
   identities(sites?: string[]): Promise<Map<string, SiteIdentity>>;
+  retiredSites(): Promise<Set<string>>;
+  /** Ids of the sites of every fleet that was ever imported. */
+  siteIdsEver(): Promise<Set<string>>;
   /** What was done to a site's identity, newest first. */
   identityChanges(site: string, limit: number): Promise<IdentityChange[]>;
   /** A token for the site's epoch. Throws MistakeError SITE_RETIRED, ENROLMENT_USED. */

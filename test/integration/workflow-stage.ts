@@ -214,7 +214,9 @@ function rememberingActivities(stage: Remembered): ControlActivities {
       faults.recordProgress?.();
       seen.drafts.push(...drafts);
       seen.statuses.push(status);
-      return { wasReset: wasReset(run) };
+      if (!wasReset(run)) return { wasReset: false };
+      runs.set(`${run.firstRunId}/${run.continuation}`, 'nobody');
+      return { wasReset: true };
     },
     async knownCommands(firstRunId): Promise<KnownCommands> {
       const mine = [...commands.values()].filter((one) => one.firstRunId === firstRunId);

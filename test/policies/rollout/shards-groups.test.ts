@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Result } from '../../../policies/model/command.js';
 import type { SiteOutcome } from '../../../policies/model/rollout.js';
-import { judgeGroups } from '../../../policies/rollout/groups.js';
+import { isChanging } from '../../../policies/rollout/groups.js';
 import { mergeOutcome, repeatedResult } from '../../../policies/rollout/outcomes.js';
 import { readCommanded, readNews } from '../../../policies/rollout/news.js';
 import { planShards } from '../../../policies/rollout/shards.js';
@@ -63,20 +63,16 @@ describe('mergeOutcome', () => {
   });
 });
 
-describe('judgeGroups', () => {
-  const a = { id: 'a', link: 'fibre', group: 'pair' };
-  const b = { id: 'b', link: 'fibre', group: 'pair' };
-  const lone = { id: 'c', link: 'fibre' };
-  const waitingFor = (mate: SiteOutcome | undefined) =>
-    judgeGroups([b, lone], [a, b, lone], new Map(mate ? [['a', mate]] : [])).waiting.map(({ site }) => site.id);
-  it('waits while the mate is changing or its state is unknown', () => {
-    expect(waitingFor(outcome({ outcome: 'owed', state: 'watching' }))).toEqual(['b']);
-    expect(waitingFor(outcome({ outcome: 'owed' }))).toEqual(['b']);
+describe('isChanging', () => {
+  it('counts a site as changing from `accepted` on, or with a state that nobody knows', () => {
+    expect(isChanging(outcome({ outcome: 'owed', state: 'watching' }))).toBe(true);
+    expect(isChanging(outcome({ outcome: 'owed' }))).toBe(true);
   });
-  it('goes ahead when the mate settled, was never reached, or was not commanded', () => {
-    expect(waitingFor(outcome({ outcome: 'confirmed' }))).toEqual([]);
-    expect(waitingFor(outcome({ outcome: 'owed', state: null }))).toEqual([]);
-    expect(waitingFor(undefined)).toEqual([]);
+  it('does not count one that settled, was never reached, or was not commanded', () => {
+    for (const settled of ['confirmed', 'reverted', 'rejected', 'untouched', 'deferred'] as const) {
+      expect(isChanging(outcome({ outcome: settled }))).toBe(false);
+    }
+    expect(isChanging(outcome({ outcome: 'owed', state: null }))).toBe(false);
   });
 });
 

@@ -1,0 +1,74 @@
+/**
+ * Which sites may not be converged now, and why (design §2 "deferred"). Asked for each page before anything is
+ * recorded or signed; an undo is never asked about: it waits for nothing.
+ */
+import { matches } from '../../policies/cohort/selector.js';
+import type { Freeze } from '../../policies/model/debt.js';
+import type { OutlineSite, ShardInput } from '../../policies/model/outline.js';
+import type { PlannedSite } from '../../policies/model/plan.js';
+import type { Reason } from '../../policies/model/verdict.js';
+import type { DeferredCommand } from '../contract.js';
+import type { ControlDeps } from './deps.js';
+import { wasReset } from './record-progress.js';
+
+export async function deferredSites(
+  deps: ControlDeps,
+  input: ShardInput,
+  sites: OutlineSite[],
+  planned: Record<string, PlannedSite>,
+): Promise<DeferredCommand[]> {
+  if (input.run && (await wasReset(deps, { firstRunId: input.firstRunId, ...input.run }))) {
+    const deferred: Reason = { code: 'RUN_WAS_RESET', detail: 'another run of this rollout had begun' };
+    return sites.map(({ id }) => ({ site: id, deferred }));
+  }
+  const freezes = await deps.registry.freezes(deps.now());
+  const owing = await owedReverts(deps, input.release.stream);
+  const changing = await changingMates(deps, sites);
+  return sites.flatMap(({ id, group }) => {
+    const found = frozen(freezes, planned[id]) ?? owing.get(id) ?? mateOf(changing, id, group);
+    return found ? [{ site: id, ...found }] : [];
+  });
+}
+
+type Hindrance = Omit<DeferredCommand, 'site'>;
+
+/** Of several freezes the one that lasts longest. */
+function frozen(freezes: Freeze[], site: PlannedSite | undefined): Hindrance | undefined {
+  const hit = freezes
+    .filter(({ only }) => only === undefined || (site !== undefined && matches(only, site)))
+    .sort((a, b) => b.until - a.until)[0];
+  return hit && { deferred: { code: 'FROZEN', detail: `${hit.id} by ${hit.by}: ${hit.reason}` }, until: hit.until };
+}
+
+/** Nothing new is brought to a site that has not gone back yet: reverts are delivered first. */
+async function owedReverts({ registry }: ControlDeps, stream: string): Promise<Map<string, Hindrance>> {
+  const debts = await registry.debts({ stream, verb: 'revert' });
+  return new Map(
+    debts.map(({ site, label }) => [
+      site,
+      { deferred: { code: 'OWED_REVERT', detail: `the revert of ${label} has not been answered` } },
+    ]),
+  );
+}
+
+async function changingMates(
+  { registry }: ControlDeps,
+  sites: OutlineSite[],
+): Promise<Map<string, [string, string][]>> {
+  const groups = [...new Set(sites.flatMap(({ group }) => group ?? []))];
+  const changing = new Map<string, [string, string][]>();
+  for (const { group, site, rollout } of await registry.changingMembers(groups)) {
+    changing.set(group, [...(changing.get(group) ?? []), [site, rollout]]);
+  }
+  return changing;
+}
+
+/** What the site itself has in flight, of this rollout or for another stream, is no reason: it takes one at a time. */
+function mateOf(
+  changing: Map<string, [string, string][]>,
+  id: string,
+  group: string | undefined,
+): Hindrance | undefined {
+  const mate = group === undefined ? undefined : changing.get(group)?.find(([site]) => site !== id);
+  return mate && { deferred: { code: 'GROUP_CHANGING', detail: `${mate[0]} has not settled (${mate[1]})` } };
+}
