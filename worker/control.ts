@@ -14,6 +14,7 @@ import { causeOf, connectPatiently, pause, readTemporalSettings, type TemporalCh
 import { openLog, type Log } from './log.js';
 import { installRuntime } from './runtime.js';
 import { stopSignal } from './stop-signal.js';
+import { ensureSweepSchedule } from './sweep-schedule.js';
 
 export interface ControlWorkerOptions {
   projectPath: string;
@@ -70,13 +71,14 @@ async function serve(
   signal: AbortSignal,
   log: Log,
 ): Promise<void> {
+  const client = new Client({ connection, namespace });
   const worker = await Worker.create({
     connection,
     namespace,
     taskQueue: TASK_QUEUE,
     identity: `control-${process.pid}`,
     workflowBundle: existsSync(BUNDLE_PATH) ? { codePath: BUNDLE_PATH } : { code: await bundleWorkflows() },
-    activities: createControlActivities({ ...parts, client: new Client({ connection, namespace }) }),
+    activities: createControlActivities({ ...parts, client }),
     maxConcurrentActivityTaskExecutions: 50,
     // The cache of workflows counts against the heap: bounded, because a rollout has few and they may be large.
     maxCachedWorkflows: 200,
@@ -86,6 +88,7 @@ async function serve(
   });
   const stop = () => worker.shutdown();
   signal.addEventListener('abort', stop, { once: true });
+  ensureSweepSchedule(client).catch((error: unknown) => log.warn({ cause: causeOf(error) }, 'nobody sweeps'));
   log.info({ queue: TASK_QUEUE, namespace }, 'the control worker is ready');
   try {
     await worker.run();

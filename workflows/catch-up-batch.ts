@@ -1,6 +1,8 @@
 /** How the end of a batch, and what a signal asks for, change what the reconciler remembers. */
 import { ApplicationFailure, ChildWorkflowFailure, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { CatchUpMemory } from '../policies/catch-up/next.js';
+import type { RolloutRequest } from '../policies/model/rollout.js';
+import type { Decision } from '../policies/rollout/decide.js';
 import type { Reason } from '../policies/model/verdict.js';
 
 const [SOON, FIRST, MOST] = [5_000, 60_000, 3_600_000];
@@ -25,6 +27,14 @@ export function endOfBatch(error: unknown, times: number, now: number): Refusal 
 /** Its plan may not be frozen yet, so that the registry does not show it: looked at again soon. */
 function otherRuns(times: number, now: number, detail: string): Refusal {
   return { times, until: now + SOON, reason: { code: 'STREAM_LOCKED', detail } };
+}
+
+/**
+ * A batch of which nobody got there is over: its sites are owed as before, and nothing is there to judge. A person's
+ * rollout would wait for a person instead.
+ */
+export function isOverForNow(request: RolloutRequest, { kind, reason }: Decision): boolean {
+  return request.catchUp !== undefined && kind === 'wait' && reason.code === 'NO_CONFIRMED_SITE';
 }
 
 export function forget(memory: CatchUpMemory, of: string): void {

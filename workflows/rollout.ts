@@ -10,6 +10,7 @@ import type { BudgetVerdict } from '../policies/rollout/budget.js';
 import { decideAfterWave, type Decision } from '../policies/rollout/decide.js';
 import { openRolloutRun, budgetOf, note, setStage, worstBudget, type Carried, type RolloutRun } from './rollout-run.js';
 import { keepRecording, untilAllRecorded, untilRecorded } from './rollout-record.js';
+import { isOverForNow } from './catch-up-batch.js';
 import { begin, isOver } from './rollout-begin.js';
 import { keepLock } from './rollout-lock.js';
 import { keepHearing } from './rollout-news.js';
@@ -117,6 +118,7 @@ async function carryOutAndDecide(
       decision = decideAfterWave(failure, 'not judged', outline.strategy.onFailure);
       continue;
     }
+    if (isOverForNow(run.request, decision)) return { outcome: 'aborted', reason: decision.reason };
     const end = await (decision.kind === 'fail'
       ? failed(run, outline, stage, decision.then, decision.reason)
       : waitOut(run, outline, stage, decision));

@@ -1,4 +1,5 @@
 /** What the control worker's activities work with. */
+import type { CatchUpPace } from '../../policies/catch-up/pace.js';
 import type { Client } from '@temporalio/client';
 import type { Registry } from '../../records/registry/registry.js';
 import type { Depot } from '../../records/depot/open-depot.js';
@@ -14,5 +15,7 @@ export interface ControlDeps {
   controlKeyPath?: string;
   prometheusUrl?: string;
   client: Client;
+  /** How fast returning sites are brought up to date, where it differs from the defaults. */
+  catchUpPace?: Partial<CatchUpPace>;
   now: () => number;
 }

@@ -25,7 +25,9 @@ export async function recordInbox(
     news.set(firstRunId, known);
   }
   // Only a quick way: the sweeper finds what it misses, and what the site told is recorded.
-  await waker.heardOf(report).catch((error: unknown) => Context.current().log.warn('not woken', { error }));
+  await waker.heardOf(report).catch((error: unknown) => {
+    Context.current().log.warn('catchUp was not woken', { error: String(error) });
+  });
   return [...news.values()];
 }
 

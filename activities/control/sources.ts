@@ -5,6 +5,7 @@
 import { MistakeError } from '../../policies/model/failure.js';
 import type { ResolvedFleet } from '../../policies/model/fleet.js';
 import { didYouMean } from '../../policies/model/nearest.js';
+import { withRetired } from '../../policies/site/judge-import.js';
 import { Strategy } from '../../policies/model/strategy.js';
 import { loadFleet } from '../../records/files/fleet-file.js';
 import { FLEET_NAME, newerImport } from '../../records/files/newer-import.js';
@@ -25,7 +26,7 @@ export async function readFleet(deps: ControlDeps): Promise<ResolvedFleet> {
     const fleet = await loadFleet(project.fleet);
     return { body: fleet, digest: fleet.digest, path: project.fleet };
   });
-  return document.body as ResolvedFleet;
+  return withRetired(document.body as ResolvedFleet, await deps.registry.retiredSites());
 }
 
 /** Throws MistakeError STRATEGY_NOT_FOUND naming those that there are. */

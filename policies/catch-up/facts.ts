@@ -1,26 +1,32 @@
 /** What the reconciler of a stream decides upon: plain data, gathered by an activity. Times in epoch ms. */
-import type { Debt } from '../model/debt.js';
-import type { Block, OwedSite } from './owed-site.js';
+import type { ShardInput } from '../model/outline.js';
+import type { OwedSite } from './owed-site.js';
+import type { CatchUpPace } from './pace.js';
 
-/** How fast returning sites are brought up to date: `burst` at once, then `perMinute`; each batch begins up to `jitter` ms later. */
-export interface CatchUpPace {
-  burst: number;
-  perMinute: number;
-  jitter: number;
-  /** The first site that returns waits this long, in ms, for others to share its batch. */
-  gather: number;
+/** A shard that carried reverts which sites still owe, and that is gone: started again with the same commands. */
+export interface LostCarrier {
+  workflowId: string;
+  input: ShardInput;
+}
+
+/** What sites are brought to: the release that a rollout left as desired. */
+export interface CatchUpTarget {
+  /** `<stream>@<version>` */
+  release: string;
+  strategy: string;
 }
 
 export interface CatchUpFacts {
   stream: string;
-  now: number;
   pace: CatchUpPace;
   /** A rollout of the stream that has not been sealed: it owns the sites of its plan. */
-  running?: { label: string; isCatchUp: boolean };
-  /** Owed reverts whose carrier is gone: they are carried again, before anything else. */
-  lostReverts: Debt[];
-  /** Active sites whose report differs from what they should run, and whether each may be commanded now. */
+  running?: { label: string; workflowId: string; isCatchUp: boolean };
+  lost: LostCarrier[];
+  /** By the first run id that `owed` names. */
+  targets: Record<string, CatchUpTarget>;
+  /** Sites that may be commanded now, oldest first, and those of which it is known when they may. */
   owed: OwedSite[];
-  /** Set while the desired release is blocked: nothing converges until someone allows it. */
-  blocked?: Block;
+  /** How many differ from what they should run, also those that only a person or their return can help, by code. */
+  total: number;
+  hindered: Record<string, number>;
 }

@@ -11,6 +11,11 @@ export function catchUpId(stream: string): string {
   return `foothold/catch-up/${stream}`;
 }
 
+/** Workflow id of the batch that the reconciler of a stream carries out: fixed, so that there is never a second one. */
+export function batchId(stream: string): string {
+  return `${catchUpId(stream)}/batch`;
+}
+
 /**
  * A converge or a revert that a site still owes. One converge at most for (site, stream): a newer one takes its place.
  * Reverts stand beside each other, one for each rollout that left one.

@@ -337,7 +337,10 @@ export interface Registry {
   runningPlans(
     stream: string,
   ): Promise<{ label: string; firstRunId: string; workflowId: string; sites: string[]; of?: string }[]>;
-  /** Every rollout that is not sealed, oldest first; also one whose plan is frozen and that has told nothing yet. */
+  /**
+   * Every rollout that is not sealed or has not been handed over, oldest first; also one whose plan is frozen and that
+   * has told nothing yet.
+   */
   unsealedRollouts(): Promise<UnsealedRollout[]>;
   /** The latest catch-up batch that brought what the rollout `of` (its first run id) had decided. */
   latestBatch(of: string): Promise<RolloutStatus | undefined>;

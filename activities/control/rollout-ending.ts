@@ -1,0 +1,94 @@
+/** What Temporal says of a rollout that the registry takes for running. */
+import { WorkflowFailedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import type { RolloutOutcome } from '../../policies/model/rollout.js';
+import type { Reason } from '../../policies/model/verdict.js';
+import type { UnsealedRollout } from '../../records/registry/registry.js';
+
+export interface RolloutEnding {
+  outcome: RolloutOutcome;
+  reason: Reason;
+}
+
+/** Undefined while a run of it is open: a run that was reset is one. An error of Temporal is thrown, and ends nothing. */
+export async function findEnd(client: Client, rollout: UnsealedRollout): Promise<RolloutEnding | undefined> {
+  const { workflowId, firstRunId } = rollout;
+  const latest = await describe(client, workflowId);
+  if (!latest) return unknown(workflowId);
+  if (latest.firstRunId === firstRunId) {
+    return latest.status === 'RUNNING' ? undefined : endingOf(client, workflowId, latest);
+  }
+  // The workflow id belongs to another rollout by now: of ours no run can be open.
+  const own = await describe(client, workflowId, firstRunId);
+  return own ? endingOf(client, workflowId, own) : unknown(workflowId);
+}
+
+interface Described {
+  runId: string;
+  firstRunId: string;
+  status: string;
+}
+
+async function describe(client: Client, workflowId: string, runId?: string): Promise<Described | undefined> {
+  try {
+    const described = await client.workflow.getHandle(workflowId, runId).describe();
+    const firstRunId = described.raw.workflowExecutionInfo?.firstRunId;
+    return { runId: described.runId, firstRunId: firstRunId ?? described.runId, status: described.status.name };
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+function unknown(workflowId: string): RolloutEnding {
+  const detail = `${workflowId} is not there: deleted, past its retention, or the database of Temporal was made anew`;
+  return { outcome: 'terminated', reason: { code: 'WORKFLOW_UNKNOWN', detail } };
+}
+
+/** An end that the workflow itself had recorded is missing here only if the registry was restored to before it. */
+async function endingOf(client: Client, workflowId: string, { runId, status }: Described): Promise<RolloutEnding> {
+  if (status === 'COMPLETED') {
+    const detail = 'Temporal says that it was promoted; the registry did not know';
+    return { outcome: 'promoted', reason: { code: 'GATE_PASSED', detail } };
+  }
+  if (status === 'FAILED') return failureOf(client, workflowId, runId);
+  return {
+    outcome: 'terminated',
+    reason: { code: 'TERMINATED', detail: await whoEnded(client, workflowId, runId, status) },
+  };
+}
+
+const OUTCOMES: Record<string, RolloutOutcome> = {
+  RolloutReverted: 'reverted',
+  RolloutAborted: 'aborted',
+  RolloutRefused: 'refused',
+};
+
+async function failureOf(client: Client, workflowId: string, runId: string): Promise<RolloutEnding> {
+  const error: unknown = await client.workflow
+    .getHandle(workflowId, runId)
+    .result()
+    .then(
+      () => undefined,
+      (failure: unknown) => failure,
+    );
+  if (!(error instanceof WorkflowFailedError)) throw error;
+  const { cause } = error;
+  const outcome = cause instanceof ApplicationFailure ? OUTCOMES[cause.type ?? ''] : undefined;
+  const detail = `Temporal says: ${cause?.message ?? 'it failed'}`;
+  if (!outcome) return { outcome: 'terminated', reason: { code: 'TERMINATED', detail } };
+  return { outcome, reason: { code: outcome === 'reverted' ? 'REVERT_REQUESTED' : 'ABORTED', detail } };
+}
+
+const CLOSE_EVENT = 2;
+
+async function whoEnded(client: Client, workflowId: string, runId: string, status: string): Promise<string> {
+  const { history } = await client.workflowService.getWorkflowExecutionHistory({
+    namespace: client.options.namespace,
+    execution: { workflowId, runId },
+    historyEventFilterType: CLOSE_EVENT,
+  });
+  const told = history?.events?.at(-1)?.workflowExecutionTerminatedEventAttributes;
+  if (!told) return `Temporal says ${status}`;
+  return `by ${told.identity || 'nobody named'}: ${told.reason || 'no reason given'}`;
+}

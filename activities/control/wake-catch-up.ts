@@ -1,0 +1,79 @@
+/** Waking the reconciler of a stream: a quick way only, for what is missed the sweeper finds. */
+import type { Client } from '@temporalio/client';
+import { judgeDrift } from '../../policies/catch-up/drift.js';
+import { CATCH_UP, catchUpId } from '../../policies/model/debt.js';
+import type { SiteReport } from '../../policies/model/report.js';
+import { TASK_QUEUE } from '../../policies/model/rollout.js';
+import type { ControlDeps } from './deps.js';
+import { readFleet } from './sources.js';
+
+/** One reconciler a stream: its fixed workflow id is what makes a second one impossible. */
+export async function wakeCatchUp(client: Client, stream: string): Promise<void> {
+  await client.workflow.signalWithStart('catchUp', {
+    workflowId: catchUpId(stream),
+    taskQueue: TASK_QUEUE,
+    args: [{ stream }],
+    signal: 'wake',
+    signalArgs: [],
+    staticSummary: `brings sites of ${stream} to what they should run`,
+  });
+}
+
+/** A signal for each of thousands of returning sites would fill the history of the one workflow that they are for. */
+const AT_MOST_EVERY = 1_000;
+const FLEET_KEPT = 10_000;
+
+export class CatchUpWaker {
+  readonly #wokenAt = new Map<string, number>();
+  #lists?: { at: number; streams: Promise<Map<string, readonly string[]>> };
+
+  constructor(readonly deps: ControlDeps) {}
+
+  /** Wakes the reconcilers of the streams in which the site differs from what it should run, or owes an undo. */
+  async heardOf(report: SiteReport): Promise<void> {
+    for (const stream of await this.#apart(report)) await this.#wake(stream);
+  }
+
+  async #apart({ site, streams }: SiteReport): Promise<Set<string>> {
+    const { registry } = this.deps;
+    const owing = await registry.debts({ site, owner: CATCH_UP, verb: 'revert' });
+    const apart = new Set(owing.map(({ stream }) => stream));
+    for (const stream of await registry.desiredStreams()) {
+      const desired = (await registry.desired(stream, [site])).get(site);
+      if (!desired) continue;
+      const drift = judgeDrift(streams[stream] ?? null, desired, 0);
+      if ((drift === 'owed' || drift === 'ahead') && (await this.#listsStream(site, stream))) apart.add(stream);
+    }
+    return apart;
+  }
+
+  /** By a fleet that may be some seconds old: reading it for each of many sites would cost more than all else here. */
+  async #listsStream(site: string, stream: string): Promise<boolean> {
+    const now = this.deps.now();
+    if (!this.#lists || now - this.#lists.at > FLEET_KEPT) {
+      const streams = readFleet(this.deps).then(
+        ({ sites }) => new Map(sites.map((one) => [one.id, one.streams])),
+        // A fleet file with a mistake in it must not stop what a site tells.
+        () => new Map<string, readonly string[]>(),
+      );
+      this.#lists = { at: now, streams };
+    }
+    return (await this.#lists.streams).get(site)?.includes(stream) ?? false;
+  }
+
+  /** The first at once; those of the next second share one more, for a batch may have been decided before they came. */
+  async #wake(stream: string): Promise<void> {
+    const now = Date.now();
+    const wokenAt = this.#wokenAt.get(stream) ?? -Infinity;
+    if (wokenAt > now) return;
+    const wait = wokenAt + AT_MOST_EVERY - now;
+    if (wait <= 0) {
+      this.#wokenAt.set(stream, now);
+      return wakeCatchUp(this.deps.client, stream);
+    }
+    this.#wokenAt.set(stream, now + wait);
+    setTimeout(() => {
+      wakeCatchUp(this.deps.client, stream).catch(() => undefined);
+    }, wait).unref();
+  }
+}
