@@ -12,7 +12,6 @@ import type { RunIdentity } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 import { evidenceKey } from './evidence-key.js';
 import { resolveCatchUp } from './resolve-catch-up.js';
-import { resolveCatchUp } from './resolve-catch-up.js';
 import { readFleet, readStrategy } from './sources.js';
 
 export async function freezePlan(deps: ControlDeps, request: RolloutRequest, run: RunIdentity): Promise<PlanOutline> {
@@ -33,7 +32,6 @@ export async function freezePlan(deps: ControlDeps, request: RolloutRequest, run
 }
 
 export async function resolvePlan(deps: ControlDeps, request: RolloutRequest): Promise<FrozenPlan> {
-  if (request.catchUp) return resolveCatchUp(deps, request, request.catchUp);
   if (request.catchUp) return resolveCatchUp(deps, request, request.catchUp);
   const [stream = '', version = ''] = request.release.split('@');
   const only = request.only === undefined ? undefined : readSelector(request.only);
