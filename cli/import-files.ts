@@ -1,7 +1,7 @@
 /** What `start` brings to the centre before it begins: a release directory, a strategy file, a fleet file. */
 import type { Context } from './context.js';
 import { FLEET_NAME } from '../records/files/newer-import.js';
-import { meantFleet } from './inputs.js';
+import { writtenFleet } from './inputs.js';
 import type { JudgedPlan } from './judge-plan.js';
 import { differences } from './render/difference.js';
 import type { DocumentKind } from '../records/registry/registry.js';
@@ -25,7 +25,7 @@ export async function importFiles(context: Context, { release, strategy }: Judge
     imported.push(await importOne(context, 'strategy', strategy.strategy.name, strategy.digest, strategy.filled));
   }
   if (context.flags.fleet !== undefined) {
-    const fleet = await meantFleet(context);
+    const fleet = await writtenFleet(context);
     imported.push(await importOne(context, 'fleet', FLEET_NAME, fleet.digest, fleet));
   }
   return imported;

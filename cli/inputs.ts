@@ -4,6 +4,7 @@ import { MistakeError } from '../policies/model/failure.js';
 import type { ResolvedFleet } from '../policies/model/fleet.js';
 import type { Manifest, Release, ReleaseRef } from '../policies/model/release.js';
 import { Strategy } from '../policies/model/strategy.js';
+import { withRetired } from '../policies/site/judge-import.js';
 import type { TemplateText } from '../policies/render/release.js';
 import { FLEET_NAME, newerImport } from '../records/files/newer-import.js';
 import type { Context } from './context.js';
@@ -80,6 +81,12 @@ function looksLikeFile(written: string): boolean {
 
 /** `--fleet FILE`, else what the control worker would take: the project's file, or a later import. */
 export async function meantFleet(context: Context): Promise<ResolvedFleet> {
+  const registry = await context.registryIfHere();
+  return withRetired(await writtenFleet(context), (await registry?.retiredSites()) ?? new Set());
+}
+
+/** As it is written, whatever was retired at the centre since. */
+export async function writtenFleet(context: Context): Promise<ResolvedFleet> {
   if (context.flags.fleet !== undefined) return context.fleet();
   const imported = await newerImport(await context.registryIfHere(), 'fleet', FLEET_NAME, await context.fleetPath());
   return imported ? (imported.body as ResolvedFleet) : context.fleet();

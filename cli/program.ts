@@ -31,6 +31,7 @@ const COMMANDS: [words: string[], load: () => Promise<Declare>][] = [
   [['freeze', 'unfreeze'], async () => (await import('./commands/freeze.js')).declareFreeze],
   [['evidence'], async () => (await import('./commands/evidence.js')).declareEvidence],
   [['fleet'], async () => (await import('./commands/fleet.js')).declareFleet],
+  [['keys'], async () => (await import('./commands/keys.js')).declareKeys],
   [['site'], async () => (await import('./commands/site.js')).declareSite],
   [['worker'], async () => (await import('./commands/worker.js')).declareWorker],
   [['depot'], async () => (await import('./commands/depot.js')).declareDepot],

@@ -13,6 +13,7 @@ import { harmless } from '../render/paint.js';
 import { indent, table } from '../render/table.js';
 import { clock, span } from '../render/times.js';
 import { releaseReference } from '../inputs.js';
+import { declareAgentEnrol } from './agent-enrol.js';
 import { notAvailable } from './later.js';
 import { collect } from '../repeated.js';
 
@@ -29,6 +30,7 @@ interface AdoptFlags extends AgentFlags {
 
 export function declareAgent(program: Command, execute: Execute): void {
   const agent = program.command('agent').description('the agent of a site, at the site');
+  declareAgentEnrol(agent, execute);
   agent
     .command('run')
     .description('guard this site and carry out commands, until interrupted')

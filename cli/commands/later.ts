@@ -5,10 +5,8 @@ import type { Execute } from '../execute.js';
 
 const LATER: Record<string, string[]> = {
   '': ['approve'],
-  fleet: ['import', 'enrol', 'replace', 'retire'],
   site: ['hold', 'unhold', 'revert'],
   gate: ['judge', 'try'],
-  keys: ['rotate-control'],
   agent: ['history', 'hold', 'unhold', 'revert'],
 };
 

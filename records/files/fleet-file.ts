@@ -25,11 +25,14 @@ interface Part {
   sites: SiteFile[];
 }
 
-/** The fleet with every site resolved, ordered by id. Throws MistakeError FLEET_INVALID or FILE_NOT_FOUND. */
-export async function loadFleet(path: string): Promise<LoadedFleet> {
+/**
+ * The fleet with every site resolved, ordered by id; `added` are sites from elsewhere (`{ sites: [...] }`). Throws
+ * MistakeError FLEET_INVALID or FILE_NOT_FOUND.
+ */
+export async function loadFleet(path: string, added: SourceFile[] = []): Promise<LoadedFleet> {
   const source = await readYamlFile(path, CODE);
   const fleet = checkFile(source, { kind: 'Fleet', schema: Fleet, code: CODE, rules: fleetFaults });
-  const parts = [{ source, sites: fleet.sites }, ...(await includedParts(source, fleet))];
+  const parts = [{ source, sites: fleet.sites }, ...(await includedParts(source, fleet)), ...added.map(partOf)];
   refuseIfAny(CODE, [...repeatedIds(parts), ...siteFindings(parts, fleet)]);
   const links = linkClassesOf(fleet.linkClasses);
   const sites = parts
@@ -40,17 +43,17 @@ export async function loadFleet(path: string): Promise<LoadedFleet> {
   return { digest: digestOf(sites), sites, filled };
 }
 
+function partOf(source: SourceFile): Part {
+  return { source, sites: checkData(source, { kind: 'Fleet', schema: IncludedSites, code: CODE }).sites };
+}
+
 /** Every file is read before any is refused, so that one run names all that is wrong. */
 async function includedParts(source: SourceFile, fleet: Fleet): Promise<Part[]> {
   const { paths, findings } = await includedFiles(source, fleet.include, dirname(source.path));
   const parts: Part[] = [];
   for (const path of paths) {
     try {
-      const included = await readIncluded(path);
-      parts.push({
-        source: included,
-        sites: checkData(included, { kind: 'Fleet', schema: IncludedSites, code: CODE }).sites,
-      });
+      parts.push(partOf(await readIncluded(path)));
     } catch (error) {
       findings.push(...findingsIn(error));
     }

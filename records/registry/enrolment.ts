@@ -1,5 +1,6 @@
 /** Who sites are: tokens, epochs, retirement (docs/decisions/0003). What agents report of it is judged in `speakers.ts`. */
 import { FIRST_EPOCH, type IdentityChange, type SiteIdentity } from '../../policies/model/enrolment.js';
+import type { ResolvedFleet } from '../../policies/model/fleet.js';
 import { MistakeError } from '../../policies/model/failure.js';
 import { debts } from './debts.js';
 import type { IdentityRow } from './identity-tables.js';
@@ -16,6 +17,17 @@ export async function identities(db: Db, sites?: string[]): Promise<Map<string, 
     rows.push(...(await db.selectFrom('identities').selectAll().where('site', 'in', some).execute()));
   }
   return new Map(rows.map((row) => [row.site, identityOf(row)]));
+}
+
+export async function retiredSites(db: Db): Promise<Set<string>> {
+  const rows = await db.selectFrom('identities').select('site').where('retired_at', 'is not', null).execute();
+  return new Set(rows.map(({ site }) => site));
+}
+
+/** Ids of the sites of every fleet that was ever imported. Reads them all: for an import, not for every plan. */
+export async function siteIdsEver(db: Db): Promise<Set<string>> {
+  const rows = await db.selectFrom('documents').select('body').where('kind', '=', 'fleet').execute();
+  return new Set(rows.flatMap(({ body }) => (JSON.parse(body) as ResolvedFleet).sites.map((site) => site.id)));
 }
 
 export interface TokenRequest {

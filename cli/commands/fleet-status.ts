@@ -1,0 +1,179 @@
+/** `fleet status`: what each site should run, what it last said that it runs, how long ago, and what it owes. */
+import { matches, parseSelector } from '../../policies/cohort/selector.js';
+import { judgeDrift, type Drift } from '../../policies/catch-up/drift.js';
+import type { Desired } from '../../policies/model/debt.js';
+import type { Site } from '../../policies/model/fleet.js';
+import type { KnownReport, Registry } from '../../records/registry/registry.js';
+import { done, type Answer } from '../answer.js';
+import type { Context } from '../context.js';
+import { meantFleet } from '../inputs.js';
+import { fleetStatusText } from '../render/fleet.js';
+import { limitOf } from './owed.js';
+
+export interface FleetStatusFlags {
+  only: string[];
+  stream?: string;
+  limit?: string;
+}
+
+export interface StreamRow {
+  site: string;
+  declared: Site['state'];
+  stream: string;
+  /** Null: the site never reported, or not of this stream. */
+  state: string | null;
+  version: string | null;
+  digest: string | null;
+  /** Null: no rollout has decided what it should run. */
+  desired: { version: string; digest: string } | null;
+  /** Null where nothing is desired, or the site does not take part. */
+  drift: Drift | null;
+  /** Open debts of this stream. */
+  owes: { converge: number; revert: number };
+  /** Times in epoch ms: by the centre's clock, and by the site's. */
+  receivedAt: number | null;
+  reportedAt: number | null;
+  /** Versions whose report differs from what the fleet declares. */
+  differs: string[];
+}
+
+export interface StreamTotals {
+  stream: string;
+  sites: number;
+  same: number;
+  owed: number;
+  pending: number;
+  ahead: number;
+  /** Never reported. */
+  unknown: number;
+  /** Nothing is desired there yet. */
+  undecided: number;
+  owedReverts: number;
+}
+
+/**
+ * `{ totals, sites, shown, neverReported }`: totals over every site that is selected; `sites` are one row a site and stream,
+ * those that need a look first; with `--limit` only the first of them.
+ */
+export async function fleetStatus(context: Context, flags: FleetStatusFlags): Promise<Answer> {
+  const selector = parseSelector(flags.only);
+  const sites = (await meantFleet(context)).sites.filter((site) => matches(selector, site));
+  const registry = await context.registryIfHere();
+  const ids = sites.map((site) => site.id);
+  const reports = (await registry?.reports(ids)) ?? new Map<string, KnownReport>();
+  const streams = streamsOf(sites, flags.stream);
+  const decided = await decisions(registry, streams, ids);
+  const rows = sites
+    .flatMap((site) => rowsOf(site, reports.get(site.id), decided))
+    .filter((row) => flags.stream === undefined || row.stream === flags.stream);
+  rows.sort((a, b) => urgency(a) - urgency(b) || (a.site < b.site ? -1 : 1));
+  const totals = streams.map((stream) => totalsOf(stream, rows));
+  const limit = limitOf(flags.limit, context.flags.json === true ? rows.length : SHOWN) ?? rows.length;
+  const shown = rows.slice(0, limit);
+  const neverReported = sites.filter((site) => !reports.has(site.id)).map((site) => site.id);
+  const document = {
+    totals,
+    sites: shown,
+    neverReported,
+    ...(registry ? {} : { missing: ['reports', 'desired', 'owed'] }),
+  };
+  return done(
+    document,
+    fleetStatusText(context, {
+      totals,
+      rows: shown,
+      of: rows.length,
+      sites: sites.length,
+      neverReported,
+      known: registry !== undefined,
+    }),
+  );
+}
+
+const SHOWN = 20;
+
+function streamsOf(sites: Site[], stream: string | undefined): string[] {
+  if (stream !== undefined) return [stream];
+  return [...new Set(sites.flatMap((site) => site.streams))].sort();
+}
+
+interface Decided {
+  desired: Map<string, Map<string, Desired>>;
+  /** By stream: the highest generation that a rollout known here may carry. */
+  known: Map<string, number>;
+  /** By `stream site`. */
+  owes: Map<string, { converge: number; revert: number }>;
+}
+
+async function decisions(registry: Registry | undefined, streams: string[], ids: string[]): Promise<Decided> {
+  const decided: Decided = { desired: new Map(), known: new Map(), owes: new Map() };
+  if (!registry) return decided;
+  for (const stream of streams) {
+    decided.desired.set(stream, await registry.desired(stream, ids));
+    decided.known.set(stream, await registry.knownGeneration(stream));
+  }
+  for (const { stream, site, verb } of await registry.debts()) {
+    const key = `${stream} ${site}`;
+    const owes = decided.owes.get(key) ?? { converge: 0, revert: 0 };
+    owes[verb] += 1;
+    decided.owes.set(key, owes);
+  }
+  return decided;
+}
+
+function rowsOf(site: Site, known: KnownReport | undefined, decided: Decided): StreamRow[] {
+  const streams = [...new Set([...site.streams, ...Object.keys(known?.report.streams ?? {})])].sort();
+  const differs = known ? differences(site, known) : [];
+  return (streams.length === 0 ? ['-'] : streams).map((stream) => {
+    const report = known?.report.streams[stream];
+    const desired = decided.desired.get(stream)?.get(site.id);
+    const takesPart = site.state === 'active' && site.streams.includes(stream);
+    const reported = known === undefined ? undefined : (report ?? null);
+    return {
+      site: site.id,
+      declared: site.state,
+      stream,
+      state: report?.state ?? null,
+      version: report?.live?.version ?? null,
+      digest: report?.live?.digest ?? null,
+      desired: desired?.release ?? null,
+      drift: desired && takesPart ? judgeDrift(reported, desired, decided.known.get(stream) ?? 0) : null,
+      owes: decided.owes.get(`${stream} ${site.id}`) ?? { converge: 0, revert: 0 },
+      receivedAt: known?.receivedAt ?? null,
+      reportedAt: known?.report.at ?? null,
+      differs: [...differs, ...(site.streams.includes(stream) || stream === '-' ? [] : ['stream not declared'])],
+    };
+  });
+}
+
+function differences(site: Site, { report }: KnownReport): string[] {
+  return Object.entries(site.versions)
+    .filter(([name, declared]) => report.versions[name] !== declared)
+    .map(([name, declared]) => `${name}: declared ${declared}, reported ${report.versions[name] ?? 'nothing'}`);
+}
+
+/** Where a person should look first. */
+function urgency({ state, owes, drift, receivedAt, differs }: StreamRow): number {
+  if (state === 'safe-mode') return 0;
+  if (owes.revert > 0) return 1;
+  if (drift === 'ahead' || drift === 'owed') return 2;
+  if (drift === 'unknown' || receivedAt === null) return 3;
+  if (drift === 'pending') return 4;
+  return differs.length > 0 ? 5 : 6;
+}
+
+function totalsOf(stream: string, all: StreamRow[]): StreamTotals {
+  const rows = all.filter((row) => row.stream === stream && row.declared === 'active');
+  const count = (drift: Drift): number => rows.filter((row) => row.drift === drift).length;
+  return {
+    stream,
+    sites: rows.length,
+    same: count('same'),
+    owed: count('owed'),
+    pending: count('pending'),
+    ahead: count('ahead'),
+    unknown: count('unknown'),
+    undecided: rows.filter((row) => row.drift === null).length,
+    owedReverts: rows.filter((row) => row.owes.revert > 0).length,
+  };
+}
