@@ -17,6 +17,11 @@ export interface Place {
   url: string;
   /** One statement past the registry, as a person would type it, on a connection of its own. */
   sql: (statement: string) => Promise<unknown[]>;
+  /**
+   * A backup as docs/operating/registry.md has it, made while the registry is open, and put back at another place: its
+   * address. Undefined where the programs for it are not on this machine.
+   */
+  backup(): Promise<string | undefined>;
   remove(): Promise<void>;
 }
 
@@ -33,15 +38,20 @@ export const SQLITE: Database = {
   async newPlace() {
     const directory = mkdtempSync(join(tmpdir(), 'foothold-registry-'));
     const file = join(directory, 'registry.db');
+    const sql = async (statement: string): Promise<unknown[]> => {
+      const database = new Libsql(file);
+      try {
+        return database.prepare(statement).all();
+      } finally {
+        database.close();
+      }
+    };
     return {
       url: `sqlite:${file}`,
-      async sql(statement) {
-        const database = new Libsql(file);
-        try {
-          return database.prepare(statement).all();
-        } finally {
-          database.close();
-        }
+      sql,
+      async backup() {
+        await sql(`vacuum into '${directory}/backup.db'`);
+        return `sqlite:${directory}/backup.db`;
       },
       async remove() {
         rmSync(directory, { recursive: true, force: true });
@@ -65,6 +75,8 @@ export interface UnderTest {
   open(options?: RegistryOptions): Promise<Registry>;
   /** The place of this test. */
   place(): Promise<Place>;
+  /** Another address, of a backup for instance. Closed after the test. */
+  openAt(url: string): Promise<Registry>;
 }
 
 /** Call it once at the top of a suite: every test gets a place of its own, and what it opened is closed after it. */
@@ -96,5 +108,6 @@ export function registryUnderTest(): UnderTest {
     openEmpty: async () => openAt(database.scratchUrl ?? (await newPlace()).url),
     open: async (options) => openAt((await place()).url, options),
     place,
+    openAt,
   };
 }

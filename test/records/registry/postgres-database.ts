@@ -1,7 +1,15 @@
 /** Places on a real PostgreSQL: a schema each, which the address names. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { startPostgres, type PostgresServer } from '../../../infra/dev/postgres.js';
+import { findProgram } from '../../../infra/programs/find.js';
 import type { Database, Place } from './on-each-database.js';
+
+const execute = promisify(execFile);
 
 /** Text of this database is ordered as English dictionaries do, unless a table says otherwise. */
 const ENGLISH = `create database english encoding 'UTF8' locale_provider icu icu_locale 'en' template template0`;
@@ -38,10 +46,42 @@ export class PostgresDatabase implements Database {
     return {
       url,
       sql: (statement) => ask(url, statement),
+      backup: () => this.#backup(schema),
       // Left to the end of the server: dropping its tables one by one would take longer than the test.
       remove: async () => undefined,
     };
   }
+
+  /** Only the schema of the place: the others are of other tests. */
+  async #backup(schema: string): Promise<string | undefined> {
+    const [dump, restore] = [await clientProgram('pg_dump'), await clientProgram('pg_restore')];
+    if (dump === undefined || restore === undefined) return undefined;
+    const directory = mkdtempSync(join(tmpdir(), 'foothold-dump-'));
+    try {
+      const file = join(directory, 'registry.dump');
+      await execute(dump, ['--format=custom', `--schema=${schema}`, `--file=${file}`, `--dbname=${this.#url}`]);
+      await ask(this.server.url, `create database restored_${schema} template template0 encoding 'UTF8'`);
+      const restored = withDatabase(this.server.url, `restored_${schema}`);
+      await execute(restore, ['--no-owner', '--exit-on-error', `--dbname=${restored}`, file]);
+      return `${restored}?options=-c%20search_path%3D${schema}`;
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  }
+}
+
+/** Beside the server, or wherever the system finds it; undefined if it is not on this machine. */
+async function clientProgram(name: 'pg_dump' | 'pg_restore'): Promise<string | undefined> {
+  const beside = join(dirname(realpathSync((await findProgram('postgres')).path)), name);
+  for (const path of [beside, name])
+    if (
+      await execute(path, ['--version']).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
+  return undefined;
 }
 
 export function withDatabase(url: string, database: string): string {
