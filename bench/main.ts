@@ -7,6 +7,7 @@ interface Bench {
   run: (options: BenchOptions) => Promise<Record<string, unknown>>;
 }
 const BENCHES: Record<string, () => Promise<Bench>> = {
+  cli: () => import('./cli/bench.js'),
   rollback: () => import('./rollback/bench.js'),
   sweep: () => import('./sweep/bench.js'),
 };
@@ -17,9 +18,9 @@ async function main(argv: string[]): Promise<number> {
     allowPositionals: true,
     options: {
       json: { type: 'boolean', default: false },
-      trials: { type: 'string', default: '100' },
-      sites: { type: 'string', default: '500' },
-      pairs: { type: 'string', default: '3' },
+      trials: { type: 'string' },
+      sites: { type: 'string' },
+      pairs: { type: 'string' },
     },
   });
   const name = positionals[0] ?? '';
@@ -32,9 +33,9 @@ async function main(argv: string[]): Promise<number> {
   const tell = (line: string) => void process.stderr.write(`${line}\n`);
   tell(bench.describe);
   const figures = await bench.run({
-    trials: Number(values.trials),
-    sites: Number(values.sites),
-    pairs: Number(values.pairs),
+    ...(values.trials === undefined ? {} : { trials: Number(values.trials) }),
+    ...(values.sites === undefined ? {} : { sites: Number(values.sites) }),
+    ...(values.pairs === undefined ? {} : { pairs: Number(values.pairs) }),
     tell,
   });
   process.stdout.write(values.json ? `${JSON.stringify(figures)}\n` : tableOf(figures));

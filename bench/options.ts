@@ -1,8 +1,8 @@
-/** What a bench is asked for. */
+/** What a bench is asked for; what is left out is the bench's own to choose. */
 export interface BenchOptions {
-  trials: number;
-  sites: number;
-  pairs: number;
+  trials?: number;
+  sites?: number;
+  pairs?: number;
   /** Progress, for people: standard error. */
   tell: (line: string) => void;
 }

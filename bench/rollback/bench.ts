@@ -14,7 +14,7 @@ export const describe =
 /** Side by side, to keep a run of 100 trials within minutes; they do little but wait. */
 const LANES = 4;
 
-export async function run({ trials, tell }: BenchOptions): Promise<Record<string, unknown>> {
+export async function run({ trials = 100, tell }: BenchOptions): Promise<Record<string, unknown>> {
   const directory = await mkdtemp(join(tmpdir(), 'foothold-rollback-'));
   const lanes: Lane[] = [];
   const ours: number[] = [];

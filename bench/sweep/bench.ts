@@ -9,7 +9,7 @@ import { openStand } from './stand.js';
 export const describe =
   'sweep: from the first command scheduled to the last result recorded, against one no-op activity a site';
 
-export async function run({ sites, pairs, tell }: BenchOptions): Promise<Record<string, unknown>> {
+export async function run({ sites = 500, pairs = 3, tell }: BenchOptions): Promise<Record<string, unknown>> {
   const stand = await openStand(sites, tell);
   const measured: Pair[] = [];
   try {
