@@ -1,5 +1,5 @@
 /** Imported files, kept by digest; a name means the latest import. Blocks and allowances: what people lifted. */
-import type { Block, DocumentKind, ImportedDocument } from './registry.js';
+import { BLOCK_ALONE, type Block, type DocumentKind, type ImportedDocument } from './registry.js';
 import type { Db } from './tables.js';
 
 export async function importDocument(
@@ -90,7 +90,7 @@ export async function blocks(db: Db, stream: string): Promise<Block[]> {
             .select('allowances.at')
             .whereRef('allowances.stream', '=', 'blocks.stream')
             .whereRef('allowances.digest', '=', 'blocks.digest')
-            .where('allowances.site', '=', EVERYWHERE)
+            .where('allowances.site', 'in', [EVERYWHERE, BLOCK_ALONE])
             .whereRef('allowances.at', '>=', 'blocks.at'),
         ),
       ),
@@ -99,7 +99,7 @@ export async function blocks(db: Db, stream: string): Promise<Block[]> {
     .execute();
 }
 
-/** The site of an allowance that lifts the block itself. */
+/** The site of an allowance that lifts the block, and the quarantine at every site. */
 const EVERYWHERE = '*';
 
 export async function allow(

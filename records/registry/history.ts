@@ -3,11 +3,12 @@ import type { EvidenceEntry } from '../../policies/model/evidence.js';
 import type { SiteEvent } from '../../policies/model/report.js';
 import { readCommandId } from './command-facts.js';
 import { freezeOf } from './freezes.js';
-import type { HistoryEntry, HistoryFilter } from './registry.js';
+import { BLOCK_ALONE, type HistoryEntry, type HistoryFilter } from './registry.js';
+import { siteAnomalies } from './site-anomalies.js';
 import type { Db } from './tables.js';
 
 type Part = (db: Db, filter: HistoryFilter) => Promise<HistoryEntry[]>;
-const PARTS: Part[] = [ofEvidence, ofJournal, ofAllowances, ofBlocks, ofFreezes, ofUnfreezes];
+const PARTS: Part[] = [ofEvidence, ofJournal, ofAnomalies, ofAllowances, ofBlocks, ofFreezes, ofUnfreezes];
 
 export async function history(db: Db, filter: HistoryFilter): Promise<HistoryEntry[]> {
   const parts = await Promise.all(PARTS.map((part) => part(db, filter)));
@@ -60,6 +61,17 @@ async function ofJournal(db: Db, { site, stream, rollout, who, from, limit }: Hi
     });
 }
 
+async function ofAnomalies(
+  db: Db,
+  { site, stream, rollout, who, from, limit }: HistoryFilter,
+): Promise<HistoryEntry[]> {
+  if (site === undefined || rollout !== undefined || stream !== undefined || who !== undefined) return [];
+  const found = await siteAnomalies(db, site, limit);
+  return found
+    .filter(({ at }) => from === undefined || at >= from)
+    .map(({ at, kind, ...data }) => ({ at, kind: `anomaly/${kind}`, site, data }));
+}
+
 async function ofAllowances(
   db: Db,
   { site, stream, rollout, who, from, limit }: HistoryFilter,
@@ -75,7 +87,7 @@ async function ofAllowances(
     kind: 'allow',
     stream: of,
     who: by,
-    ...(where !== '*' && { site: where }),
+    ...(where !== '*' && where !== BLOCK_ALONE && { site: where }),
     data: { digest, by, reason },
   }));
 }

@@ -124,9 +124,9 @@ export interface HistoryFilter {
 }
 
 /**
- * One thing that happened. `kind` is that of the evidence entry (`plan`, `verb`, `gate`, `result` …), `event/<kind>` for a
- * journaled event of a site (only with a filter by site), or `allow`, `block`, `freeze`, `unfreeze`. `at` is the centre's
- * clock, or the site's for its events. `data` is what was recorded, as it was recorded.
+ * One thing that happened. `kind` is that of the evidence entry (`plan`, `verb`, `gate`, `result` …); `allow`, `block`,
+ * `freeze` or `unfreeze`; or, only with a filter by site, `event/<kind>` for what its journal says and `anomaly/<kind>`.
+ * `at` is the centre's clock, or the site's for its events. `data` is what was recorded, as it was recorded.
  */
 export interface HistoryEntry {
   at: number;
