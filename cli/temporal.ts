@@ -30,9 +30,10 @@ export async function openTemporal(
   within = CONNECT_WITHIN,
 ): Promise<OpenTemporal> {
   const { connectionOptions, target } = await temporalTarget(flags, env);
-  const { Client, Connection } = await import('@temporalio/client');
   try {
     await failAtOnceIfRefused(target.address, env);
+    // Only now: the client takes longer to load than all the rest of a reader, which must answer with Temporal down.
+    const { Client, Connection } = await import('@temporalio/client');
     const connection = await Connection.connect({ ...connectionOptions, connectTimeout: within });
     return { connection, client: new Client({ connection, namespace: target.namespace }), target };
   } catch (error) {
