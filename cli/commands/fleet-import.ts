@@ -39,7 +39,7 @@ export async function importFleet(context: Context, file: string | undefined, fl
   const before = await registry?.latestDocument('fleet', FLEET_NAME);
   await refuseReuse(registry, before?.body as ResolvedFleet | undefined, fleet, new Set(flags.returned));
   const changed = before?.digest !== fleet.digest;
-  const difference = before && changed ? differences(before.body, fleet) : [];
+  const difference = before && changed ? differences(sitesOf(before.body as ResolvedFleet), sitesOf(fleet)) : [];
   const document = {
     digest: fleet.digest,
     sites: fleet.sites.length,
@@ -54,6 +54,11 @@ export async function importFleet(context: Context, file: string | undefined, fl
   const body = { digest: fleet.digest, sites: fleet.sites, filled: fleet.filled };
   await registry?.importDocument({ kind: 'fleet', name: FLEET_NAME, digest: fleet.digest, body }, context.io.now());
   return done(document, `imported ${told}${lines}`);
+}
+
+/** What plans are made of: the digest and the file's own form would say the same again. */
+function sitesOf({ sites }: ResolvedFleet): Pick<ResolvedFleet, 'sites'> {
+  return { sites };
 }
 
 async function ansibleSites(context: Context, path: string) {
