@@ -1,7 +1,7 @@
 /** `allow`: a person lifts the block of a release for its stream, or its quarantine at one site. */
 import type { Command } from 'commander';
 import { MistakeError } from '../../policies/model/failure.js';
-import type { Registry } from '../../records/registry/registry.js';
+import { BLOCK_ALONE, type Registry } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import type { Execute } from '../execute.js';
@@ -12,6 +12,7 @@ import { clock } from '../render/times.js';
 
 export interface AllowFlags {
   site?: string;
+  everywhere?: boolean;
   reason?: string;
   by?: string;
   dryRun?: boolean;
@@ -20,9 +21,10 @@ export interface AllowFlags {
 export function declareAllow(program: Command, execute: Execute): void {
   program
     .command('allow')
-    .description('lift the block of a release, or its quarantine at one site')
+    .description('lift the block of a release for its stream, its quarantine at one site, or with --everywhere both')
     .argument('<release>', 'stream@version, or its directory')
     .option('--site <id>', 'only the quarantine at this site')
+    .option('--everywhere', 'the quarantine at every site too, not only the block of the stream')
     .option('--reason <why>', 'goes into the evidence; required')
     .option('--by <name>', 'who asks (default: FOOTHOLD_BY, else user@host)')
     .option('--dry-run', 'say what would be lifted, and lift nothing')
@@ -31,22 +33,49 @@ export function declareAllow(program: Command, execute: Execute): void {
     );
 }
 
-/** `{ release, site, lifted: { block, quarantinedAt }, by, reason }`: what stood against it is said, and is no condition. */
+/**
+ * `{ release, site, everywhere, lifted: { block, quarantinedAt }, by, reason }`: what stood against it is said, and is no
+ * condition. The block is the stream's; a quarantine is a site's own experience, and needs its site or `--everywhere`.
+ */
 export async function allow(context: Context, written: string, flags: AllowFlags): Promise<Answer> {
   const reason = requireReason(flags.reason, 'allow');
+  if (flags.site !== undefined && flags.everywhere === true) {
+    throw new MistakeError('BAD_ARGUMENT', 'expected --site or --everywhere, got both');
+  }
   const by = operatorName(flags.by, context.io.env);
   const { ref } = await meantRelease(context, written);
   const registry = await context.registry();
   await refuseUnknownSite(context, registry, flags.site);
-  const lifted = await whatStands(registry, ref, flags.site);
-  const document = { release: ref, site: flags.site ?? null, lifted, by, reason };
-  const what = describe(context, ref, lifted, flags.site);
+  const stands = await whatStands(registry, ref, flags.site);
+  const widely = flags.site !== undefined || flags.everywhere === true;
+  const lifted: Lifted = widely ? stands : { ...stands, quarantinedAt: [] };
+  const left = widely ? [] : stands.quarantinedAt;
+  const document = {
+    release: ref,
+    site: flags.site ?? null,
+    everywhere: flags.everywhere === true,
+    lifted,
+    stays: { quarantinedAt: left },
+    by,
+    reason,
+  };
+  const what = `${describe(context, ref, lifted, flags.site)}${staysText(left)}`;
   if (flags.dryRun === true) return done({ ...document, dryRun: true }, `would lift: ${what}`);
-  await registry.allow(ref.stream, ref.digest, flags.site, by, reason, context.io.now());
+  const where = flags.site ?? (flags.everywhere === true ? undefined : BLOCK_ALONE);
+  await registry.allow(ref.stream, ref.digest, where, by, reason, context.io.now());
   return done(
     document,
     `allowed ${ref.stream}@${ref.version}${flags.site === undefined ? '' : ` at ${flags.site}`}: ${what}`,
   );
+}
+
+function staysText(quarantinedAt: string[]): string {
+  if (quarantinedAt.length === 0) return '';
+  return `; still quarantined, because it failed there: ${listed(quarantinedAt)} (--site ID lifts one, --everywhere all)`;
+}
+
+function listed(sites: string[]): string {
+  return `${sites.slice(0, 10).join(', ')}${sites.length > 10 ? ` … ${sites.length} in all` : ''}`;
 }
 
 async function refuseUnknownSite(context: Context, registry: Registry, site: string | undefined): Promise<void> {
@@ -87,10 +116,7 @@ function describe(
   { block, quarantinedAt }: Lifted,
   site: string | undefined,
 ): string {
-  const sites =
-    quarantinedAt.length === 0
-      ? ''
-      : `quarantine reported by ${quarantinedAt.slice(0, 10).join(', ')}${quarantinedAt.length > 10 ? ' …' : ''}`;
+  const sites = quarantinedAt.length === 0 ? '' : `quarantine reported by ${listed(quarantinedAt)}`;
   if (site !== undefined)
     return sites === '' ? `no quarantine is reported by ${site}; it is allowed from now on` : sites;
   const blocked = block

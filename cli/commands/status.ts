@@ -1,15 +1,18 @@
 /** `status`: where a rollout stands. Reads the registry, so that it answers with Temporal down. */
 import type { Command } from 'commander';
+import type { Freeze } from '../../policies/model/debt.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import type { Registry } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import type { Execute } from '../execute.js';
 import { summarizeGates } from '../gates.js';
+import { liveOf, stillOwed } from '../live.js';
 import { motionOf, type Motion } from '../motion.js';
+import { freezeLine } from '../render/freeze.js';
 import { headline } from '../render/headline.js';
 import { rolloutText } from '../render/rollout.js';
-import { table } from '../render/table.js';
+import { indent, table } from '../render/table.js';
 import { span } from '../render/times.js';
 import { findRollout } from '../rollouts.js';
 
@@ -25,20 +28,33 @@ export function declareStatus(program: Command, execute: Execute): void {
 
 /** `{ rollout, sites, gate, findings, temporal?, missing? }`; sites, gate and findings are empty without the registry. */
 export async function statusOfOne(context: Context, reference: string): Promise<Answer> {
-  const { rollout, registry } = await findRollout(context, reference);
+  const found = await findRollout(context, reference);
+  const { registry } = found;
+  const live = registry ? await liveOf(registry, found.rollout) : undefined;
+  const rollout = live?.rollout ?? found.rollout;
   const motion: Motion =
     rollout.state === 'sealed' ? { kind: 'unknown', because: 'sealed' } : await motionOf(context, rollout);
+  if (context.flags.json === true) return done(await documentOf(rollout, registry, motion), '');
+  const frozen = rollout.state === 'sealed' ? [] : ((await registry?.freezes(context.io.now())) ?? []);
+  const remarks = [
+    ...remarksOn(context, rollout, motion),
+    ...frozen.map((one) => `frozen, no new switch there: ${freezeLine(one, context.io.now())}`),
+    ...(registry ? [] : [NO_REGISTRY]),
+  ];
+  const view = { now: context.io.now(), paint: context.paint };
+  const text = rolloutText(rollout, live?.problems.first ?? [], view, live ? { of: live.problems.of } : {});
+  return done(null, [text, ...remarks.map((remark) => `${context.paint('dim', `note: ${remark}`)}\n`)].join(''));
+}
+
+/** Everything, for a script: ten thousand sites are read here, and not to show a person ten of them. */
+async function documentOf(rollout: RolloutStatus, registry: Registry | undefined, motion: Motion): Promise<unknown> {
   const known = registry ? await readAll(registry, rollout) : { sites: [], gate: [], findings: [] };
-  const remarks = [...remarksOn(context, rollout, motion), ...(registry ? [] : [NO_REGISTRY])];
-  const document = {
+  return {
     rollout,
     ...known,
     ...(rollout.state === 'sealed' ? {} : { temporal: motion }),
     ...(registry ? {} : { missing: ['sites', 'gate', 'findings'] }),
   };
-  const view = { now: context.io.now(), paint: context.paint };
-  const text = rolloutText(rollout, known.sites, view);
-  return done(document, [text, ...remarks.map((remark) => `${context.paint('dim', `note: ${remark}`)}\n`)].join(''));
 }
 
 const NO_REGISTRY =
@@ -70,7 +86,7 @@ function remarksOn(context: Context, rollout: RolloutStatus, motion: Motion): st
 
 const RECENT = 10;
 
-/** Running rollouts, and the last that are over: `{ rollouts }`, newest first. */
+/** Running rollouts, and the last that are over: `{ rollouts, freezes }`, newest first. */
 export async function statusOfAll(context: Context): Promise<Answer> {
   // Without a project there is nothing to list, and saying so beats an empty list.
   if (context.flags.registry === undefined) context.projectPath();
@@ -79,7 +95,9 @@ export async function statusOfAll(context: Context): Promise<Answer> {
   const running = rollouts.filter((rollout) => rollout.state !== 'sealed');
   const over = rollouts.filter((rollout) => rollout.state === 'sealed').slice(0, RECENT);
   const shown = [...running, ...over];
-  return done({ rollouts: shown }, listText(context, running, shown));
+  if (registry) for (const one of shown) one.owedReverts = await stillOwed(registry, one);
+  const freezes = (await registry?.freezes(context.io.now())) ?? [];
+  return done({ rollouts: shown, freezes }, `${listText(context, running, shown)}${frozenText(context, freezes)}`);
 }
 
 function listText(context: Context, running: RolloutStatus[], shown: RolloutStatus[]): string {
@@ -99,4 +117,10 @@ function listText(context: Context, running: RolloutStatus[], shown: RolloutStat
     'OWED REVERTS',
   ]);
   return `${urgent ? headline(urgent, view) : ''}\n\n${list}`;
+}
+
+function frozenText(context: Context, freezes: Freeze[]): string {
+  if (freezes.length === 0) return '';
+  const lines = freezes.map((one) => freezeLine(one, context.io.now()));
+  return `\nfrozen: no new switch there, an undo never waits\n${indent(lines.join('\n'))}\n`;
 }

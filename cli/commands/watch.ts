@@ -1,12 +1,14 @@
 /** `watch`: follows a rollout to its end, or until it is halted and only a person can move it. */
 import type { Command } from 'commander';
 import { MistakeError, WorldError } from '../../policies/model/failure.js';
+import type { Plan } from '../../policies/model/plan.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import type { Registry } from '../../records/registry/registry.js';
 import { EXIT, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import type { Execute } from '../execute.js';
 import { pause } from '../io.js';
+import { liveOf } from '../live.js';
 import { motionOf } from '../motion.js';
 import { headline } from '../render/headline.js';
 import { rolloutText, stageTable } from '../render/rollout.js';
@@ -44,10 +46,12 @@ const LOOK_EVERY = 5_000;
 export async function watchRollout(context: Context, reference: string): Promise<Answer> {
   const found = await findRollout(context, reference);
   const screen = screenOf(context);
+  const plan = (await found.registry?.frozenPlan(found.rollout.planDigest))?.plan;
+  const watched: Watched = { registry: found.registry, plan };
   let rollout = found.rollout;
   let looked = 0;
   for (;;) {
-    await draw(context, screen, rollout, found.registry);
+    await draw(context, screen, rollout, watched);
     if (rollout.state === 'sealed' || rollout.outcome === 'halted') break;
     if (context.io.interrupted.aborted) return left(context, rollout);
     await pause(EVERY, context.io.interrupted);
@@ -78,12 +82,25 @@ async function again(context: Context, last: RolloutStatus, registry: Registry |
   }
 }
 
-async function draw(context: Context, screen: Screen, rollout: RolloutStatus, registry?: Registry): Promise<void> {
+/** `plan` of the rollout, read once: its waves do not change. */
+interface Watched {
+  registry: Registry | undefined;
+  plan: Plan | undefined;
+}
+
+async function draw(
+  context: Context,
+  screen: Screen,
+  rollout: RolloutStatus,
+  { registry, plan }: Watched,
+): Promise<void> {
   const now = context.io.now();
-  const view = { now, paint: context.paint };
-  const sites = registry && context.live ? await registry.siteRows(rollout.firstRunId) : [];
-  const line = headline(rollout, { now, paint: plain }).replace(/ · next: .*$/, '');
-  screen.show(clockWithSeconds(now), line, rolloutText(rollout, sites, view));
+  const live = registry ? await liveOf(registry, rollout, plan) : undefined;
+  const seen = live?.rollout ?? rollout;
+  const line = headline(seen, { now, paint: plain }).replace(/ · next: .*$/, '');
+  const more = live ? { of: live.problems.of, waves: live.waves } : {};
+  const block = rolloutText(seen, live?.problems.first ?? [], { now, paint: context.paint }, more);
+  screen.show(clockWithSeconds(now), line, block);
 }
 
 function screenOf(context: Context): Screen {
@@ -95,11 +112,15 @@ function screenOf(context: Context): Screen {
   return screenFor(write, context.live, io.columns);
 }
 
+/** The last line says how it ended, also where the picture above it has scrolled away. */
 async function ended(context: Context, rollout: RolloutStatus, registry?: Registry): Promise<Answer> {
-  const sites = (await registry?.siteRows(rollout.firstRunId)) ?? [];
   const exit = rollout.outcome === 'promoted' ? EXIT.done : EXIT.no;
-  const text = context.live ? '' : `\n${stageTable(rollout.stages)}`;
-  return { exit, document: { rollout, sites }, text };
+  if (context.flags.json === true) {
+    return { exit, document: { rollout, sites: (await registry?.siteRows(rollout.firstRunId)) ?? [] }, text: '' };
+  }
+  const last = headline(rollout, { now: context.io.now(), paint: context.paint });
+  const text = context.live ? `\n${last}` : `\n${stageTable(rollout.stages)}`;
+  return { exit, document: null, text };
 }
 
 function unsealed(rollout: RolloutStatus, status: string): Answer {

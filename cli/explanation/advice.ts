@@ -30,6 +30,9 @@ const planAgain = ({ stream, version, strategy = 'STRATEGY' }: Subject): string[
   `foothold plan ${stream}@${version} ${strategy}`,
 ];
 const ofStream = ({ stream }: Subject): string[] => [`foothold status ${stream}`];
+const retryThere = ({ label, site }: Subject): string[] =>
+  label === undefined ? [] : [`foothold retry ${label}${site === undefined ? '' : ` ${site}`} --reason …`];
+const owedOf = ({ stream }: Subject): string[] => [`foothold owed ${stream}`];
 const doctor = (): string[] => ['foothold doctor'];
 
 const gate = (unblocks: string, who = METRICS): Advice => ({ unblocks, who });
@@ -89,6 +92,37 @@ export const ADVICE: Partial<Record<ReasonCode, Advice>> = {
   SELECTOR_EMPTY: refused('a selector that matches an active site of the stream', () => ['foothold fleet list']),
   DEPOT_UNREACHABLE: { unblocks: 'the depot answering', who: CENTRE, next: doctor },
   BEGIN_FAILED: { unblocks: 'the cause that is named here being mended', who: CENTRE, next: again },
+  SUPERSEDE_TOO_NARROW: refused('a plan that holds every site that the other rollout commanded and that is not back'),
+  WORKFLOW_UNKNOWN: { unblocks: 'nothing brings it back: its sites finish alone', who: DUTY, next: owedOf },
+  // catch-up
+  CATCH_UP_WAITS: { unblocks: 'the next turn of catch-up', who: ITSELF, next: owedOf },
+  CATCH_UP_FAILED: {
+    unblocks: 'the cause at the site being mended; then a person tries again',
+    who: DUTY,
+    next: (subject) => [...showSite(subject), ...retryThere(subject)],
+  },
+  CATCH_UP_STOPPED: { unblocks: 'a person trying again', who: DUTY, next: retryThere },
+  PLAN_LOST: { unblocks: 'a new rollout of the release: the plan it belonged to is gone', who: DUTY, next: again },
+  OWED_REVERT: { unblocks: 'the site’s answer to the undo that it still owes', who: LINK, next: owedOf },
+  FROZEN: {
+    unblocks: 'the end of the freeze, or a person lifting it',
+    who: DUTY,
+    next: () => ['foothold freeze --list'],
+  },
+  MAINTENANCE: {
+    unblocks: 'the site being `active` again in the fleet file',
+    who: 'whoever keeps the fleet file',
+    next: showSite,
+  },
+  SITE_RETIRED: { unblocks: 'nothing: the site was retired', who: ITSELF, next: showSite },
+  // who speaks for a site
+  WRONG_EPOCH: atSite('the agent of the present epoch: the site was replaced'),
+  ENROLMENT_USED: atSite('a token of its own for this agent', DUTY),
+  ENROLMENT_UNKNOWN: atSite('the agent being enrolled', DUTY),
+  ENROLMENT_EXPIRED: atSite('a new enrolment token', DUTY),
+  ENROLMENT_INVALID: atSite('an enrolment token that is for this site', DUTY),
+  JOURNAL_FORKED: atSite('one data directory for the site: then it is replaced', DUTY),
+  KEYSET_REFUSED: atSite('control keys that follow from those which the site trusts', CENTRE),
   // preflight
   NOT_REPORTED: { unblocks: 'the site’s first report; it checks itself when the command arrives', who: LINK },
   REQUIRES_UNMET: atSite('the version that the release requires, at the site', 'whoever keeps the site up to date'),
@@ -119,8 +153,7 @@ export const ADVICE: Partial<Record<ReasonCode, Advice>> = {
   SWITCH_BY_PASSED: {
     unblocks: 'another try: the command arrived after the time by which it had to begin',
     who: DUTY,
-    next: ({ label, site }) =>
-      label === undefined ? [] : [`foothold retry ${label} ${site ?? ''}`.trim() + ' --reason …'],
+    next: retryThere,
   },
   SIGNATURE_INVALID: atSite('the site pinning the control key that signs now'),
   DIGEST_MISMATCH: atSite('the depot serving what was published', CENTRE),

@@ -1,6 +1,7 @@
 /** A rollout as text: its headline, the stages, the sites that need a look. */
 import { tallyOf } from '../../policies/rollout/budget.js';
 import type { RolloutStatus, SiteOutcome, StageStatus } from '../../policies/model/rollout.js';
+import type { WaveProgress } from '../live.js';
 import { headline, reasonText, type View } from './headline.js';
 import { harmless, plain, type Colour, type Paint } from './paint.js';
 import { bar, indent, table } from './table.js';
@@ -35,7 +36,8 @@ export function problemSites<T extends SiteOutcome>(sites: T[]): T[] {
 
 const SHOWN = 10;
 
-export function problemTable(sites: SiteOutcome[], view: View): string {
+/** `of`: how many there are in all, where `sites` are only the first. */
+export function problemTable(sites: SiteOutcome[], view: View, of?: number): string {
   const problems = problemSites(sites);
   if (problems.length === 0) return '';
   const rows = problems
@@ -47,7 +49,8 @@ export function problemTable(sites: SiteOutcome[], view: View): string {
       site.at === undefined ? '' : clock(site.at, view.now, view.zone),
       siteReason(site),
     ]);
-  const more = problems.length > SHOWN ? `… and ${problems.length - SHOWN} more (--json lists all)\n` : '';
+  const left = (of ?? problems.length) - rows.length;
+  const more = left > 0 ? `… and ${left} more (--json lists all)\n` : '';
   return `${table(['SITE', 'STAGE/WAVE', 'OUTCOME', 'AT', 'REASON'], rows)}${more}`;
 }
 
@@ -58,8 +61,26 @@ function siteReason(site: SiteOutcome): string {
   return site.state === undefined ? reason : `${reason} last seen ${site.state}`.trim();
 }
 
-/** The whole of `status ROLLOUT` for people. */
-export function rolloutText(rollout: RolloutStatus, sites: SiteOutcome[], view: View): string {
+/** One line a wave of the stage that something happens in. */
+export function waveTable(waves: WaveProgress[]): string {
+  const now = waves.find(({ settled, sites }) => settled < sites);
+  const rows = waves.map((wave) => [
+    String(wave.wave),
+    wave.hold
+      ? 'waits here until someone promotes'
+      : `${bar(wave.settled, wave.sites, 20)} ${wave.settled}/${wave.sites}`,
+    wave === now ? '<' : '',
+  ]);
+  return table(['WAVE', 'SETTLED', ''], rows, ['WAVE']);
+}
+
+/** The whole of `status ROLLOUT` for people. `of`: how many sites need a look, where `sites` are only the first. */
+export function rolloutText(
+  rollout: RolloutStatus,
+  sites: SiteOutcome[],
+  view: View,
+  { of, waves = [] }: { of?: number; waves?: WaveProgress[] } = {},
+): string {
   const about = [
     `rollout   ${rollout.label}  (workflow ${rollout.workflowId})`,
     `release   ${rollout.stream}@${rollout.release.version}  ${rollout.release.digest}`,
@@ -67,12 +88,13 @@ export function rolloutText(rollout: RolloutStatus, sites: SiteOutcome[], view: 
     `plan      ${rollout.planDigest}`,
     `started   ${clock(rollout.startedAt, view.now, view.zone)}, last recorded ${span(view.now - rollout.updatedAt)} ago`,
   ].join('\n');
-  const problems = problemTable(sites, view);
+  const problems = problemTable(sites, view, of);
   const owed = rollout.owedReverts;
   return [
     headline(rollout, view),
     about,
     stageTable(rollout.stages, view.paint).trimEnd(),
+    waves.length < 2 ? '' : `waves of ${waves[0]?.stage ?? ''}\n${indent(waveTable(waves)).trimEnd()}`,
     problems === '' ? '' : `sites that need a look\n${indent(problems).trimEnd()}`,
     owed.length === 0
       ? ''

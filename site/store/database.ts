@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'libsql';
-import { MistakeError, WorldError } from '../../policies/model/failure.js';
+import { WorldError } from '../../policies/model/failure.js';
 
 export type Connection = Database.Database;
 
@@ -59,7 +59,7 @@ export function lockDirectory(dataDirectory: string): () => void {
   } catch (error) {
     lock.close();
     const holder = readHolder(holderPath);
-    throw new MistakeError(
+    throw new WorldError(
       'AGENT_RUNNING',
       `expected no other agent on ${dataDirectory}, but process ${holder} has it (${messageOf(error)}); ` +
         'stop that agent, or give this one a data directory of its own',

@@ -18,10 +18,8 @@ test('[A49] every command of the contract is known by name, and help says what i
 describe('what is not built yet is refused by name', () => {
   test.each([
     [['approve', 'edge-proxy', 'critical', '--reason', 'x'], 'foothold approve'],
-    [['fleet', 'import', 'fleet.yaml'], 'foothold fleet import'],
     [['site', 'hold', 'osl-01', '--until', 'noon'], 'foothold site hold'],
     [['gate', 'try', 'careful'], 'foothold gate try'],
-    [['keys', 'rotate-control'], 'foothold keys rotate-control'],
     [['agent', 'history'], 'foothold agent history'],
     [['agent', 'run', '--observe'], 'foothold agent run --observe'],
   ])('%j', async (argv, name) => {

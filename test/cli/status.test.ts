@@ -331,7 +331,7 @@ describe('fleet', () => {
     );
     const said = await run('fleet', 'status');
     expect(said.out).toMatch(
-      /osl-01 +edge-proxy +2\.3\.0 +confirmed +2m ago +firmware: declared 3\.4\.1, reported 3\.5\.0/,
+      /osl-01 +edge-proxy +2\.3\.0 +confirmed +2m ago +- +- +- +firmware: declared 3\.4\.1, reported 3\.5\.0/,
     );
     expect(said.out).toMatch(/osl-02 +edge-proxy +- +never reported/);
     expect(said.out).toContain('6 sites, 5 never reported');

@@ -110,7 +110,7 @@ describe('the depot away at the start of a rollout', () => {
 
   it('meanwhile a second agent on one data directory is refused, and the first goes on', async () => {
     const second = await stage.endOf(['agent', 'run', '--config', stage.agentConfig('s1')]);
-    expect(second.code).toBe(2);
+    expect(second.code).toBe(3);
     expect(second.said).toMatch(/^error AGENT_RUNNING: /m);
     expect((await stage.statusOf('s1')).site).toBe('s1');
   });

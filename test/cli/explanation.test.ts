@@ -1,0 +1,258 @@
+/** Every state, wait, way in which a site can stand, and debt: each has a why, what would unblock it, who can, and what is typed. */
+import { describe, expect, test } from 'vitest';
+import { explainDebt } from '../../cli/explanation/debts.js';
+import { ADVICE } from '../../cli/explanation/advice.js';
+import type { Explanation } from '../../cli/explanation/explanation.js';
+import { explainRolloutState } from '../../cli/explanation/rollouts.js';
+import { explainSiteOutcome, explainSiteState } from '../../cli/explanation/sites.js';
+import { headline } from '../../cli/render/headline.js';
+import { plain } from '../../cli/render/paint.js';
+import { runProgram } from '../../cli/program.js';
+import { SITE_STATES, type Cause, type Verb } from '../../policies/model/command.js';
+import { CATCH_UP, type Debt } from '../../policies/model/debt.js';
+import { REASON_CODES, REASONS, type ReasonCode } from '../../policies/model/reasons.js';
+import type { RolloutOutcome, RolloutState, RolloutStatus, SiteOutcomeWord } from '../../policies/model/rollout.js';
+import { emptyDirectory, ioAt } from './operator.js';
+
+const NOW = Date.parse('2026-11-22T03:00:00Z');
+const STATES: RolloutState[] = [
+  'planning',
+  'preflight',
+  'running',
+  'gating',
+  'waiting',
+  'paused',
+  'reverting',
+  'sealed',
+];
+const OUTCOMES: RolloutOutcome[] = ['promoted', 'reverted', 'aborted', 'refused', 'halted', 'terminated'];
+const WORDS: SiteOutcomeWord[] = [
+  'confirmed',
+  'reverted',
+  'rejected',
+  'superseded',
+  'safe-mode',
+  'owed',
+  'deferred',
+  'untouched',
+];
+const CAUSES: Cause[] = ['check', 'deadline', 'boot', 'person', 'command', 'switch'];
+
+/** What stops a command line, or this machine: never the reason of a rollout, a site or a debt. */
+const OF_COMMANDS: readonly string[] = REASON_CODES.slice(REASON_CODES.indexOf('PROGRAM_MISSING'));
+
+function rollout(changes: Partial<RolloutStatus> = {}): RolloutStatus {
+  return {
+    label: 'edge-proxy-2.4.0-3',
+    workflowId: 'rollout/x',
+    firstRunId: 'run-1',
+    stream: 'edge-proxy',
+    release: { version: '2.4.0', digest: 'sha256:0' },
+    strategy: 'careful',
+    planDigest: 'sha256:1',
+    generation: 7,
+    state: 'running',
+    stages: [
+      { name: 'regions.nordic', sites: 20, wave: 2, waves: 3, confirmed: 14, failed: 1, owed: 2, state: 'running' },
+    ],
+    startedAt: NOW - 60_000,
+    updatedAt: NOW,
+    owedReverts: ['osl-07'],
+    ...changes,
+  };
+}
+
+const typed = new Set<string>();
+function judge(explained: Explanation): void {
+  expect(explained.code).toMatch(/^[A-Z_]+$/);
+  expect(explained.meaning).toBe(REASONS[explained.code]);
+  expect(explained.detail).not.toBe('');
+  expect(explained.playbook).toBe(`docs/playbooks/${explained.code}.md`);
+  expect(explained.unblocks).not.toBe('');
+  expect(explained.who).not.toBe('');
+  expect(explained.next.length).toBeGreaterThan(0);
+  for (const command of explained.next) {
+    expect(command).toMatch(/^foothold [a-z]/);
+    expect(command).not.toMatch(/undefined| {2}/);
+    typed.add(command);
+  }
+}
+
+describe('[A43] the state of a rollout is explained', () => {
+  const waits: RolloutStatus['wait'][] = REASON_CODES.map((code) => ({
+    reason: { code, detail: '3 of 20 sites' },
+    owner: 'grid-duty',
+    since: NOW,
+    until: NOW + 60_000,
+    then: 'stay',
+  }));
+
+  test.each(STATES.filter((state) => state !== 'sealed'))('%s, with and without a reason', (state) => {
+    judge(explainRolloutState(rollout({ state })));
+    judge(explainRolloutState(rollout({ state, reason: { code: 'CHECK_FAILED', detail: '2 of 20 sites' } })));
+  });
+
+  test('moving: with the numbers of where it is', () => {
+    expect(explainRolloutState(rollout()).detail).toBe(
+      'stage regions.nordic wave 2 of 3: 14 of 20 sites confirmed, 1 failed, 2 owed',
+    );
+  });
+
+  test('waiting for any reason: the numbers of that reason, its owner, and a decision to type', () => {
+    for (const wait of waits) {
+      const explained = explainRolloutState(rollout({ state: 'waiting', wait: wait! }));
+      judge(explained);
+      expect(explained).toMatchObject({ code: wait!.reason.code, detail: '3 of 20 sites' });
+      expect(explained.who).toMatch(/^grid-duty; /);
+      expect(explained.next).toContain('foothold promote edge-proxy-2.4.0-3 --reason …');
+    }
+  });
+
+  test('halted: promoting needs an override', () => {
+    const explained = explainRolloutState(
+      rollout({ state: 'waiting', outcome: 'halted', reason: { code: 'WAIT_EXPIRED', detail: 'GATE_NO_DATA' } }),
+    );
+    judge(explained);
+    expect(explained.next).toContain('foothold promote edge-proxy-2.4.0-3 --override --reason …');
+  });
+
+  test.each(OUTCOMES)('sealed as %s, for any reason and for none', (outcome) => {
+    judge(explainRolloutState(rollout({ state: 'sealed', outcome })));
+    for (const code of REASON_CODES) {
+      judge(explainRolloutState(rollout({ state: 'sealed', outcome, reason: { code, detail: '6 % of 20 sites' } })));
+    }
+  });
+
+  test('the first line of status names it for every state and outcome', () => {
+    const view = { now: NOW, paint: plain, zone: 'utc' };
+    for (const state of STATES.filter((one) => one !== 'sealed')) {
+      expect(headline(rollout({ state }), view)).toMatch(/^[A-Z ]+\d*.* · next: foothold /);
+    }
+    for (const outcome of OUTCOMES) {
+      const line = headline(rollout({ state: 'sealed', outcome, owedReverts: [] }), view);
+      expect(line).toMatch(outcome === 'promoted' ? /^PROMOTED · / : /^[A-Z]+ · .*next: foothold explain /);
+    }
+  });
+});
+
+const OF = { stream: 'edge-proxy', version: '2.4.0', label: 'edge-proxy-2.4.0-3', strategy: 'careful' };
+
+describe('[A43] a site of a rollout is explained', () => {
+  test.each(WORDS)('%s, by any cause, in any state, for any reason and for none', (outcome) => {
+    const at = { site: 'osl-01', outcome, stage: 'canary', wave: 0 };
+    judge(explainSiteOutcome(at, OF));
+    for (const cause of CAUSES) judge(explainSiteOutcome({ ...at, cause }, OF));
+    for (const state of [null, ...SITE_STATES]) judge(explainSiteOutcome({ ...at, state }, OF));
+    for (const code of REASON_CODES) judge(explainSiteOutcome({ ...at, reason: { code, detail: 'twice' } }, OF));
+  });
+
+  test('an owed site whose command never arrived is not one that was heard of', () => {
+    const owed = { site: 'osl-01', outcome: 'owed' as const, stage: 'canary', wave: 0 };
+    expect(explainSiteOutcome({ ...owed, state: null }, OF).code).toBe('UNREACHED');
+    expect(explainSiteOutcome({ ...owed, state: 'watching' }, OF)).toMatchObject({
+      code: 'NO_RESULT',
+      detail: 'last seen watching',
+    });
+  });
+
+  test('where a release failed, the quarantine is lifted there and nowhere else', () => {
+    const failed = { site: 'osl-01', outcome: 'reverted' as const, stage: 'canary', wave: 0 };
+    expect(
+      explainSiteOutcome({ ...failed, reason: { code: 'CHECK_FAILED', detail: '3 in a row' } }, OF).next,
+    ).toContain('foothold allow edge-proxy@2.4.0 --site osl-01 --reason …');
+  });
+
+  test('every state of a stream has a line of its own', () => {
+    const lines = [null, ...SITE_STATES].map(explainSiteState);
+    expect(new Set(lines).size).toBe(lines.length);
+  });
+});
+
+describe('[A43] a debt is explained', () => {
+  const debt = (verb: Verb, owner: string, code: ReasonCode, more: Partial<Debt> = {}): Debt => ({
+    site: 'osl-01',
+    stream: 'edge-proxy',
+    verb,
+    firstRunId: 'run-1',
+    workflowId: 'rollout/x',
+    label: 'edge-proxy-2.4.0-3',
+    release: { version: '2.4.0', digest: 'sha256:0' },
+    planDigest: 'sha256:1',
+    stage: 'canary',
+    wave: 0,
+    generation: 3,
+    try: 1,
+    owner,
+    reason: { code, detail: 'never received' },
+    since: NOW,
+    ...more,
+  });
+
+  test.each<[Verb, string]>([
+    ['converge', 'run-1'],
+    ['converge', CATCH_UP],
+    ['revert', 'run-1'],
+    ['revert', CATCH_UP],
+  ])('%s, owned by %s, for any reason', (verb, owner) => {
+    for (const code of REASON_CODES) {
+      judge(explainDebt(debt(verb, owner, code)));
+      judge(explainDebt(debt(verb, owner, code, { until: NOW + 60_000 })));
+    }
+  });
+
+  test('an owed revert waits for the link alone, whatever holds up a converge there', () => {
+    expect(explainDebt(debt('revert', CATCH_UP, 'HELD')).unblocks).toMatch(
+      /link coming back: owed reverts.*never expire/,
+    );
+    expect(explainDebt(debt('converge', CATCH_UP, 'HELD')).unblocks).toBe('the person at the site lifting the hold');
+  });
+});
+
+test('every code that can be a reason of a rollout or a site says itself what would unblock it', () => {
+  const own = REASON_CODES.filter((code) => !OF_COMMANDS.includes(code) && !GENERAL.includes(code));
+  expect(own.filter((code) => ADVICE[code] === undefined)).toEqual([]);
+});
+
+/** Where the state says all there is to say, or that are told of a check that passed. */
+const GENERAL: readonly ReasonCode[] = [
+  'GATE_PASSED',
+  'GATE_NONE',
+  'PAUSED',
+  'IN_MOTION',
+  'CONFIRMED',
+  'NOT_RECORDED',
+  'ABORTED',
+  'REVERT_REQUESTED',
+  'OVERRIDDEN',
+  'BAD_PAYLOAD',
+  'RELEASE_INVALID',
+  'RELEASE_CONFLICT',
+  'STRATEGY_INVALID',
+  'FLEET_INVALID',
+  'FILE_INVALID',
+  'FILE_NOT_FOUND',
+  'VERSION_DIFFERS',
+  'LKG_ADOPTABLE',
+  'PREFLIGHT_OK',
+  'NOT_LIVE',
+  'WRONG_SITE',
+  'AGENT_RUNNING',
+  'AGENT_NOT_RUNNING',
+  'AGENT_BUSY',
+  'NOT_COMMANDED',
+];
+
+test('[A43] every command that an explanation tells to type is one that this program understands', async () => {
+  expect(typed.size).toBeGreaterThan(20);
+  const directory = await emptyDirectory();
+  for (const command of typed) {
+    const words = command
+      .replace(/^foothold /, '')
+      .replaceAll('…', 'x')
+      .split(' ');
+    const { io, said } = ioAt(directory);
+    await runProgram(words, io);
+    // It fails for want of a project, a file or a server; the line itself was understood.
+    expect([command, said.err]).toEqual([command, expect.not.stringMatching(/BAD_ARGUMENT|NOT_AVAILABLE|INTERNAL/)]);
+  }
+});

@@ -1,0 +1,257 @@
+/** What the registry alone answers: debts, sites, history, evidence; with Temporal down, as everywhere in these tests. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Debt } from '../../policies/model/debt.js';
+import type { RolloutStatus } from '../../policies/model/rollout.js';
+import type { Registry } from '../../records/registry/registry.js';
+import { json } from './operator.js';
+import { NOW, recordedProject, reportOf } from './recorded.js';
+
+const project = recordedProject(['2.3.0', '2.4.0']);
+const { run, withRegistry, record } = project;
+
+const idOf = (rollout: RolloutStatus, site: string, verb: string): string =>
+  `${rollout.firstRunId}/${site}/edge-proxy/${verb}/1`;
+
+/** osl-01 is owed the release, osl-02 owes an undo. */
+async function owing(rollout: RolloutStatus): Promise<void> {
+  await withRegistry(async (registry) => {
+    await commanded(registry, rollout, 'osl-01', 'converge', NOW - 3_600_000);
+    const key = { firstRunId: rollout.firstRunId, runId: rollout.firstRunId, activityId: 'd' };
+    const outcome = {
+      site: 'osl-01',
+      stage: 'canary',
+      wave: 0,
+      outcome: 'owed' as const,
+      state: null,
+      reason: { code: 'UNREACHED' as const, detail: 'never received' },
+    };
+    const commandId = idOf(rollout, 'osl-01', 'converge');
+    await registry.recordDispositions(key, [{ site: 'osl-01', commandId, outcome }], NOW - 3_600_000);
+    await commanded(registry, rollout, 'osl-02', 'converge', NOW - 7_200_000);
+    await commanded(registry, rollout, 'osl-02', 'revert', NOW - 7_200_000);
+  });
+}
+
+async function commanded(
+  registry: Registry,
+  rollout: RolloutStatus,
+  site: string,
+  verb: 'converge' | 'revert',
+  at: number,
+): Promise<void> {
+  const commandId = idOf(rollout, site, verb);
+  await registry.recordCommanded(rollout.firstRunId, [{ site, stage: 'canary', wave: 0, verb, commandId }], at);
+}
+
+describe('owed', () => {
+  test('[A43] totals first, owed reverts before converges, each with why, since, owner, last seen and what unblocks it', async () => {
+    const rollout = await record('run-1', { status: { state: 'waiting' } });
+    await owing(rollout);
+    await withRegistry((registry) =>
+      registry.recordReport(reportOf('osl-02', { version: '2.3.0', digest: 'sha256:0' }), NOW - 7_000_000),
+    );
+    const said = await run('owed');
+    expect(said.exit).toBe(0);
+    const lines = said.out.split('\n');
+    expect(lines[0]).toBe('1 owed revert, 1 owed converge · 1 streams');
+    expect(lines[3]).toMatch(
+      /^osl-02 +edge-proxy +undo of 2\.4\.0 +COMMANDED .* 2h ago +edge-proxy-2\.4\.0-1 +116m ago$/,
+    );
+    expect(lines[4]).toMatch(
+      /^osl-01 +edge-proxy +converge to 2\.4\.0 +UNREACHED \(never received\) +1h ago +edge-proxy-2\.4\.0-1 +never$/,
+    );
+    expect(said.out).toMatch(
+      /what would unblock\n {2}revert COMMANDED: .*never expire[^]*next: foothold site show osl-02/,
+    );
+
+    const { totals, debts } = json(await run('owed', 'edge-proxy', '--json')) as { totals: unknown[]; debts: Debt[] };
+    expect(debts.map(({ site, verb }) => [site, verb])).toEqual([
+      ['osl-02', 'revert'],
+      ['osl-01', 'converge'],
+    ]);
+    expect(totals).toHaveLength(2);
+    const one = await run('owed', '--site', 'osl-01');
+    expect(one.out).toMatch(/^0 owed reverts, 1 owed converge/);
+  });
+
+  test('shows as many as asked for and says how many more there are', async () => {
+    await owing(await record('run-1', {}));
+    const said = await run('owed', '--limit', '1');
+    expect(said.out).toContain('osl-02');
+    expect(said.out).not.toMatch(/^osl-01/m);
+    expect(said.out).toContain('… and 1 more');
+    const bad = await run('owed', '--limit', 'few');
+    expect([bad.exit, bad.err]).toEqual([2, expect.stringContaining('--limit')]);
+  });
+
+  test('nothing owed is said so; a stream that nobody knows is a mistake', async () => {
+    await record('run-1', {});
+    expect((await run('owed', 'edge-proxy')).out).toBe('NOTHING OWED · edge-proxy\n');
+    const typo = await run('owed', 'edge-prox');
+    expect([typo.exit, typo.err]).toEqual([2, expect.stringContaining('did you mean edge-proxy?')]);
+  });
+
+  test('after a promoted rollout the debts are catch-up’s', async () => {
+    const rollout = await record('run-1', {});
+    await owing(rollout);
+    await withRegistry((registry) => registry.handOver('run-1', 'promoted', NOW));
+    expect((await run('owed')).out).toMatch(/osl-01 .* catchUp +never/);
+  });
+});
+
+describe('status of a rollout that is over', () => {
+  test('counts the undos that are owed now, not those of when it was sealed', async () => {
+    const rollout = await record('run-1', {
+      status: { state: 'sealed', outcome: 'reverted', owedReverts: ['osl-01', 'osl-02'] },
+    });
+    await owing(rollout);
+    expect((await run('status', rollout.label)).out).toContain('1 site still owes a revert');
+    const { rollouts } = json(await run('status', '--json')) as { rollouts: RolloutStatus[] };
+    expect(rollouts[0]?.owedReverts).toEqual(['osl-02']);
+  });
+});
+
+describe('site show', () => {
+  test('[A43] report, what it should run, what it owes, what was wrong in what it told, its last events', async () => {
+    const before = await record('run-1', { version: '2.3.0', at: NOW - 60_000, sealed: 'promoted' });
+    const digest = await project.digest('2.4.0');
+    const quarantined = [{ stream: 'edge-proxy', version: '2.4.0', digest, code: 'CHECK_FAILED', at: NOW - 9_000 }];
+    await withRegistry((registry) =>
+      registry.recordReport(
+        reportOf('osl-02', { version: '2.2.0', digest: 'sha256:0' }, { quarantined }),
+        NOW - 60_000,
+      ),
+    );
+    await owing(await record('run-2', {}));
+    const said = await run('site', 'show', 'osl-02');
+    expect(said.exit).toBe(0);
+    expect(said.out).toMatch(
+      /^osl-02 · active, nordic, fibre link, medium risk · last report 1m ago, agent 0\.1\.0, epoch 1\n/,
+    );
+    expect(said.out).toMatch(new RegExp(`edge-proxy +2\\.2\\.0 +2\\.3\\.0 by ${before.label} +- +confirmed`));
+    expect(said.out).toMatch(/owes\n {2}an undo of edge-proxy@2\.4\.0, since 2h: COMMANDED/);
+    expect(said.out).toContain('next: foothold allow edge-proxy@2.4.0 --site osl-02 --reason …');
+    const document = json(await run('site', 'show', 'osl-02', '--json')) as Record<string, unknown>;
+    expect(Object.keys(document)).toEqual([
+      'site',
+      'declared',
+      'report',
+      'receivedAt',
+      'desired',
+      'debts',
+      'anomalies',
+      'events',
+    ]);
+    const unknown = await run('site', 'show', 'osl-20');
+    expect([unknown.exit, unknown.err]).toEqual([2, expect.stringContaining('SITE_NOT_FOUND')]);
+  });
+});
+
+describe('fleet status', () => {
+  test('[A43] totals by stream first, then the sites that differ from what is desired', async () => {
+    const digest = await project.digest('2.4.0');
+    await record('run-1', { sealed: 'promoted' });
+    await withRegistry(async (registry) => {
+      const report = reportOf('osl-01', { version: '2.4.0', digest });
+      await registry.recordReport(
+        { ...report, streams: { 'edge-proxy': { ...report.streams['edge-proxy']!, generation: 1 } } },
+        NOW,
+      );
+      await registry.recordReport(reportOf('osl-02', { version: '2.3.0', digest: 'sha256:0' }), NOW - 60_000);
+    });
+    const { totals, sites } = json(await run('fleet', 'status', '--stream', 'edge-proxy', '--json')) as {
+      totals: unknown[];
+      sites: { site: string; drift: string }[];
+    };
+    expect(totals).toEqual([
+      {
+        stream: 'edge-proxy',
+        sites: 4,
+        same: 1,
+        owed: 1,
+        pending: 0,
+        ahead: 0,
+        unknown: 2,
+        undecided: 0,
+        owedReverts: 0,
+      },
+    ]);
+    expect(sites.slice(0, 2)).toMatchObject([
+      { site: 'osl-02', drift: 'owed', desired: { version: '2.4.0' }, version: '2.3.0' },
+      { site: 'osl-03', drift: 'unknown' },
+    ]);
+    const said = await run('fleet', 'status', '--limit', '1');
+    expect(said.out).toMatch(/osl-02 +edge-proxy +2\.3\.0 +confirmed +1m ago +2\.4\.0 +differs/);
+    expect(said.out).toMatch(/… and \d more \(--limit 6, or --json\)/);
+  });
+});
+
+describe('history', () => {
+  test('of a rollout, a stream, a site and a person; from a time; newest first', async () => {
+    const rollout = await record('run-1', {});
+    await withRegistry(async (registry) => {
+      const key = { firstRunId: 'run-1', runId: 'run-1', activityId: '1' };
+      const data = { verb: 'pause', by: 'kari', reason: 'storm' };
+      await registry.appendEvidence(key, [{ kind: 'verb', data }], NOW - 60_000);
+      await registry.appendEvidence(
+        { ...key, activityId: '2' },
+        [{ kind: 'verb', data: { ...data, verb: 'resume' } }],
+        NOW - 1_000,
+      );
+    });
+    await run('freeze', '--until', '8h', '--reason', 'holiday', '--by', 'ola');
+    const kinds = async (...argv: string[]): Promise<string[]> => {
+      const { entries } = json(await run('history', ...argv, '--json')) as {
+        entries: { kind: string; data: { verb?: string } }[];
+      };
+      return entries.map(({ kind, data }) => data.verb ?? kind);
+    };
+    expect(await kinds(rollout.label)).toEqual(['resume', 'pause']);
+    expect(await kinds('edge-proxy')).toEqual(expect.arrayContaining(['resume', 'pause']));
+    expect(await kinds(rollout.label, '--from', '30s')).toEqual(['resume']);
+    expect(await kinds('--who', 'ola')).toEqual(['freeze']);
+    expect(await kinds('--who', 'nobody')).toEqual([]);
+    expect((await run('history', rollout.label)).out).toMatch(
+      /\d\d:\d\d +edge-proxy-2\.4\.0-1 +resume by kari: storm\n\d\d:\d\d +edge-proxy-2\.4\.0-1 +pause by kari: storm\n$/,
+    );
+    const { more } = json(await run('history', rollout.label, '--limit', '1', '--json')) as { more: boolean };
+    expect(more).toBe(true);
+    for (const [argv, words] of [
+      [['history', 'nowhere'], 'expected a site, a stream or the id of a rollout'],
+      [['history', '--from', 'yesterday'], '--from'],
+    ] as const) {
+      const said = await run(...argv);
+      expect([said.exit, said.err]).toEqual([2, expect.stringContaining(words)]);
+    }
+  });
+});
+
+describe('evidence', () => {
+  test('exports a document that verifies anywhere, and one changed byte is found and named', async () => {
+    const { label } = await record('run-1', {});
+    await withRegistry((registry) =>
+      registry.appendEvidence(
+        { firstRunId: 'run-1', runId: 'run-1', activityId: '1' },
+        ['pause', 'resume'].map((verb) => ({ kind: 'verb', data: { verb, by: 'kari', reason: 'storm' } })),
+        NOW,
+      ),
+    );
+    const exported = await run('evidence', 'export', label, '-o', 'e.json');
+    expect([exported.exit, exported.out]).toEqual([0, expect.stringContaining(`wrote 2 entries of ${label}`)]);
+    const path = join(project.directory(), 'e.json');
+    const text = await readFile(path, 'utf8');
+    expect((await run('evidence', 'export', label)).out).toBe(text);
+
+    const good = await run('evidence', 'verify', 'e.json');
+    expect([good.exit, good.out]).toEqual([0, expect.stringMatching(/^VERIFIED · edge-proxy-2\.4\.0-1 · 2 entries/)]);
+    await writeFile(path, text.replace('"resume"', '"revert"'));
+    const bad = await run('evidence', 'verify', 'e.json', '--json');
+    expect([bad.exit, json(bad)]).toMatchObject([1, { ok: false, code: 'EVIDENCE_BROKEN', index: 1 }]);
+    expect((await run('evidence', 'verify', 'e.json')).out).toMatch(/^DOES NOT VERIFY · EVIDENCE_BROKEN · entry 1/);
+    await writeFile(path, '{}');
+    expect((await run('evidence', 'verify', 'e.json')).exit).toBe(1);
+    expect((await run('evidence', 'verify', 'none.json')).exit).toBe(2);
+  });
+});
