@@ -163,8 +163,7 @@ async function stillOwed<T extends Pick<DebtRow, 'site' | 'verb' | 'generation'>
     .where('site', 'in', sites)
     .execute();
   const reached = new Map(rows.map(({ site, generation }) => [site, generation]));
-  const decided =
-    rollout.handed_outcome === null ? new Map<string, number>() : await desiredGeneration(tx, rollout.stream, sites);
+  const decided = await desiredGeneration(tx, rollout.stream, sites);
   return wanted.filter(({ site, verb, generation }) => {
     if (verb === 'revert') return true;
     return (reached.get(site) ?? 0) < generation && (decided.get(site) ?? 0) <= generation;
