@@ -14,6 +14,9 @@ import type { Registry } from '../../records/registry/registry.js';
 import type { TaskSinks } from './count-tasks.js';
 import type { Counts, FromPart, OpenOrder, SeedOrder, ToPart, WorkerFault } from './orders.js';
 
+/** A reconciler that does not let the sites of a seed wait for minutes. */
+const PACE = { burst: 50, perMinute: 600, jitter: 100, gather: 200, backOff: 1_000, settleWithin: 5_000 };
+
 type Activity = (...args: unknown[]) => Promise<unknown>;
 
 interface OpenSeed {
@@ -65,6 +68,7 @@ async function takeSeed(order: SeedOrder): Promise<void> {
   const made = createControlActivities({
     ...{ registry, depot: openDepot(order.depot), projectPath, controlKeyPem, prometheusUrl, client },
     now: Date.now,
+    catchUpPace: PACE,
   });
   const activities = made as unknown as Record<string, Activity>;
   seeds.set(order.stream, { order, counts: { ...order.counts }, registry, activities });

@@ -39,11 +39,15 @@ export class Control {
     this.child = child;
     running.add(child);
     child.on('message', (message: FromPart) => this.take(message));
-    child.once('exit', () => {
+    let opened = false;
+    child.once('exit', (code, signal) => {
       running.delete(child);
-      if (!this.closing) void this.again();
+      // Killed by a fault it comes again; what ends before it began would do so for ever.
+      if (!opened) this.fail(`the control worker did not begin: ${signal ?? `exit code ${code}`}`);
+      else if (!this.closing) this.again().catch((error: unknown) => this.fail(String(error)));
     });
     await this.ask('open', { open: this.opening });
+    opened = true;
   }
 
   /** `faults` are those that have not come yet. */
@@ -77,7 +81,7 @@ export class Control {
   private take(message: FromPart): void {
     if ('opened' in message) this.answer('open');
     else if ('took' in message) this.answer(message.took);
-    else if ('failed' in message) for (const key of [...this.waiting.keys()]) this.answer(key, message.failed);
+    else if ('failed' in message) this.fail(message.failed);
     else if ('injected' in message) this.heed(message.injected);
   }
 
@@ -91,6 +95,11 @@ export class Control {
     if (ask === undefined) return listener?.onInjected({ stream, index, what });
     const acting = listener?.onAsk({ stream, index, what }) ?? Promise.resolve();
     void acting.catch(() => undefined).then(() => this.send({ acted: ask }));
+  }
+
+  /** Nobody waits for an answer that cannot come. */
+  private fail(why: string): void {
+    for (const key of [...this.waiting.keys()]) this.answer(key, why);
   }
 
   private ask(key: string, order: ToPart): Promise<void> {

@@ -6,7 +6,7 @@ import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import type { Debt } from '../../policies/model/debt.js';
 import { openRegistry } from '../../records/registry/open.js';
 import type { Registry } from '../../records/registry/registry.js';
-import type { SeedFacts, Violation } from './facts.js';
+import type { Run, SeedFacts, Violation } from './facts.js';
 import type { ConvergeFault } from './fleet.js';
 import { judgeSeed } from './invariants.js';
 import { act, verb, type Target } from './operators.js';
@@ -44,6 +44,7 @@ export class Scenario {
   private registry!: Registry;
   private project!: SeedProject;
   private converges = 0;
+  private sweeps = 0;
   private readonly convergeFaults: { at: number; how: ConvergeFault }[];
   private readonly patience: typeof PATIENCE;
 
@@ -66,6 +67,7 @@ export class Scenario {
       await this.start(this.target.workflowId, VERSIONS.main);
       for (const site of this.plan.sites) this.returnLater(site);
       await this.untilClosed(this.target.workflowId);
+      await this.sweep();
       const debtsAtSeal = { at: Date.now(), debts: await this.debts() };
       await this.bringBackAll();
       await this.untilQuiet();
@@ -220,18 +222,51 @@ export class Scenario {
     return this.registry.debts({ stream: this.plan.stream });
   }
 
-  /** No revert is owed any more and nothing but reconciler and inboxes runs. */
+  /** The sweeper, as the schedule of a control worker starts it every minute; here whenever it is asked for. */
+  private async sweep(): Promise<void> {
+    const workflowId = `sweep/${this.plan.stream}-${(this.sweeps += 1)}`;
+    await this.lane.client.workflow.start('sweep', { workflowId, taskQueue: TASK_QUEUE });
+    await this.until(this.patience.quiet, async () => !(await isRunning(this.lane.client, workflowId)));
+  }
+
+  private async openRuns(): Promise<Run[]> {
+    const open = await listRuns(this.lane.client, this.plan.stream, ' AND ExecutionStatus = "Running"');
+    return open.filter((run) => !['inbox', 'catchUp'].includes(run.type));
+  }
+
+  /** No revert is owed any more, what can be brought is brought, and nothing but reconciler and inboxes runs. */
   private async untilQuiet(): Promise<void> {
     const quiet = async () => {
       const owed = (await this.debts()).filter((debt) => debt.verb === 'revert');
-      const open = await listRuns(this.lane.client, this.plan.stream, ' AND ExecutionStatus = "Running"');
-      return owed.length === 0 && open.every((run) => ['inbox', 'catchUp'].includes(run.type));
+      return owed.length === 0 && (await this.unreached()).length === 0 && (await this.openRuns()).length === 0;
     };
+    await this.sweep();
     if (await this.until(this.patience.quiet, quiet, 500)) return this.say('quiet');
-    const open = await listRuns(this.lane.client, this.plan.stream, ' AND ExecutionStatus = "Running"');
-    const owed = (await this.debts()).map((debt) => `${debt.verb} of ${debt.label} at ${debt.site}`);
+    // A batch of the reconciler may wait for a person as any rollout does.
+    for (const { workflowId } of (await this.openRuns()).filter((run) => run.type === 'rollout')) {
+      this.say(`a person comes to ${workflowId}: abort`);
+      await verb({ ...this.target, workflowId }, 'abort', 'signal').catch(() => undefined);
+    }
+    await this.sweep();
+    if (await this.until(this.patience.quiet, quiet, 500)) return this.say('quiet');
+    const owed = (await this.debts()).map(
+      (debt) => `${debt.verb} of ${debt.label} at ${debt.site}, owner ${debt.owner}`,
+    );
+    const [open, unreached] = [await this.openRuns(), await this.unreached()];
     const words = `open: ${open.map((run) => run.workflowId).join(', ')}; owed: ${owed.join(', ')}`;
-    this.violate('the centre comes to rest once every site is back', words);
+    this.violate('the centre comes to rest once every site is back', `${words}; not brought: ${unreached.join(', ')}`);
+  }
+
+  /** Sites that should run another release than they do, where nothing in the seed stands against it. */
+  private async unreached(): Promise<string[]> {
+    const { sites, gates } = this.plan;
+    const obstacles = sites.some((site) => site.script.fates[VERSIONS.main] !== 'confirm');
+    if (obstacles || Object.values(gates).some((gate) => gate !== 'good')) return [];
+    const desired = await this.registry.desired(this.plan.stream, [...this.sites.keys()]);
+    return [...desired].flatMap(([id, { release }]) => {
+      const live = this.sites.get(id)?.books.live;
+      return live?.digest === release.digest ? [] : [`${id} of ${release.version}, runs ${live?.version}`];
+    });
   }
 
   /** Nothing that a seed did may keep the next rollout of the stream from beginning. */
