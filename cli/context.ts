@@ -80,17 +80,11 @@ export class Context {
     return this.flags.fleet === undefined ? (await this.project()).fleet : this.path(this.flags.fleet);
   }
 
-  /** `sqlite:<absolute path>`, or another URL as written. */
+  /** `sqlite:<absolute path>`, or a server's address as written, which may hold a password: never print it. */
   async registryUrl(): Promise<string> {
     const url = this.flags.registry ?? (await this.project()).registry;
     const path = sqlitePath(url);
-    if (path === undefined) {
-      throw new MistakeError(
-        'NOT_AVAILABLE',
-        `expected a registry sqlite:PATH, got ${url}: others are not available yet`,
-      );
-    }
-    return `sqlite:${this.flags.registry === undefined ? path : this.path(path)}`;
+    return path === undefined || this.flags.registry === undefined ? url : `sqlite:${this.path(path)}`;
   }
 
   /** For commands that write: makes the registry if there is none yet. */
@@ -100,20 +94,18 @@ export class Context {
       const url = await this.registryUrl();
       const registry = await openRegistry(url).catch((error: unknown) => {
         if (error instanceof MistakeError || error instanceof WorldError) throw error;
-        throw new WorldError('REGISTRY_UNREACHABLE', `expected a registry at ${url}, it could not be opened`, {
-          cause: error,
-        });
+        throw new WorldError('REGISTRY_UNREACHABLE', `expected a registry, it could not be opened`, { cause: error });
       });
       this.closing.push(() => registry.close());
       return registry;
     });
   }
 
-  /** For readers: undefined where there is no project or the registry lives elsewhere. Never makes one. */
+  /** For readers: undefined where there is no project, or no file yet. Never makes one; a server is always asked. */
   async registryIfHere(): Promise<Registry | undefined> {
     if (this.flags.registry === undefined && this.projectPathIfAny() === undefined) return undefined;
     const path = sqlitePath(await this.registryUrl());
-    return path !== undefined && existsSync(path) ? this.registry() : undefined;
+    return path === undefined || existsSync(path) ? this.registry() : undefined;
   }
 
   /** Where releases are read: a directory or an HTTP address. */

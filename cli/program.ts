@@ -68,7 +68,7 @@ function frame(io: Io): Command {
     .description('Rolls releases out to sites whose links fail: staged, gated, undone by the site itself.')
     .option('--project <file>', 'foothold.yaml to use (default: the nearest one, here or above)')
     .option('--fleet <file>', 'fleet file instead of the project’s')
-    .option('--registry <url>', 'registry instead of the project’s: sqlite:PATH')
+    .option('--registry <url>', 'registry instead of the project’s: sqlite:PATH or postgres://…')
     .option('--depot <where>', 'depot instead of the project’s: a directory or http://…')
     .option('--json', 'one document on standard output; logs on standard error')
     .option('--address <host:port>', 'Temporal (default: as for the temporal command)')

@@ -1,8 +1,13 @@
-/** The control worker: workflows and central activities on the queue `foothold`, one process per registry. */
+/**
+ * The control worker: workflows and central activities on the queue `foothold`. One process a registry where that is a
+ * file, any number where it is a server.
+ */
 import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { Client } from '@temporalio/client';
 import { Worker, type NativeConnection } from '@temporalio/worker';
 import { createControlActivities } from '../activities/control/index.js';
+import { WorldError } from '../policies/model/failure.js';
 import { TASK_QUEUE } from '../policies/model/rollout.js';
 import { openDepot } from '../records/depot/open-depot.js';
 import { readControlKey } from '../records/files/control-keys.js';
@@ -29,9 +34,10 @@ export async function runControlWorker(options: ControlWorkerOptions): Promise<v
   const signal = stopSignal();
   installRuntime(log);
   const project = resolveProject(await loadProject(options.projectPath));
-  const registry = await openRegistry(project.registry);
+  const registry = await openPatiently(project.registry, signal, log);
+  if (!registry) return;
   try {
-    await registry.lockForWorker(`control worker, process ${process.pid}`);
+    await registry.lockForWorker(`control worker, process ${process.pid} on ${hostname()}`);
     const parts = {
       registry,
       depot: openDepot(project.depot.read),
@@ -45,6 +51,22 @@ export async function runControlWorker(options: ControlWorkerOptions): Promise<v
   } finally {
     await registry.close();
   }
+}
+
+/** A registry on a server may be away at start, as Temporal may: waited out, with the cause. A file that fails stays so. */
+async function openPatiently(url: string, signal: AbortSignal, log: Log): Promise<Registry | undefined> {
+  for (let wait = PATIENCE.firstMs; !signal.aborted; wait = Math.min(2 * wait, PATIENCE.mostMs)) {
+    try {
+      return await openRegistry(url);
+    } catch (error) {
+      const mayHeal =
+        error instanceof WorldError && error.code === 'REGISTRY_UNREACHABLE' && !url.startsWith('sqlite:');
+      if (!mayHeal) throw error;
+      log.warn({ cause: error.message }, 'the registry cannot be reached; it is tried again');
+    }
+    await pause(wait, signal);
+  }
+  return undefined;
 }
 
 type Parts = Omit<Parameters<typeof createControlActivities>[0], 'client'> & { registry: Registry };
@@ -76,7 +98,7 @@ async function serve(
     connection,
     namespace,
     taskQueue: TASK_QUEUE,
-    identity: `control-${process.pid}`,
+    identity: `control-${process.pid}@${hostname()}`,
     workflowBundle: existsSync(BUNDLE_PATH) ? { codePath: BUNDLE_PATH } : { code: await bundleWorkflows() },
     activities: createControlActivities({ ...parts, client }),
     maxConcurrentActivityTaskExecutions: 50,

@@ -31,7 +31,9 @@ export interface PostgresServer {
   readonly pid: number;
   /** kill -9. */
   crash(): Promise<void>;
-  /** After `crash` too: same port, same data. */
+  /** As an administrator would: its clients are thrown out, its data stay. */
+  stop(): Promise<void>;
+  /** After `stop` and `crash` too: same port, same data. */
   restart(): Promise<void>;
   /** Ends it and deletes its data. */
   close(): Promise<void>;
@@ -54,6 +56,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
         return server.pid;
       },
       crash: () => server.crash(),
+      stop: () => server.stop(),
       restart: async () => {
         await server.stop();
         server = await patiently(start);

@@ -45,7 +45,6 @@ export const NOT_YET: NotYet[] = [
   { kind: 'Fleet', at: 'sites[].dependsOn' },
   { kind: 'Project', at: 'windows' },
   { kind: 'Project', at: 'guardrails' },
-  { kind: 'Project', at: 'registry', harmless: startsNotWith(/^postgres(ql)?:/), as: 'registry: postgres://' },
   { kind: 'Project', at: 'depot.write', harmless: startsNotWith(/^s3:/), as: 'write: s3://' },
 ];
 

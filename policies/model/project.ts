@@ -15,7 +15,7 @@ export const Project = z.strictObject({
     .string()
     .regex(/^(sqlite:.+|postgres(ql)?:\/\/.+)$/)
     .default('sqlite:registry.db')
-    .describe('`sqlite:` and a path, such as sqlite:registry.db'),
+    .describe('`sqlite:` and a path, such as sqlite:registry.db, or `postgres://`'),
   controlKey: Text.default('control.key'),
 });
 export type Project = z.infer<typeof Project>;

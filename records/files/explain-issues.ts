@@ -141,7 +141,9 @@ export function describeValue(value: unknown): string {
   return 'a map';
 }
 
-function shortened(text: string): string {
+/** Without the password of an address that was mistyped: what is found is printed and kept in logs. */
+function shortened(written: string): string {
+  const text = written.replace(/(\/[^:/\s]*):\S*@/, '$1:…@');
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 

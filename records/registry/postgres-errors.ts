@@ -28,19 +28,13 @@ export class Translator {
     const cause = this.#withoutSecrets(error);
     const { code } = cause;
     const said = code === undefined || cause.message.includes(code) ? cause.message : `${cause.message} (${code})`;
-    if (!(error instanceof pg.DatabaseError) || UNREACHABLE.test(code ?? '')) {
+    if (breaksConnection(error) || UNREACHABLE.test(code ?? '')) {
       const message = `the registry ${this.#place} could not be reached: ${said}; ${howToReach(code ?? '')}`;
       return new WorldError('REGISTRY_UNREACHABLE', message, { cause });
     }
     if (!BROKEN.test(code ?? '')) return cause;
     const message = `the registry ${this.#place} could not be read or written: ${said}; ${howToMend(code ?? '')}`;
     return new WorldError('REGISTRY_BROKEN', message, { cause });
-  }
-
-  /** Of an address that cannot even be tried. */
-  mistake(error: unknown): MistakeError {
-    const message = `expected an address of a registry that can be used, ${this.#place} cannot: ${this.#withoutSecrets(error).message}`;
-    return new MistakeError('REGISTRY_INVALID', message);
   }
 
   tooBusy(patience: number): WorldError {
@@ -73,6 +67,7 @@ function howToReach(code: string): string {
   if (code.startsWith('3D')) return 'create the database';
   if (code === '53300') return 'raise max_connections, or end what holds its connections';
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'look at the host of `registry`, and at name resolution';
+  if (code === '25P03') return 'this process did nothing for too long in the middle of a transaction';
   if (code.startsWith('57P')) return 'the server is starting or stopping: wait for it';
   return 'look whether the server runs there and the network lets this machine in';
 }

@@ -32,15 +32,16 @@ import { Turns } from './turns.js';
 const WRITERS = '7381240860042554468';
 const MOST_CLIENTS = 8;
 const CONNECT_WITHIN_MS = 10_000;
+/** What comes back from the network may be lost for good: nobody waits for it longer than the server may take and this. */
+const ANSWER_MARGIN_MS = 1_000;
+
 /** Of one statement, once it holds its locks. Also how long a transaction may lie idle before the server ends it. */
-const STATEMENT_WITHIN_MS = 60_000;
-/** What comes back from the network may be lost for good: then nobody waits longer than this. */
-const ANSWER_MARGIN_MS = 5_000;
+const statementWithin = (patience: number): number => 2 * patience;
 
 /** `patience` is how long, in ms, to wait for other writers. Connects only when it is first asked. */
 export async function openPostgres(address: RegistryAddress & { kind: 'postgres' }, patience: number): Promise<Store> {
   const translator = new Translator(address);
-  const pool = openPool(address.url, patience, translator);
+  const pool = openPool(address.url, patience);
   const driver = new OneWriterDriver(pool, patience, translator);
   return {
     place: address.place,
@@ -53,26 +54,21 @@ export async function openPostgres(address: RegistryAddress & { kind: 'postgres'
   };
 }
 
-function openPool(url: string, patience: number, translator: Translator): pg.Pool {
-  try {
-    const pool = new pg.Pool({
-      connectionString: url,
-      max: MOST_CLIENTS,
-      connectionTimeoutMillis: CONNECT_WITHIN_MS,
-      query_timeout: patience + STATEMENT_WITHIN_MS + ANSWER_MARGIN_MS,
-      keepAlive: true,
-      idleTimeoutMillis: 30_000,
-      fallback_application_name: 'foothold',
-      types: { getTypeParser: (oid: number) => PARSERS.get(oid) ?? asText },
-    });
-    // A client that loses its server says so as an event, idle or not: unheard, it would end the process.
-    pool.on('error', () => undefined);
-    pool.on('connect', (client) => client.on('error', () => undefined));
-    return pool;
-  } catch (error) {
-    // A certificate that cannot be read, a setting that does not exist.
-    throw translator.mistake(error);
-  }
+function openPool(url: string, patience: number): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: MOST_CLIENTS,
+    connectionTimeoutMillis: Math.min(CONNECT_WITHIN_MS, patience),
+    query_timeout: patience + statementWithin(patience) + ANSWER_MARGIN_MS,
+    keepAlive: true,
+    idleTimeoutMillis: 30_000,
+    fallback_application_name: 'foothold',
+    types: { getTypeParser: (oid: number) => PARSERS.get(oid) ?? asText },
+  });
+  // A client that loses its server says so as an event, idle or not: unheard, it would end the process.
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  return pool;
 }
 
 const asText = (text: string): string => text;
@@ -198,8 +194,8 @@ class Visit implements DatabaseConnection {
       // before the lock. A snapshot of the whole transaction would be taken while it still waits.
       await this.#ask(
         `begin isolation level read committed;
-        set local statement_timeout = ${patience + STATEMENT_WITHIN_MS};
-        set local idle_in_transaction_session_timeout = ${STATEMENT_WITHIN_MS};
+        set local statement_timeout = ${patience + statementWithin(patience)};
+        set local idle_in_transaction_session_timeout = ${statementWithin(patience)};
         set local lock_timeout = ${patience};
         select pg_advisory_xact_lock(${WRITERS})`,
       );

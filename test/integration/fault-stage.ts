@@ -30,6 +30,8 @@ export interface FaultStageOptions {
   prometheus?: string;
   /** How long the centre waits for a site, and until when a site begins to switch. Default `60s`. */
   settleWithin?: string;
+  /** Default: a file of the project. */
+  registry?: string;
 }
 
 export interface Ended {
@@ -77,7 +79,7 @@ export class FaultStage {
     this.write('foothold.yaml', this.projectFile());
     this.write('fleet.yaml', this.fleetFile());
     for (const site of this.options.sites) this.makeSite(site);
-    this.registry = await openRegistry(`sqlite:${join(this.project, 'registry.db')}`);
+    this.registry = await openRegistry(this.options.registry ?? `sqlite:${join(this.project, 'registry.db')}`);
     this.toStop.push(() => this.registry.close());
   }
 
@@ -258,7 +260,7 @@ kind: Project
 fleet: fleet.yaml
 strategies: strategies/
 depot: { write: depot/, read: ${JSON.stringify(this.depotUrl)} }
-registry: sqlite:registry.db
+registry: ${JSON.stringify(this.options.registry ?? 'sqlite:registry.db')}
 controlKey: control.key
 ${prometheus}`;
   }

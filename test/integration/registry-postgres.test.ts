@@ -11,7 +11,7 @@ const directory = mkdtempSync(join(tmpdir(), 'foothold-postgres-'));
 const database = new PostgresDatabase();
 
 // Nothing here is about power cuts: each of some hundred tests makes tables anew.
-beforeAll(() => database.start({ directory, durable: false }));
+beforeAll(() => database.start({ directory, durable: false, inEnglish: true }));
 afterAll(async () => {
   await database.stop();
   rmSync(directory, { recursive: true, force: true });

@@ -55,18 +55,18 @@ describe('[A20] foothold.yaml', () => {
   it.each([
     ['windows', 'kind: Project', 'kind: Project\nwindows: w.yaml', '3:1: `windows` is not available yet'],
     ['guardrails', 'kind: Project', 'kind: Project\nguardrails: g.yaml', '3:1: `guardrails` is not available yet'],
-    [
-      'PostgreSQL',
-      'kind: Project',
-      'kind: Project\nregistry: postgres://h/d',
-      '3:1: `registry: postgres://` is not available yet',
-    ],
     ['S3', '{ read', '{ write: "s3://b", read', '3:10: depot: `write: s3://` is not available yet'],
     [
       'another registry',
       'kind: Project',
       'kind: Project\nregistry: registry.db',
-      '3:11: registry: expected `sqlite:` and a path, such as sqlite:registry.db, found `registry.db`',
+      '3:11: registry: expected `sqlite:` and a path, such as sqlite:registry.db, or `postgres://`, found `registry.db`',
+    ],
+    [
+      'a mistyped address with a password',
+      'kind: Project',
+      'kind: Project\nregistry: postgress://kari:s3cret/w:rd@h/d',
+      '3:11: registry: expected `sqlite:` and a path, such as sqlite:registry.db, or `postgres://`, found `postgress://kari:…@h/d`',
     ],
     [
       'no depot',

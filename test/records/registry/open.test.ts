@@ -5,7 +5,7 @@ import Libsql from 'libsql';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { STEPS } from '../../../records/registry/migrations.js';
 import { openRegistry } from '../../../records/registry/open.js';
-import { key } from './facts.js';
+import { key, report } from './facts.js';
 import { registryUnderTest } from './on-each-database.js';
 
 const underTest = registryUnderTest();
@@ -42,6 +42,14 @@ describe('opening the registry', () => {
       message: expect.stringContaining('other tables (state)') as string,
     });
     await expect(sql('select * from foothold_schema')).rejects.toThrow('foothold_schema');
+  });
+
+  it('orders names by their bytes, whatever the language of the database', async () => {
+    const registry = await underTest.openEmpty();
+    const names = ['b-1', 'B1', 'b1', 'Z', 'a', '_x', 'ø', 'z'];
+    for (const site of names) await registry.recordReport(report(site), 1);
+    const byBytes = names.toSorted((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)));
+    expect([...(await registry.reports()).keys()]).toEqual(byBytes);
   });
 
   it('takes a hundred calls at once in the order they were made', async () => {

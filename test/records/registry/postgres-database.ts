@@ -25,9 +25,11 @@ export class PostgresDatabase implements Database {
     return this.#server;
   }
 
-  async start(options: { directory: string; durable?: boolean }): Promise<void> {
+  /** `inEnglish`: its places are in a database whose language would order names otherwise than SQLite does. */
+  async start(options: { directory: string; durable?: boolean; inEnglish?: boolean }): Promise<void> {
     this.#server = await startPostgres(options);
     this.#url = this.server.url;
+    if (options.inEnglish !== true) return;
     // Before version 15 no database has such an order.
     await ask(this.#url, ENGLISH).then(
       () => (this.#url = withDatabase(this.server.url, 'english')),
