@@ -68,7 +68,7 @@ function latestFirst(db: Db) {
     .where('status', 'is not', null)
     .orderBy('sealed')
     .orderBy('started_at', 'desc')
-    .orderBy('attempt', 'desc')
+    .orderBy('generation', 'desc')
     .limit(1);
 }
 
@@ -81,7 +81,7 @@ export async function rollouts(
     .select('status')
     .where('status', 'is not', null)
     .orderBy('started_at', 'desc')
-    .orderBy('attempt', 'desc');
+    .orderBy('generation', 'desc');
   if (filter.stream !== undefined) query = query.where('stream', '=', filter.stream);
   if (filter.running !== undefined) query = query.where('sealed', '=', filter.running ? 0 : 1);
   if (filter.limit !== undefined) query = query.limit(filter.limit);
