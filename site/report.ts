@@ -16,6 +16,7 @@ export async function reportOf(context: SiteContext): Promise<SiteReport> {
     at: context.clock.now(),
     epoch: store.number('epoch'),
     ...journalHead(store),
+    acked: store.number('ackedThrough'),
     agentVersion: AGENT_VERSION,
     streams: Object.fromEntries(store.streams().map((row) => [row.stream, streamReport(context, row)])),
     versions,

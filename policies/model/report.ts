@@ -32,6 +32,11 @@ export interface SiteReport {
   streams: Record<string, StreamReport>;
   versions: Record<string, string>;
   quarantined: { stream: string; digest: string; version: string; code: string; at: number }[];
+  /**
+   * Highest sequence of this epoch that a command has acknowledged. Above what the centre has, it says that the events
+   * between were told to a registry that was lost since, and will not be told again.
+   */
+  acked?: number;
   /** Hash of the event `sequence`: with it, the centre can tell one journal from another. */
   head?: string;
   /** What the site was enrolled with; absent for one that never was. */
