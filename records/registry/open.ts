@@ -62,7 +62,7 @@ export async function openRegistry(url: string, options: RegistryOptions = {}): 
 }
 
 /** Only the database that is asked for is loaded: the command line pays for what it loads. */
-async function openStore(url: string, patience: number): Promise<Store> {
+export async function openStore(url: string, patience: number): Promise<Store> {
   const address = readAddress(url);
   if (address.kind === 'sqlite') return (await import('./sqlite.js')).openSqlite(address.path, patience);
   return (await import('./postgres.js')).openPostgres(address, patience);

@@ -72,9 +72,9 @@ export interface UnderTest {
   /** A registry of its own, empty, for a test that opens it once. Closed after the test. */
   openEmpty(): Promise<Registry>;
   /** The registry at the place of this test, which may be opened again. Closed after the test. */
-  open(options?: RegistryOptions): Promise<Registry>;
-  /** The place of this test. */
-  place(): Promise<Place>;
+  open(options?: RegistryOptions, name?: string): Promise<Registry>;
+  /** The place of this test; another one for another name. */
+  place(name?: string): Promise<Place>;
   /** Another address, of a backup for instance. Closed after the test. */
   openAt(url: string): Promise<Registry>;
 }
@@ -82,7 +82,7 @@ export interface UnderTest {
 /** Call it once at the top of a suite: every test gets a place of its own, and what it opened is closed after it. */
 export function registryUnderTest(): UnderTest {
   const database = current;
-  let own: Promise<Place> | undefined;
+  const own = new Map<string, Promise<Place>>();
   let opened: Registry[] = [];
   const removals: (() => Promise<void>)[] = [];
 
@@ -100,13 +100,17 @@ export function registryUnderTest(): UnderTest {
     await Promise.all(opened.map((registry) => registry.close()));
     for (const remove of removals.splice(0)) await remove();
     opened = [];
-    own = undefined;
+    own.clear();
   });
-  const place = (): Promise<Place> => (own ??= newPlace());
+  const place = (name = ''): Promise<Place> => {
+    const known = own.get(name) ?? newPlace();
+    own.set(name, known);
+    return known;
+  };
   return {
     database: database.name,
     openEmpty: async () => openAt(database.scratchUrl ?? (await newPlace()).url),
-    open: async (options) => openAt((await place()).url, options),
+    open: async (options, name) => openAt((await place(name)).url, options),
     place,
     openAt,
   };
