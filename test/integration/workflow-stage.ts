@@ -57,6 +57,8 @@ export interface WorkflowStage {
   deferrals: Map<string, { reason: Reason; until?: number }>;
   /** Sites that report the release as quarantined. */
   quarantined: Set<string>;
+  /** The registry learns how a site has ended, by whatever way. */
+  settle(site: string, outcome: SiteOutcome['outcome']): void;
   /** `continueAfterEvents` makes the rollout continue as new before its next wave once its history is as long. */
   start(
     outline: PlanOutline,
@@ -92,11 +94,12 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
   const faults: WorkflowStage['faults'] = {};
   const deferrals: WorkflowStage['deferrals'] = new Map();
   const quarantined = new Set<string>();
+  const commands = new Map<string, Commanded>();
   const control = await Worker.create({
     connection,
     taskQueue: TASK_QUEUE,
     workflowBundle,
-    activities: rememberingActivities({ client, outlines, seen, gate, faults, deferrals, quarantined }),
+    activities: rememberingActivities({ client, outlines, seen, gate, faults, deferrals, quarantined, commands }),
     shutdownForceTime: '2s',
   });
   const running = control.run();
@@ -133,6 +136,9 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
     faults,
     deferrals,
     quarantined,
+    settle(site, outcome) {
+      for (const one of commands.values()) if (one.site === site) one.outcome = { site, outcome, stage: '', wave: 0 };
+    },
     async start(outline, workflowId = `rollout/${outline.label}`, continueAfterEvents, request) {
       const release = `${outline.release.stream}@${outline.release.version}`;
       outlines.set(release, outline);
@@ -164,6 +170,7 @@ interface Remembered {
   faults: WorkflowStage['faults'];
   deferrals: WorkflowStage['deferrals'];
   quarantined: WorkflowStage['quarantined'];
+  commands: Map<string, Commanded>;
 }
 
 /** What the registry would know of commands: by site, the latest of each rollout. */
@@ -177,10 +184,9 @@ interface Commanded {
 }
 
 function rememberingActivities(stage: Remembered): ControlActivities {
-  const { client, outlines, seen, gate, faults, deferrals } = stage;
+  const { client, outlines, seen, gate, faults, deferrals, commands } = stage;
   const runs = new Map<string, string>();
   const plans = new Map<string, PlanOutline>();
-  const commands = new Map<string, Commanded>();
   const wasReset = (run: { firstRunId: string; runId: string; continuation: number }) => {
     const key = `${run.firstRunId}/${run.continuation}`;
     runs.set(key, runs.get(key) ?? run.runId);

@@ -1,0 +1,277 @@
+/** Waves on a real server: nothing is commanded once the budget is exceeded, who may not be commanded now, and retry. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openWorkflowStage, outlineOf, type WorkflowStage } from './workflow-stage.js';
+import {
+  asker,
+  commandsOf,
+  failureOf,
+  freeTheStream,
+  historyOf,
+  pause,
+  received,
+  statusOf,
+  timeOf,
+  until,
+  waitFor,
+} from './workflow-asserts.js';
+
+let stage: WorkflowStage;
+beforeAll(async () => {
+  stage = await openWorkflowStage();
+}, 120_000);
+afterEach(() => freeTheStream(stage));
+afterAll(async () => {
+  await stage.close();
+});
+
+function oneAtATime(outline: ReturnType<typeof outlineOf>, settleWithin = 20_000) {
+  outline.stages = outline.stages.map((one) => ({ ...one, concurrency: 1, settleWithin }));
+  return outline;
+}
+
+describe('stop in mid-wave', () => {
+  it('commands nobody after the first failure that the budget does not allow', async () => {
+    const sites = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6'];
+    await stage.bringUp('a1', { converge: 'rejected' });
+    for (const site of sites.slice(1)) await stage.bringUp(site, { converge: 'confirmed' });
+    const label = 'edge-proxy-2.0.0-1';
+    const handle = await stage.start(oneAtATime(outlineOf(label, { all: [sites] })));
+    const failure = await failureOf(handle.result());
+    expect(failure.message).toContain('BUDGET_FAILED (1 of 6 sites, limit 0: a1)');
+    expect(commandsOf(stage, sites)).toEqual(['converge a1', 'revert a1']);
+    expect(stage.seen.issued.filter((id) => /\/a[2-6]\/.*converge/.test(id)).length).toBeLessThanOrEqual(1);
+
+    // In the histories: no converge is scheduled from the moment on in which the rollout had the news.
+    const rollout = await historyOf(stage, handle.workflowId);
+    const told = rollout.find((event) => event.workflowExecutionSignaledEventAttributes?.signalName === 'siteOutcomes');
+    const shard = await historyOf(stage, `${label}/all/1/1`);
+    const scheduled = shard.filter(
+      (event) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'converge',
+    );
+    expect(scheduled).toHaveLength(1);
+    expect(timeOf(scheduled[0])).toBeLessThan(timeOf(told));
+  });
+
+  it('goes on after a failure that the budget does allow, once the rollout has heard of it', async () => {
+    await stage.bringUp('b1', { converge: 'reverted' });
+    for (const site of ['b2', 'b3']) await stage.bringUp(site, { converge: 'confirmed' });
+    const label = 'edge-proxy-2.0.1-1';
+    const outline = oneAtATime(outlineOf(label, { all: [['b1', 'b2', 'b3']] }));
+    outline.stages = outline.stages.map((one) => ({ ...one, budget: { failed: 1, owed: 0 } }));
+    const handle = await stage.start(outline);
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 2 });
+    const shard = await historyOf(stage, `${label}/all/1/1`);
+    const heard = shard.findIndex((e) => e.workflowExecutionSignaledEventAttributes?.signalName === 'heard');
+    const converges = shard.flatMap((e, index) =>
+      e.activityTaskScheduledEventAttributes?.activityType?.name === 'converge' ? [index] : [],
+    );
+    expect(heard).toBeGreaterThan(converges[0] ?? Infinity);
+    expect(converges.filter((index) => index < heard)).toHaveLength(1);
+    expect(converges).toHaveLength(3);
+  });
+
+  it('does not lose the word that it goes on while the rollout is paused', async () => {
+    await stage.bringUp('c1', { converge: 'reverted', afterMs: 1_000 });
+    await stage.bringUp('c2', { converge: 'confirmed' });
+    const outline = oneAtATime(outlineOf('edge-proxy-2.0.2-1', { all: [['c1', 'c2']] }));
+    outline.stages = outline.stages.map((one) => ({ ...one, budget: { failed: 1, owed: 0 } }));
+    const handle = await stage.start(outline);
+    await received(stage, 'converge c1');
+    await handle.executeUpdate('pause', { args: [asker] });
+    await pause(2_000);
+    expect(commandsOf(stage, ['c2'])).toEqual([]);
+    await handle.executeUpdate('resume', { args: [asker] });
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 1 });
+  });
+});
+
+describe('deferred sites', () => {
+  it('are asked for again under the same id without a slot, and end the wave as any other', async () => {
+    for (const site of ['d1', 'd2']) await stage.bringUp(site, { converge: 'confirmed' });
+    stage.deferrals.set('d1', { reason: { code: 'FROZEN', detail: 'freeze-1' } });
+    const handle = await stage.start(oneAtATime(outlineOf('edge-proxy-2.1.0-1', { all: [['d1', 'd2']] })));
+    // With one slot only: d1 must not have it.
+    await received(stage, 'converge d2');
+    const waiting = await statusOf(handle);
+    expect(waiting?.stages[0]).toMatchObject({ owed: 1, state: 'running' });
+    expect(commandsOf(stage, ['d1'])).toEqual([]);
+    await until(
+      () => stage.seen.dispositions.find((one) => one.site === 'd1' && one.outcome === 'deferred'),
+      'its record',
+    );
+    stage.deferrals.delete('d1');
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 2, owed: 0 });
+    expect(commandsOf(stage, ['d1'])).toEqual(['converge d1']);
+    const told = stage.seen.dispositions.filter((one) => one.site === 'd1');
+    expect(told).toHaveLength(1);
+  });
+
+  it('are commanded at the time that was named', async () => {
+    await stage.bringUp('e1', { converge: 'confirmed' });
+    const opensAt = Date.now() + 3_000;
+    stage.deferrals.set('e1', { reason: { code: 'FROZEN', detail: 'freeze-2' }, until: opensAt });
+    const running = stage.start(oneAtATime(outlineOf('edge-proxy-2.1.1-1', { all: [['e1']] }), 1_500));
+    setTimeout(() => stage.deferrals.delete('e1'), 2_500);
+    await received(stage, 'converge e1');
+    // Its patience counts from the opening: from the first try on it would have been over by now.
+    expect(Date.now()).toBeGreaterThan(opensAt - 100);
+    expect(Date.now()).toBeLessThan(opensAt + 1_500);
+    expect(await (await running).result()).toMatchObject({ outcome: 'promoted', confirmed: 1 });
+  });
+
+  it('stay deferred past their settleBy, and the wave ends', async () => {
+    await stage.bringUp('f1', { converge: 'confirmed' });
+    stage.deferrals.set('f2', { reason: { code: 'OWED_REVERT', detail: 'edge-proxy-1' } });
+    const outline = oneAtATime(outlineOf('edge-proxy-2.1.2-1', { all: [['f1', 'f2']] }), 2_000);
+    outline.stages = outline.stages.map((one) => ({ ...one, budget: { failed: 0, owed: '50%' } }));
+    const handle = await stage.start(outline);
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 1, owed: 1 });
+    const sealed = stage.seen.drafts.findLast(({ kind }) => kind === 'sealed');
+    expect(sealed?.data['sites']).toContainEqual(expect.objectContaining({ site: 'f2', outcome: 'deferred' }));
+    stage.deferrals.delete('f2');
+  });
+
+  it('a redundancy mate is commanded in the same rollout as soon as the other has settled', async () => {
+    await stage.bringUp('g2', { converge: 'confirmed' });
+    const outline = outlineOf('edge-proxy-2.1.3-1', { one: [['g1']], two: [['g2']] });
+    outline.stages = outline.stages.map((one) => ({
+      ...one,
+      settleWithin: one.name === 'one' ? 1_500 : 20_000,
+      budget: { failed: 0, owed: '100%' },
+      waves: one.waves.map((wave) => ({ sites: wave.sites.map((site) => ({ ...site, group: 'pair' })) })),
+    }));
+    // g1 is received and then falls silent: it may be changing.
+    await stage.bringUp('g1', { converge: 'never' });
+    const handle = await stage.start(outline);
+    await received(stage, 'converge g1');
+    await stage.bringDown('g1');
+    await waitFor(handle, 'NO_CONFIRMED_SITE');
+    const { firstRunId } = (await statusOf(handle)) ?? { firstRunId: '' };
+    await pause(300);
+    const confirmed = { site: 'g1', outcome: 'confirmed', stage: 'one', wave: 0, at: 1 };
+    await handle.signal('lateNews', { firstRunId, outcomes: [confirmed], answers: [] });
+    await until(
+      () => stage.seen.dispositions.find((one) => one.site === 'g2' && one.reason?.code === 'GROUP_CHANGING'),
+      'the deferral of the mate',
+    );
+    expect(commandsOf(stage, ['g2'])).toEqual([]);
+    stage.settle('g1', 'confirmed');
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 2 });
+  });
+
+  it('are given up at a stop, and asked for again if a person goes on', async () => {
+    await stage.bringUp('h1', { converge: 'rejected' });
+    await stage.bringUp('h2', { converge: 'confirmed' });
+    stage.deferrals.set('h2', { reason: { code: 'FROZEN', detail: 'freeze-3' } });
+    const outline = outlineOf('edge-proxy-2.1.4-1', { all: [['h1', 'h2']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'stay' };
+    const handle = await stage.start(outline);
+    await waitFor(handle, 'BUDGET_FAILED');
+    stage.deferrals.delete('h2');
+    await handle.executeUpdate('promote', { args: [{ ...asker, override: true }] });
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 1 });
+    expect(commandsOf(stage, ['h2'])).toEqual(['converge h2']);
+  });
+});
+
+describe('retry', () => {
+  it('commands again what failed, under the next try; the old outcome no longer counts, and the wave is judged again', async () => {
+    const script = { converge: 'rejected' as 'rejected' | 'confirmed' };
+    await stage.bringUp('i1', script);
+    await stage.bringUp('i2', { converge: 'confirmed' });
+    const outline = outlineOf('edge-proxy-2.2.0-1', { all: [['i1', 'i2']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'stay' };
+    const handle = await stage.start(outline);
+    await waitFor(handle, 'BUDGET_FAILED');
+    await expect(handle.executeUpdate('retry', { args: [{ ...asker, sites: ['i2'] }] })).rejects.toThrow();
+    await expect(handle.executeUpdate('retry', { args: [{ ...asker, sites: ['nobody'] }] })).rejects.toThrow();
+    stage.quarantined.add('i1');
+    const barred = await handle.executeUpdate('retry', { args: [asker] });
+    expect(barred).toMatchObject({ accepted: false, message: expect.stringContaining('QUARANTINED') as string });
+    stage.quarantined.clear();
+    script.converge = 'confirmed';
+    expect(await handle.executeUpdate('retry', { args: [asker] })).toMatchObject({ accepted: true });
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 2 });
+    const ids = stage.seen.issued.filter((id) => id.includes('/i1/'));
+    expect(ids.map((id) => id.split('/').slice(1).join('/'))).toEqual([
+      'i1/edge-proxy/converge/1',
+      'i1/edge-proxy/converge/2',
+    ]);
+  });
+
+  it('fails again if the site fails again: it counts once, and an undo after it goes to the site once', async () => {
+    await stage.bringUp('j1', { converge: 'reverted' });
+    await stage.bringUp('j2', { converge: 'confirmed' });
+    const outline = outlineOf('edge-proxy-2.2.1-1', { all: [['j1', 'j2']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'stay' };
+    const handle = await stage.start(outline);
+    await waitFor(handle, 'BUDGET_FAILED');
+    await handle.signal('retry', asker);
+    await received(stage, 'converge j1', 2);
+    const again = await waitFor(handle, 'BUDGET_FAILED');
+    expect(again.stages[0]).toMatchObject({ confirmed: 1, failed: 1, owed: 0 });
+    await handle.executeUpdate('revert', { args: [asker] });
+    await failureOf(handle.result());
+    expect(commandsOf(stage, ['j1'])).toEqual(['converge j1', 'converge j1', 'revert j1']);
+  });
+
+  it('what an earlier try ended with does not come back by the inbox', async () => {
+    const script = { converge: 'rejected' as 'rejected' | 'confirmed', afterMs: 50 };
+    await stage.bringUp('k1', script);
+    const outline = outlineOf('edge-proxy-2.2.2-1', { all: [['k1']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'stay' };
+    const handle = await stage.start(outline);
+    await waitFor(handle, 'BUDGET_FAILED');
+    Object.assign(script, { converge: 'confirmed', afterMs: 1_500 });
+    await handle.executeUpdate('retry', { args: [asker] });
+    await received(stage, 'converge k1', 2);
+    const { firstRunId } = (await statusOf(handle)) ?? { firstRunId: '' };
+    const stale = { site: 'k1', outcome: 'rejected', stage: 'all', wave: 0, at: 1 };
+    await handle.signal('lateNews', { firstRunId, outcomes: [stale], answers: [] });
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 1 });
+  });
+});
+
+describe('a shard', () => {
+  it('continues as new at any time: what is in flight is observed again under the same command, nothing is lost', async () => {
+    for (const site of ['l1', 'l2', 'l3', 'l4']) await stage.bringUp(site, { converge: 'confirmed', afterMs: 600 });
+    const outline = oneAtATime(outlineOf('edge-proxy-2.3.0-1', { all: [['l1', 'l2', 'l3', 'l4']] }));
+    const input = {
+      workflowId: 'rollout/nobody',
+      firstRunId: '00000000-0000-4000-8000-000000000001',
+      label: outline.label,
+      planDigest: outline.planDigest,
+      release: outline.release,
+      verb: 'converge',
+      generation: 1,
+      try: 1,
+      stage: 'all',
+      wave: 0,
+      shard: 0,
+      sites: outline.stages[0]?.waves[0]?.sites,
+      links: outline.links,
+      settleWithin: 20_000,
+      concurrency: 1,
+    };
+    const handle = await stage.client.workflow.start('shard', {
+      workflowId: 'shard-that-is-long',
+      taskQueue: 'foothold',
+      args: [input, null, 12],
+    });
+    const end = (await handle.result()) as { outcomes: { site: string; outcome: string }[]; commanded: unknown[] };
+    expect(end.outcomes.map(({ site, outcome }) => `${site} ${outcome}`).sort()).toEqual([
+      'l1 confirmed',
+      'l2 confirmed',
+      'l3 confirmed',
+      'l4 confirmed',
+    ]);
+    expect(end.commanded).toHaveLength(4);
+    const { runId } = await stage.client.workflow.getHandle('shard-that-is-long').describe();
+    expect(runId).not.toBe(handle.firstExecutionRunId);
+    const ids = stage.seen.issued.filter((id) => id.startsWith(input.firstRunId));
+    expect(new Set(ids).size).toBe(4);
+    expect(
+      new Set(stage.seen.settled.filter(({ site }) => site.startsWith('l')).map((one) => one.commandId)).size,
+    ).toBe(4);
+  });
+});
