@@ -31,16 +31,22 @@ export function owedOf(ofSite: CommandFacts[], rollout: RolloutRow): Owed | unde
  * `superseded` leaves it to the later try that took its place.
  */
 function openRevert(ofSite: CommandFacts[]): CommandFacts | undefined {
-  const reverts = ofSite.filter((facts) => facts.verb === 'revert' && facts.scheduledAt !== undefined);
+  const reverts = ofSite.filter(isUndo);
   const latest = reverts.at(-1);
   if (latest === undefined || latest.result !== undefined) return undefined;
   return reverts.some(({ result }) => result !== undefined && result.result !== 'superseded') ? undefined : latest;
 }
 
+/** An undo is issued with the registry down as well: then its disposition is the first that is heard of it. */
+function isUndo({ verb, scheduledAt, disposition }: CommandFacts): boolean {
+  if (verb !== 'revert') return false;
+  return scheduledAt !== undefined || disposition?.outcome === 'owed' || disposition?.outcome === 'deferred';
+}
+
 /** What a rollout that was not promoted did not bring, nobody owes any more. */
 function openConverge(ofSite: CommandFacts[], rollout: RolloutRow): CommandFacts | undefined {
   if (rollout.handed_outcome !== null && rollout.handed_outcome !== 'promoted') return undefined;
-  if (ofSite.some(({ verb, scheduledAt }) => verb === 'revert' && scheduledAt !== undefined)) return undefined;
+  if (ofSite.some(isUndo)) return undefined;
   const converges = ofSite.filter((facts) => facts.verb === 'converge');
   const latest = converges.at(-1);
   if (latest === undefined || latest.result !== undefined || latest.later !== undefined) return undefined;
@@ -51,7 +57,7 @@ function openConverge(ofSite: CommandFacts[], rollout: RolloutRow): CommandFacts
 
 function owed(facts: CommandFacts, rollout: RolloutRow, reason: Reason, generation: number, since: number): Owed {
   const { site, verb, stage, wave, commandId, disposition, carrier } = facts;
-  const wasScheduled = facts.scheduledAt !== undefined;
+  const wasScheduled = facts.scheduledAt !== undefined || verb === 'revert';
   const state = facts.state === undefined ? disposition?.state : facts.state;
   return {
     stream: rollout.stream,
@@ -81,7 +87,7 @@ function reasonOf(code: ReasonCode, detail: string): Reason {
 
 /** Whether a site goes on with what a rollout brought that was not promoted: confirmed, and nobody undid it. */
 export function keepsRelease(ofSite: CommandFacts[]): boolean {
-  if (ofSite.some(({ verb, scheduledAt }) => verb === 'revert' && scheduledAt !== undefined)) return false;
+  if (ofSite.some(isUndo)) return false;
   const ended = ofSite.findLast(({ verb, result, later }) => verb === 'converge' && (result ?? later) !== undefined);
   return ended?.result?.result === 'confirmed' && ended.later === undefined;
 }

@@ -1,10 +1,12 @@
 /** Rollouts as they last said they stand, and how they are found. */
+import { commandIdOf } from '../../policies/model/command.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
+import { saveFacts, scheduled, UNKNOWN_PLACE } from './command-ledger.js';
 import { adoptGenerations } from './generations.js';
 import { rolloutRow } from './rollout-row.js';
 import { restandRollout } from './standing.js';
 import { fromText, toText } from './text.js';
-import type { Db, RolloutRow } from './tables.js';
+import type { Db, RolloutRow, Tx } from './tables.js';
 
 /** An older status never replaces a newer one, whichever activity ends first. */
 export async function putStatus(db: Db, status: RolloutStatus): Promise<void> {
@@ -28,7 +30,29 @@ export async function putStatus(db: Db, status: RolloutStatus): Promise<void> {
       const named = known.attempt === 0 ? { ...unfrozen(status), ...told } : told;
       await tx.updateTable('rollouts').set(named).where('first_run_id', '=', status.firstRunId).execute();
     }
+    await recordUndo(tx, status);
   });
+}
+
+/**
+ * An undo does not wait for the registry. What it could not record then, the rollout tells again with its status, and it
+ * is owed from here on.
+ */
+async function recordUndo(tx: Tx, { firstRunId, stream, owedReverts, updatedAt }: RolloutStatus): Promise<void> {
+  if (owedReverts.length === 0) return;
+  const rows = await tx
+    .selectFrom('commands')
+    .select(['site', 'verb', 'stage', 'wave'])
+    .where('first_run_id', '=', firstRunId)
+    .execute();
+  const known = new Set(rows.filter(({ verb }) => verb === 'revert').map(({ site }) => site));
+  const places = new Map(rows.map(({ site, stage, wave }) => [site, { stage, wave }]));
+  const missing = owedReverts.filter((site) => !known.has(site));
+  const facts = missing.map((site) => {
+    const commandId = commandIdOf({ firstRunId, site, stream, verb: 'revert', try: 1 });
+    return scheduled(firstRunId, site, commandId, places.get(site) ?? UNKNOWN_PLACE, updatedAt);
+  });
+  await saveFacts(tx, facts, updatedAt);
 }
 
 function unfrozen(status: RolloutStatus): Omit<RolloutRow, 'updated_at' | 'sealed' | 'status'> {

@@ -149,6 +149,26 @@ describe('a revert debt', () => {
     expect(await debts()).toEqual([]);
   });
 
+  it('[B36] is not owed any more once any try was answered, though a later one was commanded', async () => {
+    await first.command(X, 'revert');
+    await first.command(X, 'revert', 2);
+    await first.settle(first.answer(X, 'reverted', 'revert'));
+    expect(await debts()).toEqual([]);
+  });
+
+  it('[A19] that was issued with the registry down opens with the next that is heard of it', async () => {
+    await first.dispose(X, 'owed', { verb: 'revert' });
+    expect(await registry.debts()).toMatchObject([{ verb: 'revert', try: 1, commandId: first.id(X, 'revert') }]);
+    await first.command(Y);
+    for (const updatedAt of [6_000, 7_000]) await registry.putStatus(first.status({ owedReverts: [X, Y], updatedAt }));
+    const owed = { verb: 'revert', site: Y, since: 6_000, commandId: first.id(Y, 'revert'), stage: 'all' };
+    expect(await registry.debts({ site: Y })).toMatchObject([owed]);
+    // Told once more after the answer, it does not open again.
+    for (const site of [X, Y]) await first.settle(first.answer(site, 'reverted', 'revert'));
+    await registry.putStatus(first.status({ owedReverts: [X, Y], updatedAt: 8_000 }));
+    expect(await debts()).toEqual([]);
+  });
+
   it('is closed by the inbox before the observer brings the same answer, and stays closed', async () => {
     await first.command(X, 'revert');
     const answer = first.answer(X, 'reverted', 'revert', { changed: false });
