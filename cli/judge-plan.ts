@@ -88,6 +88,7 @@ async function siteFacts(
       {
         id,
         vars,
+        queue: site.queue,
         streams: site.streams,
         declaredVersions: site.versions,
         report,

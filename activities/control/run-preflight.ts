@@ -38,6 +38,7 @@ async function siteFacts(deps: ControlDeps, { plan, sites }: FrozenPlan): Promis
     return {
       id: site.id,
       vars: site.vars,
+      queue: site.queue,
       streams: fleet.get(site.id)?.streams ?? [],
       declaredVersions: fleet.get(site.id)?.versions ?? {},
       report,

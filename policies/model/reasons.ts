@@ -62,6 +62,7 @@ export const REASONS = {
   VARIABLE_TYPE: 'a variable of the site has the wrong type',
   QUARANTINED: 'the release failed at this site before',
   BLOCKED: 'the release was reverted by a rollout and is blocked for the stream',
+  QUEUE_NOT_SERVED: 'the fleet names a queue for the site that its agent does not serve',
   LKG_MISSING: 'there is nothing to go back to',
   LKG_ADOPTABLE: 'the site adopts what is live before its first switch',
   PREFLIGHT_OK: 'the check found nothing to object to',

@@ -5,6 +5,7 @@
 import type { Finding } from '../model/plan.js';
 import { blocked } from './checks/release.js';
 import { lastKnownGood, quarantine, reported } from './checks/history.js';
+import { queue } from './checks/queue.js';
 import { variables } from './checks/variables.js';
 import { conflicts, declared, requires } from './checks/versions.js';
 import type { JudgedRelease, SiteFacts } from './facts.js';
@@ -31,6 +32,7 @@ export const RELEASE_CHECKS: readonly ReleaseCheck[] = [blocked];
 /** In the order in which the site answers: the first objection is its reason. */
 export const SITE_CHECKS: readonly SiteCheck[] = [
   reported,
+  queue,
   quarantine,
   variables,
   requires,

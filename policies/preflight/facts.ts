@@ -23,6 +23,8 @@ export interface SiteFacts {
   vars: Vars;
   streams: readonly string[];
   declaredVersions: Readonly<Record<string, string>>;
+  /** As the plan has it; unknown at a site. */
+  queue?: string;
   /** Absent: it never reported. */
   report?: SiteReport | undefined;
   /** A person has lifted the quarantine of this release here: see `isAllowed`. */

@@ -99,7 +99,7 @@ describe('fleet import', () => {
 });
 
 describe('fleet enrol and replace', () => {
-  it('[A38] a token is taken in offline, its agent is bound, a replaced one refused, at both ends', async () => {
+  it('[A34] a token is taken in offline, its agent is bound, a replaced one refused, at both ends', async () => {
     await run('fleet', 'import');
     expect(await code('fleet', 'enrol', 'osl-99')).toEqual([2, 'SITE_NOT_FOUND']);
     expect(await document('fleet', 'enrol', 'osl-01', '--dry-run')).toMatchObject({ epoch: 1, dryRun: true });
@@ -193,7 +193,7 @@ describe('keys rotate-control', () => {
       return signFor(signing, command);
     });
 
-  it('[A39] waits at each step for the sites, signs by both in between, and leaves one key of mode 0600', async () => {
+  it('[B26] waits at each step for the sites, signs by both in between, and leaves one key of mode 0600', async () => {
     await run('fleet', 'import');
     const oldPub = readFileSync(at('control.pub'), 'utf8');
     const oldId = keyIdOf(oldPub);

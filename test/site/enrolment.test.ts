@@ -169,7 +169,7 @@ describe('control keys', () => {
     return site.command(nothing, { verb: 'revert', generation: ++count, ...(keyset && { keyset }) });
   };
 
-  it('[A39] learns both, then the new one alone; afterwards the old key alone is refused, also after a restart', async () => {
+  it('[B26] learns both, then the new one alone; afterwards the old key alone is refused, also after a restart', async () => {
     let agent = await site.start();
     expect(await keysOf(agent)).toEqual({ version: 0, keys: [keyIdOf(publicKeys.old)] });
     expect(await refusal(agent, revert(), nextKey)).toBe('SIGNATURE_INVALID');

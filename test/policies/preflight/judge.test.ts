@@ -291,3 +291,15 @@ describe('at the site', () => {
     expect(judgeAtSite(releaseFacts({ conflicts: { 'firewall-policy': '<7' } }), bare)).toBeUndefined();
   });
 });
+
+describe('queue', () => {
+  test.each([
+    ['its own', { queue: 'site-osl-01' }, []],
+    ['not known', {}, []],
+    ['of a bridge', { queue: 'bridge-north' }, ['QUEUE_NOT_SERVED']],
+  ])('%s', (_case, more, codes) => {
+    const found = judgePreflight(releaseFacts({}), [siteFacts(more)]).findings;
+    expect(found.filter(({ check }) => check === 'queue').map(({ code }) => code)).toEqual(codes);
+    expect(found.some(({ result }) => result === 'block')).toBe(false);
+  });
+});

@@ -47,7 +47,7 @@ const codes = async (registry: Registry): Promise<unknown[]> =>
   );
 
 describe('a token', () => {
-  it('[A38] is bound to the first instance that reports it; a second is noted, and the first goes on', async () => {
+  it('[A34] is bound to the first instance that reports it; a second is noted, and the first goes on', async () => {
     const registry = await under.openEmpty();
     expect(await registry.enrol(ask('t1'), NOW)).toMatchObject({ epoch: 1, token: { id: 't1' } });
     const first = new Agent(1, enrolled('i1'), registry).say('one');
@@ -77,7 +77,7 @@ describe('a token', () => {
 });
 
 describe('replace', () => {
-  it('[A38] gives the next epoch; the old agent is noted and believed in nothing, whichever way it comes', async () => {
+  it('[A34] gives the next epoch; the old agent is noted and believed in nothing, whichever way it comes', async () => {
     const registry = await under.openEmpty();
     await registry.freeze(frozenPlan(), { firstRunId: 'run-1', workflowId: 'w' }, NOW);
     const old = new Agent(1, {}, registry).say('one');
@@ -119,7 +119,7 @@ describe('replace', () => {
 });
 
 describe('a journal that is not the one the centre has', () => {
-  it('[A38] an emptied data directory is no longer the site: it is in doubt until it is replaced, and nothing is taken over', async () => {
+  it('[A34] an emptied data directory is no longer the site: it is in doubt until it is replaced, and nothing is taken over', async () => {
     const registry = await under.openEmpty();
     await new Agent(1, {}, registry).say('one').say('two').say('three').deliver(10);
     const empty = new Agent(1, {}, registry).say('anew');
