@@ -2,15 +2,33 @@
 import type { RolloutStatus, SiteOutcome } from '../model/rollout.js';
 import { tallyOf } from './budget.js';
 
-/** The server takes 20,000 bytes; what people read fits on a screen. */
-const LONGEST = 8_000;
+/** The server takes 20,000 bytes, and a character has at most three: this many always fit. */
+const LONGEST = 6_000;
 const PROBLEMS = 10;
+/** A reason may quote what a program printed. */
+const LONGEST_LINE = 300;
 
+/** Never longer than the server takes: of the stage table, rows are left out before anything else is. */
 export function describeRollout(status: RolloutStatus, outcomes: SiteOutcome[]): string {
-  const text = [headline(status), '', ...stageTable(status), ...problems(outcomes), '', ...nextCommands(status)].join(
-    '\n',
-  );
-  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}\n…`;
+  const head = clip(headline(status), 2 * LONGEST_LINE);
+  const tail = ['', ...problems(outcomes), ...nextCommands(status)].map((line) => clip(line, LONGEST_LINE));
+  const room = LONGEST - [head, ...tail].reduce((sum, line) => sum + line.length + 1, 0);
+  return [head, '', ...fitting(stageTable(status), room), ...tail].join('\n').slice(0, LONGEST);
+}
+
+function fitting(rows: string[], room: number): string[] {
+  const kept: string[] = [];
+  let left = room - 40;
+  for (const row of rows) {
+    left -= row.length + 1;
+    if (left < 0) return [...kept, `| … and ${rows.length - kept.length} more stages |`];
+    kept.push(row);
+  }
+  return kept;
+}
+
+function clip(line: string, longest: number): string {
+  return line.length <= longest ? line : `${line.slice(0, longest - 1)}…`;
 }
 
 function headline(status: RolloutStatus): string {
@@ -40,11 +58,11 @@ function problems(outcomes: SiteOutcome[]): string[] {
     .slice(0, PROBLEMS)
     .map((o) => `- ${o.site}: ${o.outcome}${o.reason ? ` ${o.reason.code} (${o.reason.detail})` : ''}`);
   const more = found.length > PROBLEMS ? [`- and ${found.length - PROBLEMS} more`] : [];
-  return ['', ...lines, ...more];
+  return [...lines, ...more, ''];
 }
 
 function nextCommands(status: RolloutStatus): string[] {
   if (status.state === 'sealed') return [`\`foothold explain ${status.label}\``];
-  const verbs = status.wait ? ['promote', 'abort', 'revert'] : ['pause', 'abort', 'revert'];
+  const verbs = status.wait ? ['promote', 'retry', 'abort', 'revert'] : ['pause', 'abort', 'revert'];
   return verbs.map((verb) => `- \`foothold ${verb} ${status.label} --reason …\``);
 }
