@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** `foothold`: the process around the program. */
 import process from 'node:process';
 import { processIo } from './io.js';

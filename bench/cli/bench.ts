@@ -16,7 +16,7 @@ export const describe =
   'cli: readers of the registry as whole commands, each against a process that opens it and makes one indexed query';
 
 /** This file runs as `dist/bench/cli/bench.js`. */
-const FOOTHOLD = fileURLToPath(new URL('../../bin/foothold.js', import.meta.url));
+const FOOTHOLD = fileURLToPath(new URL('../../bin/foothold.cjs', import.meta.url));
 const FLOOR = fileURLToPath(new URL('./floor.js', import.meta.url));
 const ROLLOUTS = 200;
 const EVIDENCE = 100;

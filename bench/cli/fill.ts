@@ -76,8 +76,9 @@ export async function fillProject(directory: string, size: Size, now: number): P
     await past({ registry, frozen: planOf(BIG, '2.3.0'), run: 'run-0000', at: at(0), size, ended: true });
     for (let i = 1; i < size.rollouts - 1; i += 1) {
       const first = ((i - 1) * SMALL) % ids.length;
-      const frozen = planOf(LITTLE, `1.${i}.0`, { id: ids.slice(first, first + SMALL) });
-      await past({ registry, frozen, run: `run-${String(i).padStart(4, '0')}`, at: at(i), size, ended: true });
+      const only = { id: ids.slice(first, first + SMALL) };
+      const frozen = planOf(LITTLE, `1.${i}.0`, only);
+      await past({ registry, frozen, run: `run-${String(i).padStart(4, '0')}`, at: at(i), size, only, ended: true });
     }
     const frozen = planOf(BIG, '2.4.0');
     const { label } = await past({ registry, frozen, run: 'run-9999', at: at(size.rollouts - 1), size, ended: false });
@@ -124,12 +125,17 @@ interface Past {
   run: string;
   at: number;
   size: Size;
+  only?: { id: string[] };
   /** Promoted and handed over; otherwise it waits at its gate. */
   ended: boolean;
 }
 
-async function past({ registry, frozen, run, at, size, ended }: Past): Promise<FrozenRollout> {
-  const rollout = await registry.freeze(frozen, { firstRunId: run, workflowId: `rollout/${run}` }, at);
+async function past({ registry, frozen, run, at, size, only, ended }: Past): Promise<FrozenRollout> {
+  const rollout = await registry.freeze(
+    frozen,
+    { firstRunId: run, workflowId: `rollout/${run}`, ...(only && { only }) },
+    at,
+  );
   const { stream } = frozen.plan.release;
   for (const { name: stage, waves } of frozen.plan.stages) {
     for (const [wave, { sites }] of waves.entries()) {

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 /** This file runs as `dist/examples/demo/places.js`. */
 const CHECKOUT = fileURLToPath(new URL('../../../', import.meta.url));
 export const EXAMPLES = join(CHECKOUT, 'examples');
-export const FOOTHOLD = join(CHECKOUT, 'dist', 'bin', 'foothold.js');
+export const FOOTHOLD = join(CHECKOUT, 'dist', 'bin', 'foothold.cjs');
 export const STREAM = 'edge-proxy';
 
 export interface Workplace {

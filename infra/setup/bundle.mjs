@@ -3,9 +3,11 @@
  * Bundles the compiled command line: `node infra/setup/bundle.mjs [DIST]`. Read one by one, the files of a command that
  * only reads the registry take several times as long to load as the command takes to answer.
  */
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { run } from './run.mjs';
 
 /** Taken in with everything that they import; every other package is loaded from where it is installed. */
 const PACKAGES = ['canonicalize', 'commander', 'kysely', 'luxon', 'mustache', 'semver', 'yaml', 'zod'];
@@ -29,30 +31,48 @@ const READERS = [
   'records/registry/sqlite.js',
 ];
 
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+
 /**
- * Writes `<dist>/bin/foothold.js` and its parts. Where the bundler does not run, `foothold.js` only names the program
- * as it was compiled: slower to start, and otherwise the same.
+ * Writes `<dist>/bin/foothold.cjs` and its parts. Where the bundler does not run, it only names the program as it was
+ * compiled: slower to start, and otherwise the same.
  * @param {string} dist
  * @param {() => Promise<Pick<typeof import('rolldown'), 'rolldown'>>} load the bundler
  * @returns {Promise<'bundled' | 'not bundled'>}
  */
 export async function bundleProgram(dist, load = () => import('rolldown')) {
   const out = join(dist, 'bin');
-  const program = join(out, 'foothold.js');
+  const program = join(out, 'foothold.cjs');
   // A part left behind by an earlier build would be found by nobody but a reader of the directory.
   await rm(out, { recursive: true, force: true });
   await mkdir(out, { recursive: true });
   const bundler = await load().catch(() => undefined);
-  if (bundler) await writeBundle(bundler.rolldown, dist, out);
-  else await writeFile(program, "#!/usr/bin/env node\nimport '../cli/main.js';\n");
+  if (bundler) {
+    await writeBundle(bundler.rolldown, dist, out);
+    await copyFile(join(HERE, 'launch.cjs'), program);
+    await keepCompiled(dist);
+  } else await writeFile(program, "#!/usr/bin/env node\nimport('../cli/main.js');\n");
   await chmod(program, 0o755);
   return bundler ? 'bundled' : 'not bundled';
+}
+
+/** Only a program that has run holds its functions compiled, so it answers once. @param {string} dist */
+async function keepCompiled(dist) {
+  const project = await mkdtemp(join(tmpdir(), 'foothold-build-'));
+  try {
+    const depot = 'depot: { write: depot/, read: "http://127.0.0.1/" }';
+    await writeFile(join(project, 'foothold.yaml'), `apiVersion: foothold/v1\nkind: Project\n${depot}\n`);
+    await writeFile(join(project, 'registry.db'), '');
+    await run(process.execPath, [join(HERE, 'keep-compiled.cjs'), dist], { cwd: project });
+  } finally {
+    await rm(project, { recursive: true, force: true });
+  }
 }
 
 /** @param {typeof import('rolldown').rolldown} rolldown @param {string} dist @param {string} out */
 async function writeBundle(rolldown, dist, out) {
   const bundle = await rolldown({
-    input: { foothold: join(dist, 'cli/main.js') },
+    input: { program: join(dist, 'cli/main.js') },
     platform: 'node',
     external: (id) => isOutside(id, dist),
     plugins: [
@@ -68,9 +88,11 @@ async function writeBundle(rolldown, dist, out) {
   let readers;
   await bundle.write({
     dir: out,
-    format: 'esm',
-    entryFileNames: '[name].js',
-    chunkFileNames: '[name]-[hash].js',
+    format: 'cjs',
+    // `require` loads the other rooms' modules too: none of them awaits at its top level.
+    dynamicImportInCjs: false,
+    entryFileNames: '[name].cjs',
+    chunkFileNames: '[name]-[hash].cjs',
     // Half of the start is reading the text. `node --enable-source-maps` names the places in a trace again.
     minify: true,
     sourcemap: true,

@@ -13,7 +13,7 @@ import { SetupError, run } from './run.mjs';
 export const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What the build reads; anything else changed leaves the build as it is. */
-const SOURCE = /\.(ts|mts|mjs|js)$/;
+const SOURCE = /\.(ts|mts|mjs|cjs|js)$/;
 const SOURCE_FOLDERS = [
   'policies',
   'workflows',

@@ -12,10 +12,16 @@ const FILES: Record<string, string> = {
     import { Known } from '../policies/model/failure.js';
     async function main(word) {
       if (word === 'status') console.log((await import('./commands/status.js')).text);
+      if (word === 'start') console.log((await import('./commands/start.js')).text);
       if (word === 'worker') await (await import('../worker/control.js')).run();
     }
     main(process.argv[2]).catch((error) => console.log(error instanceof Known ? 'known' : 'unknown', error.message));`,
-  'cli/commands/status.js': `import { read } from '../../records/registry/open.js'; export const text = read('status');`,
+  'cli/commands/status.js': `
+    import { read } from '../../records/registry/open.js';
+    import { paint } from '../paint.js';
+    export const text = paint(read('status'));`,
+  'cli/commands/start.js': `import { paint } from '../paint.js'; export const text = paint('started');`,
+  'cli/paint.js': `export const paint = (text) => (process.env.NO_SUCH_COLOUR ? 'coloured ' : '') + text.split(' ').join(' ');`,
   'records/registry/open.js': `export const read = (what) => 'read ' + what;`,
   'policies/model/failure.js': `export class Known extends Error {}`,
   'worker/control.js': `
@@ -40,7 +46,7 @@ async function put(path: string, text: string): Promise<void> {
 }
 
 async function run(...words: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [join(dist, 'bin/foothold.js'), ...words]);
+  const { stdout } = await promisify(execFile)(process.execPath, [join(dist, 'bin/foothold.cjs'), ...words]);
   return stdout.trim();
 }
 
@@ -51,9 +57,24 @@ test('a reader is answered by the bundle alone', async () => {
   expect(await run('status')).toBe('read status');
 });
 
+test('a part that asks for what the readers have does not run the program again', async () => {
+  await bundleProgram(dist);
+  expect(await run('start')).toBe('started');
+});
+
 test('a room outside keeps its place, and its errors are known inside', async () => {
   await bundleProgram(dist);
   expect(await run('worker')).toBe('known worker/beside');
+});
+
+test('what was compiled is kept, and where it is of another engine the program is compiled again', async () => {
+  await bundleProgram(dist);
+  const compiled = join(dist, 'bin/program.compiled');
+  expect((await readFile(compiled)).length).toBeGreaterThan(0);
+  await writeFile(compiled, 'of another engine');
+  expect(await run('status')).toBe('read status');
+  await rm(compiled);
+  expect(await run('status')).toBe('read status');
 });
 
 test('a part of an earlier build does not stay', async () => {
@@ -70,6 +91,6 @@ test('a file that looks for others beside itself is not bundled in silence', asy
 test('without a bundler the program is the compiled one', async () => {
   const absent = () => Promise.reject(new Error('no binding for this machine'));
   expect(await bundleProgram(dist, absent)).toBe('not bundled');
-  expect(await readFile(join(dist, 'bin/foothold.js'), 'utf8')).toContain('../cli/main.js');
+  expect(await readFile(join(dist, 'bin/foothold.cjs'), 'utf8')).toContain('../cli/main.js');
   expect(await run('status')).toBe('read status');
 });
