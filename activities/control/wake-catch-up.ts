@@ -58,7 +58,8 @@ export class CatchUpWaker {
       );
       this.#lists = { at: now, streams };
     }
-    return (await this.#lists.streams).get(site)?.includes(stream) ?? false;
+    // A site that it does not know may be new: the reconciler reads the fleet as it is.
+    return (await this.#lists.streams).get(site)?.includes(stream) ?? true;
   }
 
   /** The first at once; those of the next second share one more, for a batch may have been decided before they came. */
