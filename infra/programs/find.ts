@@ -3,8 +3,7 @@ import { WorldError } from '../../policies/model/failure.js';
 import { locateProgram } from '../setup/locate.mjs';
 import { SetupError } from '../setup/run.mjs';
 
-export type ProgramName =
-  'temporal' | 'prometheus' | 'promtool' | 'nginx' | 'alertmanager' | 'postgres' | 'pg_dump' | 'psql';
+export type ProgramName = 'temporal' | 'prometheus' | 'promtool' | 'nginx' | 'alertmanager' | 'postgres' | 'pg_dump';
 
 export interface Program {
   /** Full path of the executable. */

@@ -15,7 +15,6 @@ const OTHER_NAMES = /** @type {Record<string, string[]>} */ ({ alertmanager: ['p
 const VERSIONED = /** @type {Record<string, { root: string, within: string }>} */ ({
   postgres: { root: '/usr/lib/postgresql', within: 'bin' },
   pg_dump: { root: '/usr/lib/postgresql', within: 'bin' },
-  psql: { root: '/usr/lib/postgresql', within: 'bin' },
 });
 
 /** @param {string} name @returns {string} the environment variable that names a program's path */

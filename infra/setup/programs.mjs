@@ -54,17 +54,13 @@ const PACKAGED = /** @type {Record<string, Packaged>} */ ({
   pg_dump: {
     packages: POSTGRES_VERSIONS.map((version) => `postgresql-client-${version}`),
     binary: 'usr/lib/postgresql/*/bin/pg_dump',
-    elsewhere: POSTGRES_ELSEWHERE,
-  },
-  psql: {
-    packages: POSTGRES_VERSIONS.map((version) => `postgresql-client-${version}`),
-    binary: 'usr/lib/postgresql/*/bin/psql',
+    beside: ['pg_restore', 'createdb', 'psql'],
     elsewhere: POSTGRES_ELSEWHERE,
   },
 });
 
 /** What `npm run setup` gets; others are got by name. */
-export const NEEDED_PROGRAMS = ['temporal', 'prometheus', 'promtool', 'nginx', 'postgres', 'pg_dump', 'psql'];
+export const NEEDED_PROGRAMS = ['temporal', 'prometheus', 'promtool', 'nginx', 'postgres', 'pg_dump'];
 
 /**
  * Makes sure that every named program can be started, and records those that are in the cache.

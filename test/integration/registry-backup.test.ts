@@ -78,7 +78,8 @@ describe('O3: backup and restore, as they are documented', () => {
 
   it('of PostgreSQL', async (test) => {
     const beside = dirname(realpathSync((await findProgram('postgres')).path));
-    const PATH = [beside, process.env['PATH']].join(delimiter);
+    const client = dirname((await findProgram('pg_dump')).path);
+    const PATH = [beside, client, process.env['PATH']].join(delimiter);
     for (const program of ['pg_dump', 'pg_restore', 'createdb', 'psql'])
       if (!(await isThere(program, PATH))) return test.skip(`${program} is not on this machine`);
     const server: PostgresServer = await startPostgres({ directory, durable: false });

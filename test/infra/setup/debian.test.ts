@@ -102,6 +102,30 @@ describe.skipIf(!onDebian)('a program from a package', () => {
     expect(execFileSync(binary, ['/dev/null'], { env, encoding: 'utf8' })).toBe('/dev/null\n');
   });
 
+  it('of a version that is part of its path is found, with the libraries of the programs beside it, and none unwanted', async () => {
+    const { program, library } = await lacking('libfoothol.so.1');
+    await makeArchive([
+      {
+        name: 'foothold-x',
+        depends: 'libfoothold-a, libunwanted',
+        files: { 'usr/lib/x/15/bin/x': script, 'usr/lib/x/15/bin/maker': program },
+      },
+      { name: 'libfoothold-a', files: { 'usr/lib/x/libfoothol.so.1': library } },
+      { name: 'libunwanted', files: { 'usr/share/doc/unwanted': '' } },
+    ]);
+    const versioned = {
+      packages: ['foothold-x'],
+      binary: 'usr/lib/x/*/bin/x',
+      beside: ['maker'],
+      without: /^libunwanted/,
+    };
+    const { path, env } = await fetchDebianProgram(await openApt(cache), versioned);
+    expect(execFileSync(path, { encoding: 'utf8' })).toBe('started\n');
+    const maker = join(dirname(path), 'maker');
+    expect(execFileSync(maker, ['/dev/null'], { env, encoding: 'utf8' })).toBe('/dev/null\n');
+    expect((await readdir(join(cache, 'packages'))).sort()).toEqual(['foothold-x_1.0-1', 'libfoothold-a_1.0-1']);
+  });
+
   it('is refused, with their names, when no package has its libraries', async () => {
     const { program } = await lacking('libfoothol.so.1');
     await makeArchive([{ name: 'foothold-x', files: { 'usr/sbin/x': program } }]);

@@ -72,10 +72,12 @@ export class PostgresDatabase implements Database {
   }
 }
 
-/** Beside the server, or wherever the system finds it; undefined if it is not on this machine. */
+/** Beside the server, on PATH, or in the package that set-up fetched; undefined if it is nowhere. */
 async function clientProgram(name: 'pg_dump' | 'pg_restore'): Promise<string | undefined> {
-  const beside = join(dirname(realpathSync((await findProgram('postgres')).path)), name);
-  for (const path of [beside, name])
+  const server = realpathSync((await findProgram('postgres')).path);
+  const client = await findProgram('pg_dump').catch(() => undefined);
+  const folders = [server, ...(client === undefined ? [] : [client.path])].map((path) => dirname(path));
+  for (const path of [...folders.map((folder) => join(folder, name)), name])
     if (
       await execute(path, ['--version']).then(
         () => true,
