@@ -123,6 +123,14 @@ it.each(STEPS.slice(1).map((step, index) => [index + 1, step.name] as const))(
     expect((await migrated.debts()).map(({ site, verb }) => [site, verb])).toEqual(
       (await current.debts()).map(({ site, verb }) => [site, verb]),
     );
+    // So is how its sites stand, and what happened where and by whom.
+    expect(await migrated.siteTotals('run-1')).toEqual(await current.siteTotals('run-1'));
+    const everything = await current.history({ limit: 50 });
+    expect(await migrated.history({ limit: 50 })).toEqual(everything);
+    const sites = [...new Set(everything.flatMap(({ site }) => site ?? []))];
+    expect(sites).not.toEqual([]);
+    for (const site of sites)
+      expect(await migrated.history({ site, limit: 50 })).toEqual(await current.history({ site, limit: 50 }));
   },
 );
 
