@@ -5,7 +5,7 @@ import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Command } from '../../policies/model/command.js';
-import type { SiteReport } from '../../policies/model/report.js';
+import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import { openEnvelope } from '../../policies/signing/dsse.js';
 import { claimedToken, keyIdOf, openKeyset, publicHalf } from '../../policies/signing/keyset.js';
 import { readSigning, signFor } from '../../activities/control/signing.js';
@@ -112,8 +112,14 @@ describe('fleet enrol and replace', () => {
     const enrol = ['agent', 'enrol', 'osl-01.token', '--config', 'site/agent.yaml', '--data', 'site/data'];
     expect(await document(...enrol)).toMatchObject({ how: 'first', epoch: 1 });
     expect((await run('validate', 'site/agent.yaml')).exit).toBe(0);
-    const reported = await reportOf('site/data');
-    await withRegistry((registry) => registry.recordReport(reported, Date.now()));
+    const [reported, events] = await saidAt('site/data');
+    await withRegistry(async (registry) => {
+      await registry.recordSiteEvents(reported, events, Date.now());
+      const { fields } = (await readAddressees({ registry } as ControlDeps, ['osl-01'])).get('osl-01') ?? {};
+      const { instance } = reported.enrolment ?? {};
+      const acked = { epoch: 1, sequence: reported.sequence, hash: reported.head };
+      expect(fields).toEqual({ ackedThrough: acked, instance });
+    });
     expect(await code('fleet', 'enrol', 'osl-01')).toEqual([2, 'ENROLMENT_USED']);
     expect(await code('fleet', 'replace', 'osl-01')).toEqual([2, 'BAD_ARGUMENT']);
     const next = await run('fleet', 'replace', 'osl-01', '--reason', 'new box');
@@ -128,13 +134,13 @@ describe('fleet enrol and replace', () => {
     });
   });
 
-  async function reportOf(data: string): Promise<SiteReport> {
+  async function saidAt(data: string): Promise<[SiteReport, SiteEvent[]]> {
     const pem = readFileSync(at('control.pub'), 'utf8');
     const options = { site: 'osl-01', dataDirectory: at(data), controlKeysPem: [pem], depot: at('depot'), log: silent };
     const agent = await openAgent(options);
     try {
       await agent.start();
-      return await agent.report();
+      return [await agent.report(), agent.door.unacknowledged(10)];
     } finally {
       await agent.stop();
     }

@@ -88,6 +88,13 @@ describe('enrol, offline', () => {
     let agent = await site.start();
     const good = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': 'healthy 1' });
     await carryOut(agent, site, site.command(good));
+    const last = (await agent.report()).sequence;
+    const acked = { epoch: 1, sequence: last };
+    await carryOut(
+      agent,
+      site,
+      site.command(good, { verb: 'revert', digest: `sha256:${'9'.repeat(64)}`, generation: 2, ackedThrough: acked }),
+    );
     await expect(enrol(token({ id: 't2', epoch: 2 }), { config: pinned() })).rejects.toMatchObject({
       code: 'AGENT_RUNNING',
     });
