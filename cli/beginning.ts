@@ -20,7 +20,7 @@ export async function awaitBeginning(context: Context, workflowId: string, patie
   let seen: RolloutStatus | undefined;
   for (;;) {
     seen = (await look(context, workflowId)) ?? seen;
-    if (seen && seen.state !== 'planning' && seen.state !== 'preflight') return { kind: 'begun', rollout: seen };
+    if (seen && seen.state !== 'planning' && seen.state !== 'preflight') return asBegun(seen);
     const refused = seen ? undefined : await refusal(context, workflowId);
     if (refused) return refused;
     if (context.io.now() >= until || context.io.interrupted.aborted) break;
@@ -29,6 +29,13 @@ export async function awaitBeginning(context: Context, workflowId: string, patie
   if (seen) return { kind: 'begun', rollout: seen };
   const because = await obstacle(context, workflowId);
   return { kind: 'not begun', ...(because === undefined ? {} : { because }) };
+}
+
+/** Refused before its plan was frozen, it never began: there is nothing of it but the reason. */
+function asBegun(rollout: RolloutStatus): Beginning {
+  const { outcome, reason, stages } = rollout;
+  if (outcome === 'refused' && reason && stages.length === 0) return { kind: 'refused', ...reason };
+  return { kind: 'begun', rollout };
 }
 
 async function look(context: Context, workflowId: string): Promise<RolloutStatus | undefined> {

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { judgePlan } from '../../cli/judge-plan.js';
 import { Context } from '../../cli/context.js';
+import { liveOf } from '../../cli/live.js';
+import { plain } from '../../cli/render/paint.js';
+import { rolloutText } from '../../cli/render/rollout.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import type { Sample } from '../../policies/model/verdict.js';
 import { openDepot } from '../../records/depot/open-depot.js';
@@ -278,6 +281,44 @@ describe('watch', () => {
   test('without a name: the only one that runs, else a mistake', async () => {
     const nothing = await run('watch');
     expect([nothing.exit, nothing.err]).toEqual([2, expect.stringContaining('NOTHING_RUNNING')]);
+  });
+});
+
+describe('live waves', () => {
+  test('[A43] what has settled fills the waves of the present stage, before the rollout itself is told', async () => {
+    const stages = [
+      { name: 'canary', sites: 1, wave: 1, waves: 1, confirmed: 1, failed: 0, owed: 0, state: 'promoted' as const },
+      { name: 'rest', sites: 3, wave: 2, waves: 2, confirmed: 1, failed: 0, owed: 0, state: 'running' as const },
+    ];
+    const rollout = await record('run-1', { stages });
+    const live = await withRegistry(async (registry) => {
+      const key = { firstRunId: 'run-1', runId: 'run-1', activityId: '1' };
+      const sites = ['osl-02', 'osl-03'].map((site) => ({ site, commandId: `run-1/${site}/edge-proxy/converge/1` }));
+      const at = { stage: 'rest', wave: 1 };
+      await registry.recordCommanded(
+        'run-1',
+        sites.map((one) => ({ ...one, ...at, verb: 'converge' as const })),
+        NOW,
+      );
+      const outcomes = sites.map((one) => ({
+        ...one,
+        outcome: { site: one.site, ...at, outcome: 'owed' as const, state: null },
+      }));
+      await registry.recordDispositions(key, outcomes, NOW);
+      return liveOf(registry, rollout, (await registry.frozenPlan(rollout.planDigest))?.plan);
+    });
+    expect(live.waves).toEqual([
+      { stage: 'rest', wave: 1, sites: 1, settled: 1, hold: false },
+      { stage: 'rest', wave: 2, sites: 2, settled: 1, hold: false },
+    ]);
+    expect(live.problems).toMatchObject({ of: 2, first: [{ site: 'osl-02' }, { site: 'osl-03' }] });
+    const text = rolloutText(
+      live.rollout,
+      live.problems.first,
+      { now: NOW, paint: plain, zone: 'utc' },
+      { waves: live.waves },
+    );
+    expect(text).toMatch(/waves of rest\n +WAVE +SETTLED\n +1 +\[#{20}\] 1\/1\n +2 +\[#{10}\.{10}\] 1\/2 +</);
   });
 });
 
