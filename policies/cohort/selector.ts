@@ -15,8 +15,19 @@ export function matches(selector: Selector, site: Selectable): boolean {
     const wanted = selector[key];
     if (wanted === undefined) return true;
     const value = valueOf(site, key);
-    return value !== undefined && asList(wanted).includes(value);
+    return value !== undefined && holds(wanted, value);
   });
+}
+
+const sets = new WeakMap<readonly string[], Set<string>>();
+
+/** A list may name ten thousand sites, and is asked once for each of as many. Lists of a selector never change. */
+function holds(wanted: string | readonly string[], value: string): boolean {
+  if (typeof wanted === 'string') return wanted === value;
+  if (wanted.length < 20) return wanted.includes(value);
+  let set = sets.get(wanted);
+  if (set === undefined) sets.set(wanted, (set = new Set(wanted)));
+  return set.has(value);
 }
 
 /** The site's value of a selector key; undefined if it has none. */
