@@ -6,6 +6,7 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   CancellationScope,
   condition,
+  getExternalWorkflowHandle,
   isCancellation,
   log,
   ParentClosePolicy,
@@ -15,7 +16,7 @@ import {
 } from '@temporalio/workflow';
 import type { ControlActivities, LockHolder } from '../activities/contract.js';
 import type { RolloutRequest } from '../policies/model/rollout.js';
-import { atStart } from './proxies.js';
+import { atStart, patient } from './proxies.js';
 
 export const LOCK_MEMO = 'holder';
 
@@ -47,8 +48,34 @@ export async function takeLock(
     const lock = await tryLock(stream, me);
     if (lock) return lock;
     const holder = await by.describeLock(stream);
-    const isOther = holder && holder.firstRunId !== me.firstRunId;
-    if (isOther && tries >= TRIES) return { heldBy: holder };
+    if (holder && tries >= TRIES) {
+      if (holder.firstRunId !== me.firstRunId) return { heldBy: holder };
+      // Of this rollout, and not about to go: left by a run that was reset.
+      await cancelLock(stream);
+    }
+    await sleep(RETRY);
+  }
+}
+
+const lockId = (stream: string) => `foothold/stream/${stream}`;
+
+async function cancelLock(stream: string): Promise<void> {
+  await getExternalWorkflowHandle(lockId(stream))
+    .cancel()
+    .catch((error: unknown) => log.info('the lock has gone meanwhile', { error: String(error) }));
+}
+
+const GONE_WITHIN = '5s';
+
+/**
+ * A reset run holds the lock that the lost run has taken: measured, the server leaves that child running, refuses to
+ * cancel it as a child, and tells the new run nothing of its end.
+ */
+async function endForeignChild(stream: string, firstRunId: string): Promise<void> {
+  for (;;) {
+    await cancelLock(stream);
+    const holder = await patient.describeLock(stream);
+    if (holder?.firstRunId !== firstRunId) return;
     await sleep(RETRY);
   }
 }
@@ -58,7 +85,7 @@ async function tryLock(stream: string, me: LockHolder): Promise<StreamLock | und
   try {
     const child = await scope.run(() =>
       startChild(streamLock, {
-        workflowId: `foothold/stream/${stream}`,
+        workflowId: lockId(stream),
         args: [me],
         memo: { [LOCK_MEMO]: me },
         parentClosePolicy: ParentClosePolicy.TERMINATE,
@@ -66,18 +93,19 @@ async function tryLock(stream: string, me: LockHolder): Promise<StreamLock | und
       }),
     );
     let [released, over] = [false, false];
-    const ended = child
+    child
       .result()
       .catch((error: unknown) => {
         if (!isCancellation(error)) log.warn('the lock of the stream ended by itself', { error: String(error) });
       })
-      .finally(() => (over = true));
+      .finally(() => (over = true))
+      .catch(() => undefined);
     return {
       lost: () => over && !released,
       async release() {
         released = true;
         scope.cancel();
-        await ended;
+        if (!(await condition(() => over, GONE_WITHIN))) await endForeignChild(stream, me.firstRunId);
       },
     };
   } catch (error) {

@@ -6,16 +6,17 @@ import { condition } from '@temporalio/workflow';
 import type { PlanOutline } from '../policies/model/outline.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { takeOutcome } from './rollout-news.js';
-import { keepLock } from './rollout-lock.js';
-import { note, type RolloutRun } from './rollout-run.js';
+import { retakeLock } from './rollout-lock.js';
+import { isRecorded, note, openConverges, type RolloutRun } from './rollout-run.js';
 import { patient } from './proxies.js';
 import { waitForPerson } from './wait.js';
-import { stopShards } from './wave.js';
+import { cancelShard } from './wave.js';
 
 /** Takes in what the registry knows of the lost run. Part of recording: whoever waits for that has it. */
 export async function learnOfReset(run: RolloutRun): Promise<void> {
   if (run.wasReset) return;
   run.wasReset = true;
+  await endShards(run);
   const { commanded, outcomes } = await patient.knownCommands(run.identity.firstRunId);
   for (const { site, switchBy, try: number } of commanded) {
     run.commanded.set(site, { site, switchBy: Math.max(switchBy, run.commanded.get(site)?.switchBy ?? 0) });
@@ -25,9 +26,21 @@ export async function learnOfReset(run: RolloutRun): Promise<void> {
   note(run, 'reset', { commanded: commanded.length, outcomes: outcomes.length });
 }
 
+/**
+ * Shards that a reset run finds in its history are children of the lost run: measured, they go on, and their end is
+ * never told here. What they have done is in the registry once they are closed.
+ */
+async function endShards(run: RolloutRun): Promise<void> {
+  for (const shard of openConverges(run)) {
+    await cancelShard(shard.workflowId);
+    await patient.awaitClosed(shard.workflowId);
+    shard.closed = true;
+  }
+}
+
 /** Waits, changing nothing, until a person adopts this run or stops the rollout. */
 export async function waitForAdoption(run: RolloutRun, outline: PlanOutline): Promise<void> {
-  await stopShards(run);
+  await condition(() => isRecorded(run) || run.stop !== undefined);
   const detail = 'another run of this rollout had begun; promote goes on in this one, abort and revert undo both';
   const reason: Reason = { code: 'RUN_WAS_RESET', detail };
   await waitForPerson(run, reason, { then: 'stay', owner: outline.strategy.owner }, () => false);
@@ -38,5 +51,7 @@ export async function waitForAdoption(run: RolloutRun, outline: PlanOutline): Pr
   await patient.adoptRun(run.identity);
   run.adopting = false;
   run.wasReset = false;
-  await keepLock(run);
+  // The lock may be a child of the lost run, whose end nobody would hear of.
+  await run.lock?.release();
+  run.lock = await retakeLock(run);
 }

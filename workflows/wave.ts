@@ -105,7 +105,7 @@ export async function letGoOfShards(run: RolloutRun): Promise<void> {
   await condition(() => open.every((shard) => shard.closed), LET_GO_WITHIN);
 }
 
-function cancelShard(workflowId: string): Promise<void> {
+export function cancelShard(workflowId: string): Promise<void> {
   return getExternalWorkflowHandle(workflowId)
     .cancel()
     .catch((closed: unknown) => log.info('the shard has closed meanwhile', { closed: String(closed) }));
