@@ -34,15 +34,22 @@ export function makeKeys(): Keys {
 }
 
 export async function writeSeed(directory: string, plan: SeedPlan): Promise<SeedProject> {
+  return writeProject(directory, { stream: plan.stream, fleet: fleetOf(plan), strategy: strategyOf(plan) });
+}
+
+/** The project, the releases of the stream in `VERSIONS`, and where the registry will be. */
+export async function writeProject(
+  directory: string,
+  { stream, fleet, strategy }: { stream: string; fleet: object; strategy: object },
+): Promise<SeedProject> {
   mkdirSync(join(directory, 'strategies'), { recursive: true });
   const write = (name: string, content: unknown) => writeFileSync(join(directory, name), stringify(content));
   write('foothold.yaml', { apiVersion, kind: 'Project', depot: { write: 'depot/', read: 'http://127.0.0.1:9/' } });
-  write('fleet.yaml', fleetOf(plan));
-  write(join('strategies', `${STRATEGY}.yaml`), strategyOf(plan));
+  write('fleet.yaml', fleet);
+  write(join('strategies', `${STRATEGY}.yaml`), strategy);
   const depot = join(directory, 'depot');
   const digests: Record<string, string> = {};
-  for (const version of Object.values(VERSIONS))
-    digests[version] = await publish(directory, depot, plan.stream, version);
+  for (const version of Object.values(VERSIONS)) digests[version] = await publish(directory, depot, stream, version);
   return {
     path: join(directory, 'foothold.yaml'),
     depot,

@@ -18,7 +18,7 @@ export interface SweepReport {
 }
 
 /** Side by side in the lane whose worker is never killed. */
-const SHARED_LANE_SEEDS = 8 * availableParallelism();
+const SHARED_LANE_SEEDS = 5 * availableParallelism();
 /**
  * Seeds whose faults kill the worker share one with few others, and live through the kills of those as well: what a
  * killed worker had begun the server gives away only half a minute later, and one seed after the other would take an hour.
@@ -81,6 +81,13 @@ async function laneOf(
   await lane.control.close();
 }
 
+/** A seed that could not be judged has not passed. */
 async function runSeed(stand: Stand, lane: Lane, plan: SeedPlan): Promise<SeedOutcome> {
-  return new Scenario(stand, lane, plan).run();
+  const scenario = new Scenario(stand, lane, plan);
+  try {
+    return await scenario.run();
+  } catch (error) {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return scenario.given({ seed: plan.seed, invariant: 'the seed can be judged', detail });
+  }
 }

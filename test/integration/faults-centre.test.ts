@@ -1,0 +1,50 @@
+/**
+ * The fault sweep of the centre as `npm run faults` runs it: two hundred seeds, each a rollout of simulated sites on a real
+ * server with one to three faults, judged by the sites' own logs, the registry and the evidence.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { SweepReport } from '../faults/sweep.js';
+
+/** Built by the set-up of `npm test`. */
+const MAIN = resolve(import.meta.dirname, '../../dist/test/faults/main.js');
+const SEEDS = 200;
+const WITHIN_MS = 540_000;
+
+function runSweep(args: string[]): Promise<{ code: number; report: SweepReport; said: string }> {
+  return new Promise((settle, reject) => {
+    const options = { timeout: WITHIN_MS, maxBuffer: 256 * 1024 * 1024 };
+    const child = execFile(process.execPath, [MAIN, ...args, '--json'], options, (_error, printed, said) => {
+      try {
+        settle({ code: child.exitCode ?? -1, report: JSON.parse(printed) as SweepReport, said });
+      } catch {
+        reject(new Error(`expected one JSON document, got ${printed.slice(0, 200)}; it said ${said.slice(-4_000)}`));
+      }
+    });
+  });
+}
+
+describe('the fault sweep of the centre', () => {
+  it(
+    `[B36] [B70] [A19] O1, O6, O11, O12: ${SEEDS} seeds, and nothing that must hold is violated`,
+    async () => {
+      expect(existsSync(MAIN)).toBe(true);
+      const { code, report } = await runSweep(['--room', 'centre', '--seeds', String(SEEDS)]);
+      // Each names the command that replays it.
+      expect(report.violations).toEqual([]);
+      expect({ code, seeds: report.seeds }).toEqual({ code: 0, seeds: SEEDS });
+      // A sweep whose faults never come proves nothing.
+      expect(report.faultsInjected).toBeGreaterThan(SEEDS);
+    },
+    WITHIN_MS,
+  );
+
+  it('refuses what it does not understand', async () => {
+    const refused = await new Promise<number | null>((settle) => {
+      const child = execFile(process.execPath, [MAIN, '--room', 'kitchen'], () => settle(child.exitCode));
+    });
+    expect(refused).toBe(2);
+  });
+});
