@@ -5,11 +5,13 @@ import type { CatchUpFacts, CatchUpTarget, LostCarrier } from '../../policies/ca
 import type { ReleaseFacts } from '../../policies/catch-up/hindered.js';
 import { differing, judgeFleet, type FleetFacts } from '../../policies/catch-up/owed.js';
 import type { Commanded, OwedSite } from '../../policies/catch-up/owed-site.js';
+import { mayBeAsked } from '../../policies/catch-up/next.js';
 import { CATCH_UP_PACE } from '../../policies/catch-up/pace.js';
 import { CATCH_UP, type Debt, type Desired } from '../../policies/model/debt.js';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { ResolvedFleet, Site } from '../../policies/model/fleet.js';
 import type { FrozenPlan } from '../../policies/model/plan.js';
+import { judgeIdentities } from './addressees.js';
 import type { ControlDeps } from './deps.js';
 import { judgeFindings } from './catch-up-preflight.js';
 import { readFleet } from './sources.js';
@@ -24,8 +26,9 @@ export async function catchUpFacts(deps: ControlDeps, stream: string): Promise<C
   const [running] = await deps.registry.runningPlans(stream);
   const { fleet, owed, debts, plans, unread } = await judgeWith(deps, stream);
   const ready = owed.filter(({ hindered }) => hindered === undefined).sort((a, b) => heard(a) - heard(b));
-  const timed = owed.filter(({ hindered }) => hindered?.until !== undefined || hindered?.code === 'CATCH_UP_FAILED');
-  const told = [...ready.slice(0, READY_MOST), ...timed.sort((a, b) => due(a) - due(b)).slice(0, WAITING_MOST)];
+  const timed = owed.filter(({ hindered }) => hindered?.until !== undefined).sort((a, b) => due(a) - due(b));
+  const told = new Set([...ready.slice(0, READY_MOST), ...timed.slice(0, WAITING_MOST)]);
+  for (const site of owed.filter(mayBeAsked).slice(0, READY_MOST)) told.add(site);
   return {
     stream,
     pace: { ...CATCH_UP_PACE, ...deps.catchUpPace },
@@ -33,8 +36,8 @@ export async function catchUpFacts(deps: ControlDeps, stream: string): Promise<C
       running: { label: running.label, workflowId: running.workflowId, isCatchUp: running.of !== undefined },
     }),
     lost: await lostCarriers(deps, debts, plans, fleet.sites),
-    targets: targetsOf(stream, told, plans),
-    owed: told,
+    targets: targetsOf(stream, [...told], plans),
+    owed: [...told],
     total: owed.length,
     hindered: { ...countCodes(owed), ...unread },
   };
@@ -55,8 +58,8 @@ async function judgeWith(
   }
 }
 
-const heard = ({ heardAt }: OwedSite): number => heardAt ?? Infinity;
-const due = ({ hindered }: OwedSite): number => hindered?.until ?? Infinity;
+const heard = ({ heardAt }: OwedSite): number => heardAt ?? 0;
+const due = ({ hindered }: OwedSite): number => hindered?.until ?? 0;
 
 interface Judged {
   owed: OwedSite[];
@@ -88,7 +91,8 @@ export async function judgeOwed(deps: ControlDeps, fleet: ResolvedFleet, stream:
     freezes: await registry.freezes(now),
     releases: await releaseFacts(deps, stream, of, plans),
   };
-  const { owed, ahead } = judgeFleet(facts);
+  const { owed: differ, ahead } = judgeFleet(facts);
+  const owed = await judgeIdentities(deps, differ);
   for (const { site, live, generation } of ahead) await registry.adoptLive(site, stream, live, generation, now);
   return { owed: await judgeFindings(deps, { fleet, facts, plans }, owed), debts, plans };
 }

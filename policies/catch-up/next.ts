@@ -52,18 +52,23 @@ function full(facts: CatchUpFacts, now: number): Bucket {
   return { tokens: facts.pace.burst, at: now };
 }
 
-/** What a person asks for outweighs patience, and nothing else. */
+const ASKABLE = new Set(['CATCH_UP_WAITS', 'CATCH_UP_FAILED', 'CATCH_UP_STOPPED']);
+
+/** What a person who asks for the site outweighs: patience, and what a person had stopped; never what the site says. */
+export function mayBeAsked({ hindered }: Pick<OwedSite, 'hindered'>): boolean {
+  return hindered !== undefined && ASKABLE.has(hindered.code);
+}
+
 function mayBeTried(site: OwedSite, facts: CatchUpFacts, memory: CatchUpMemory, now: number): boolean {
   const refused = memory.refused[site.of];
   if (!facts.targets[site.of] || (refused && refused.until > now)) return false;
   if (!site.hindered) return true;
-  const isPatience = site.hindered.code === 'CATCH_UP_WAITS' || site.hindered.code === 'CATCH_UP_FAILED';
-  return isPatience && memory.asked.includes(site.site);
+  return mayBeAsked(site) && memory.asked.includes(site.site);
 }
 
 /** Who has waited longest comes first, so that no site waits for ever; by id, so that the order is one. */
 function byPatience(a: OwedSite, b: OwedSite): number {
-  return (a.heardAt ?? Infinity) - (b.heardAt ?? Infinity) || (a.site < b.site ? -1 : 1);
+  return (a.heardAt ?? 0) - (b.heardAt ?? 0) || (a.site < b.site ? -1 : 1);
 }
 
 function batch(facts: CatchUpFacts, of: string, sites: OwedSite[], after: number): CatchUpDecision {

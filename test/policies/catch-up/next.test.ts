@@ -21,7 +21,7 @@ function facts(sites: OwedSite[], change: Partial<CatchUpFacts> = {}): CatchUpFa
   return { stream: STREAM, pace, lost: [], targets, owed: sites, total: sites.length, hindered: {}, ...change };
 }
 
-const hindered = (code: 'FROZEN' | 'CATCH_UP_WAITS' | 'QUARANTINED', until?: number) => ({
+const hindered = (code: 'FROZEN' | 'CATCH_UP_WAITS' | 'CATCH_UP_STOPPED' | 'QUARANTINED', until?: number) => ({
   hindered: { code, detail: '', ...(until === undefined ? {} : { until }) },
 });
 
@@ -68,6 +68,9 @@ describe('the next step', () => {
     const patience = facts([owed('a', hindered('CATCH_UP_WAITS', NOW + 5_000))]);
     expect(nextCatchUp(patience, nothing, NOW, 0)).toMatchObject({ kind: 'wait' });
     expect(nextCatchUp(patience, asked, NOW, 0)).toMatchObject({ kind: 'batch' });
+    const stopped = facts([owed('a', hindered('CATCH_UP_STOPPED')), owed('b', hindered('CATCH_UP_STOPPED'))]);
+    expect(nextCatchUp(stopped, nothing, NOW, 0)).toEqual({ kind: 'idle' });
+    expect(nextCatchUp(stopped, asked, NOW, 0)).toMatchObject({ request: { catchUp: { sites: ['a'] } } });
     const frozen = facts([owed('a', hindered('FROZEN', NOW + 5_000))]);
     expect(nextCatchUp(frozen, asked, NOW, 0)).toMatchObject({ kind: 'wait' });
   });
