@@ -4,8 +4,9 @@ import { TASK_QUEUE } from '../policies/model/rollout.js';
 import type { Context } from './context.js';
 import { unreachable } from './rollouts.js';
 
-/** Starts it where it does not run: its fixed workflow id is what makes a second one impossible. Throws WorldError. */
-export async function wakeCatchUp(context: Context, stream: string): Promise<void> {
+/** Starts it where it does not run: its fixed workflow id is what makes a second one impossible. Throws WorldError.
+ * `retry`: sites that a person wants tried whatever the back-off says. */
+export async function wakeCatchUp(context: Context, stream: string, retry: string[] = []): Promise<void> {
   const { client } = await context.temporal();
   try {
     await client.workflow.signalWithStart('catchUp', {
@@ -13,7 +14,7 @@ export async function wakeCatchUp(context: Context, stream: string): Promise<voi
       taskQueue: TASK_QUEUE,
       args: [{ stream }],
       signal: 'wake',
-      signalArgs: [],
+      signalArgs: [{ retry }],
       staticSummary: `brings sites of ${stream} to what they should run`,
     });
   } catch (error) {

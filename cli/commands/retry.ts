@@ -81,7 +81,7 @@ async function retryPromoted(
   for (const site of allowed) {
     await registry.allow(rollout.stream, rollout.release.digest, site, by, reason, context.io.now());
   }
-  await wakeCatchUp(context, rollout.stream);
+  await wakeCatchUp(context, rollout.stream, owing);
   const lifted = allowed.length === 0 ? '' : `\nlifted the quarantine at ${shown(allowed)}`;
   const text = `${context.paint('green', 'accepted')} · catch-up looks again now at ${what}${lifted}${stays}\nnext: foothold owed ${rollout.stream}`;
   return done(document, text);
