@@ -27,6 +27,18 @@ export async function readAddressees({ registry }: ControlDeps, sites: string[])
   return read;
 }
 
+/** Owed sites with what stands against their identity, if nothing stands in their way yet. */
+export async function judgeIdentities<S extends { site: string; hindered?: Reason }>(
+  { registry }: ControlDeps,
+  owed: S[],
+): Promise<S[]> {
+  const identities = await registry.identities(owed.map(({ site }) => site));
+  return owed.map((one) => {
+    const hindered = one.hindered ?? hindranceOf(identities.get(one.site));
+    return hindered === undefined ? one : { ...one, hindered };
+  });
+}
+
 /** As far as this process has ever read them. */
 export function rememberedAddressees({ registry }: ControlDeps, sites: string[]): Map<string, Addressee> {
   const kept = remembered.get(registry);
