@@ -91,7 +91,7 @@ describe('rollout', () => {
     expect(commandsOf(['d1', 'd2'])).toEqual(['converge d1', 'revert d2']);
   });
 
-  it('a second rollout of the stream is refused and names the holder; the lock is free afterwards', async () => {
+  it('[§4 measured] a second rollout of the stream is refused and names the holder; the lock is free afterwards', async () => {
     await stage.bringUp('e1', { converge: 'confirmed', afterMs: 6_000 });
     const first = await stage.start(outlineOf('edge-proxy-1.0.4-1', { all: [['e1']] }));
     await until(() => stage.seen.commands.includes('converge e1') || undefined, 'the first command');
@@ -106,7 +106,7 @@ describe('rollout', () => {
     expect(await third.result()).toMatchObject({ outcome: 'promoted' });
   });
 
-  it('malformed signals become evidence and jam nothing; verbs without a reason are refused', async () => {
+  it('[§4 measured] malformed signals become evidence and jam nothing; verbs without a reason are refused', async () => {
     await stage.bringUp('f1', { converge: 'confirmed', afterMs: 1_500 });
     const handle = await stage.start(outlineOf('edge-proxy-1.0.7-1', { all: [['f1']] }));
     await until(() => stage.seen.commands.includes('converge f1') || undefined, 'the command');
@@ -274,7 +274,7 @@ describe('rollout', () => {
     expect(stage.seen.gateCalls.at(-1)).toMatchObject({ stage: 'all', confirmedSites: ['s1'] });
   });
 
-  it('continues as new between waves, takes its lock again, and carries what it knows', async () => {
+  it('[§4 measured] continues as new between waves, takes its lock again, and carries what it knows', async () => {
     for (const site of ['v1', 'v3']) await stage.bringUp(site, { converge: 'confirmed' });
     await stage.bringUp('v2', { converge: 'confirmed', afterMs: 6_000 });
     const outline = outlineOf('edge-proxy-1.4.0-1', { one: [['v1']], two: [['v2']], three: [['v3']] });

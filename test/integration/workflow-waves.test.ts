@@ -233,7 +233,7 @@ describe('retry', () => {
 });
 
 describe('a shard', () => {
-  it('continues as new at any time: what is in flight is observed again under the same command, nothing is lost', async () => {
+  it('[§4 measured] continues as new at any time: what is in flight is observed again under the same command, nothing is lost', async () => {
     for (const site of ['l1', 'l2', 'l3', 'l4']) await stage.bringUp(site, { converge: 'confirmed', afterMs: 600 });
     const outline = oneAtATime(outlineOf('edge-proxy-2.3.0-1', { all: [['l1', 'l2', 'l3', 'l4']] }));
     const input = {
