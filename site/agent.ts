@@ -54,7 +54,7 @@ export interface AgentOptions {
 const KEEP_CONTACT_EVERY_MS = 60_000;
 const TIDY_AFTER_MS = 5_000;
 
-/** Takes the data directory. Throws MistakeError AGENT_RUNNING, BAD_ARGUMENT; WorldError STORE_BROKEN. */
+/** Takes the data directory. Throws MistakeError BAD_ARGUMENT; WorldError AGENT_RUNNING, STORE_BROKEN. */
 export async function openAgent(options: AgentOptions): Promise<Agent> {
   options.controlKeysPem.forEach(demandKey);
   const dataDirectory = resolve(options.dataDirectory);

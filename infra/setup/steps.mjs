@@ -100,7 +100,7 @@ export async function ensureBuild(progress, root = CHECKOUT) {
       }
       if (await exists(join(root, 'dist/cli/main.js'))) {
         step.update('bundling the command line');
-        const program = fileURLToPath(new URL('bundle.mjs', import.meta.url));
+        const program = fileURLToPath(new URL('../bundle/bundle.mjs', import.meta.url));
         const said = await run(process.execPath, [program, join(root, 'dist')], { cwd: root });
         if (said.includes('not bundled'))
           progress.say('the bundler (rolldown) does not run here: foothold is not bundled, and starts slower');

@@ -41,13 +41,7 @@ export const Command = z.strictObject({
 export type Command = z.infer<typeof Command>;
 
 /** The id of a command: the same whenever it is issued, so that a site takes it once. */
-export function commandIdOf(of: {
-  firstRunId: string;
-  site: string;
-  stream: string;
-  verb: Verb;
-  try: number;
-}): string {
+export function commandIdOf(of: { firstRunId: string; site: string; stream: string; verb: Verb; try: number }): string {
   return `${of.firstRunId}/${of.site}/${of.stream}/${of.verb}/${of.try}`;
 }
 

@@ -232,6 +232,7 @@ const GENERAL: readonly ReasonCode[] = [
   'FILE_INVALID',
   'FILE_NOT_FOUND',
   'VERSION_DIFFERS',
+  'QUEUE_NOT_SERVED',
   'LKG_ADOPTABLE',
   'PREFLIGHT_OK',
   'NOT_LIVE',

@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { Result } from '../../policies/model/command.js';
 import type { Debt } from '../../policies/model/debt.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import type { Registry } from '../../records/registry/registry.js';
@@ -43,6 +44,24 @@ async function commanded(
 ): Promise<void> {
   const commandId = idOf(rollout, site, verb);
   await registry.recordCommanded(rollout.firstRunId, [{ site, stage: 'canary', wave: 0, verb, commandId }], at);
+}
+
+/** The undo of `site` has arrived there. */
+async function answered(registry: Registry, rollout: RolloutStatus, site: string): Promise<void> {
+  await commanded(registry, rollout, site, 'revert', NOW - 60_000);
+  const commandId = idOf(rollout, site, 'revert');
+  const { firstRunId, stream, generation } = rollout;
+  const result: Result = {
+    ...{ commandId, site, stream, verb: 'revert', generation: generation + 1, try: 1 },
+    ...{ result: 'reverted', changed: false, at: NOW - 30_000 },
+  };
+  const report = reportOf(site, { version: '2.3.0', digest: 'sha256:0' });
+  await registry.recordSettled(
+    { firstRunId, runId: firstRunId, activityId: 'answered' },
+    { stage: 'canary', wave: 0 },
+    [{ kind: 'result', commandId, result, report, events: [] }],
+    NOW - 30_000,
+  );
 }
 
 describe('owed', () => {
@@ -107,6 +126,7 @@ describe('status of a rollout that is over', () => {
       status: { state: 'sealed', outcome: 'reverted', owedReverts: ['osl-01', 'osl-02'] },
     });
     await owing(rollout);
+    await withRegistry((registry) => answered(registry, rollout, 'osl-01'));
     expect((await run('status', rollout.label)).out).toContain('1 site still owes a revert');
     const { rollouts } = json(await run('status', '--json')) as { rollouts: RolloutStatus[] };
     expect(rollouts[0]?.owedReverts).toEqual(['osl-02']);

@@ -1,13 +1,13 @@
 // @ts-check
 /**
- * Bundles the compiled command line: `node infra/setup/bundle.mjs [DIST]`. Read one by one, the files of a command that
+ * Bundles the compiled command line: `node infra/bundle/bundle.mjs [DIST]`. Read one by one, the files of a command that
  * only reads the registry take several times as long to load as the command takes to answer.
  */
 import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run } from './run.mjs';
+import { run } from '../setup/run.mjs';
 
 /** Taken in with everything that they import; every other package is loaded from where it is installed. */
 const PACKAGES = ['canonicalize', 'commander', 'kysely', 'luxon', 'mustache', 'semver', 'yaml', 'zod'];

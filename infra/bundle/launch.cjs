@@ -12,11 +12,13 @@ const { Module, createRequire } = require('node:module');
 const path = require('node:path');
 const vm = require('node:vm');
 
-const program = path.join(__dirname, 'program.cjs');
-const compiled = path.join(__dirname, 'program.compiled');
-
-/** Runs the program with the words of `process.argv`, and returns it as the engine holds it. */
-function launch() {
+/**
+ * Runs the program of a directory with the words of `process.argv`, and returns it as the engine holds it.
+ * @param {string} directory where the build wrote it
+ */
+function launch(directory) {
+  const program = path.join(directory, 'program.cjs');
+  const compiled = compiledIn(directory);
   // As the engine's own loader of CommonJS wraps a file, on one line: places in a trace stay what they are.
   const text = `(function (exports, require, module, __filename, __dirname) { ${readFileSync(program, 'utf8')}\n})`;
   const script = new vm.Script(text, {
@@ -27,9 +29,14 @@ function launch() {
   // Its parts ask for it: not known as loaded, it would be run a second time.
   require.cache[program] = loaded;
   const run = /** @type {(...parts: unknown[]) => void} */ (script.runInThisContext());
-  run(loaded.exports, createRequire(program), loaded, program, __dirname);
+  run(loaded.exports, createRequire(program), loaded, program, directory);
   return script;
 }
 
-module.exports = { launch, compiled };
-if (require.main === module) launch();
+/** @param {string} directory */
+function compiledIn(directory) {
+  return path.join(directory, 'program.compiled');
+}
+
+module.exports = { launch, compiledIn };
+if (require.main === module) launch(__dirname);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bundleProgram } from '../../../infra/setup/bundle.mjs';
+import { bundleProgram } from '../../../infra/bundle/bundle.mjs';
 
 /** A compiled checkout in small: a door, a reader, and a room that is not taken in. */
 const FILES: Record<string, string> = {

@@ -5,11 +5,10 @@
  */
 const { writeFileSync } = require('node:fs');
 const path = require('node:path');
+const { launch, compiledIn } = require('./launch.cjs');
 
 const [node = '', , dist = ''] = process.argv;
 process.argv = [node, 'foothold', 'status'];
-const { launch, compiled } = /** @type {typeof import('./launch.cjs')} */ (
-  require(path.join(dist, 'bin/foothold.cjs'))
-);
-const script = launch();
-process.once('exit', () => writeFileSync(compiled, script.createCachedData()));
+const directory = path.join(dist, 'bin');
+const script = launch(directory);
+process.once('exit', () => writeFileSync(compiledIn(directory), script.createCachedData()));
