@@ -9,7 +9,7 @@ export interface ScriptedSite {
   id: string;
   risk: 'low' | 'medium' | 'high';
   kind: Kind;
-  /** 1 to 4: the canary, the second stage, and the two waves of the last. */
+  /** 1 to 4: the canary, the second stage, and the two halves of the last. */
   part: number;
 }
 

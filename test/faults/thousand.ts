@@ -130,7 +130,7 @@ function fleetOf(sites: ScriptedSite[]) {
   return {
     apiVersion,
     kind: 'Fleet',
-    linkClasses: { quick: { settleWithin: '10s', startWithin: '1s', heartbeat: '8s' } },
+    linkClasses: { quick: { settleWithin: '30s', startWithin: '1s', heartbeat: '8s' } },
     defaults: { link: 'quick', streams: [STREAM] },
     sites: sites.map((site) => ({ id: site.id, risk: site.risk, queue: queueOf(site) })),
   };
@@ -146,7 +146,7 @@ const STRATEGY_FILE = {
   stages: [
     { name: 'canary', select: { risk: 'low' } },
     { name: 'second', select: { risk: 'medium' } },
-    { name: 'rest', waves: ['50%', '100%'] },
+    { name: 'rest' },
   ],
   onInconclusive: { within: '10s', then: 'stay' },
   gates: { health: { metrics: [{ ...metric, count: 2, failureLimit: 0, consecutiveErrorLimit: 20 }] } },
