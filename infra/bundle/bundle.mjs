@@ -5,7 +5,7 @@
  */
 import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, relative, sep } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '../setup/run.mjs';
 
@@ -89,8 +89,8 @@ async function writeBundle(rolldown, dist, out) {
   await bundle.write({
     dir: out,
     format: 'cjs',
-    // `require` loads the other rooms' modules too: none of them awaits at its top level.
-    dynamicImportInCjs: false,
+    // Not `require`: a module outside that awaits at its top level could not be loaded by it.
+    dynamicImportInCjs: true,
     entryFileNames: '[name].cjs',
     chunkFileNames: '[name]-[hash].cjs',
     // Half of the start is reading the text. `node --enable-source-maps` names the places in a trace again.
@@ -149,6 +149,6 @@ function readersFiles(dist, context) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const dist = process.argv[2] ?? fileURLToPath(new URL('../../dist', import.meta.url));
+  const dist = resolve(process.argv[2] ?? fileURLToPath(new URL('../../dist', import.meta.url)));
   process.stdout.write(`${await bundleProgram(dist)}\n`);
 }
