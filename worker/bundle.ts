@@ -14,5 +14,11 @@ export async function bundleWorkflows(): Promise<string> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await writeFile(BUNDLE_PATH, await bundleWorkflows());
+  // No await at the top level: the bundled command line loads this file by `require`.
+  bundleWorkflows()
+    .then((code) => writeFile(BUNDLE_PATH, code))
+    .catch((error: unknown) => {
+      console.error(error);
+      process.exitCode = 1;
+    });
 }

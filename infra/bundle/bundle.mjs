@@ -89,8 +89,8 @@ async function writeBundle(rolldown, dist, out) {
   await bundle.write({
     dir: out,
     format: 'cjs',
-    // Not `require`: a module outside that awaits at its top level could not be loaded by it.
-    dynamicImportInCjs: true,
+    // A script kept compiled cannot import: `require` loads the other rooms too. None of them awaits at its top level.
+    dynamicImportInCjs: false,
     entryFileNames: '[name].cjs',
     chunkFileNames: '[name]-[hash].cjs',
     // Half of the start is reading the text. `node --enable-source-maps` names the places in a trace again.

@@ -23,7 +23,6 @@ function launch(directory) {
   const text = `(function (exports, require, module, __filename, __dirname) { ${readFileSync(program, 'utf8')}\n})`;
   const script = new vm.Script(text, {
     filename: program,
-    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     ...(existsSync(compiled) ? { cachedData: readFileSync(compiled) } : {}),
   });
   const loaded = new Module(program);

@@ -25,7 +25,6 @@ const FILES: Record<string, string> = {
   'records/registry/open.js': `export const read = (what) => 'read ' + what;`,
   'policies/model/failure.js': `export class Known extends Error {}`,
   'worker/control.js': `
-    await Promise.resolve('a module outside may await at its top level');
     import { Known } from '../policies/model/failure.js';
     export const run = () => { throw new Known(new URL('beside', import.meta.url).pathname.split('/').slice(-2).join('/')); };`,
 };
