@@ -1,6 +1,6 @@
 /** Carrying one command to one site, to a result or a disposition (design §4.7). */
 import { TimeoutType } from '@temporalio/common';
-import { ActivityFailure, CancellationScope, isCancellation, TimeoutFailure } from '@temporalio/workflow';
+import { ActivityFailure, CancellationScope, condition, isCancellation, TimeoutFailure } from '@temporalio/workflow';
 import type { IssuedCommand } from '../activities/contract.js';
 import type { Settled, SiteState } from '../policies/model/command.js';
 import type { SiteOutcome } from '../policies/model/rollout.js';
@@ -27,11 +27,20 @@ export async function carry(run: ShardRun, command: IssuedCommand, startsInSlot:
     if (flight.hasSlot) run.inSlot -= 1;
     flight.hasSlot = false;
     if ('late' in attempt) state = attempt.state ?? state;
-    const mayScheduleAgain = 'late' in attempt && attempt.late === 'start' && !run.stopped && timeLeft(command) > 0;
-    if (mayScheduleAgain) continue;
+    const neverStarted = 'late' in attempt && attempt.late === 'start';
+    if (neverStarted && (await mayScheduleAgain(run, command))) continue;
     run.inFlight.delete(command.site);
     return 'settled' in attempt ? settle(run, command, attempt.settled) : leaveOwed(run, command, state);
   }
+}
+
+/** As with any new command: nothing is scheduled while the rollout has not answered for a failure of this shard. */
+async function mayScheduleAgain(run: ShardRun, command: IssuedCommand): Promise<boolean> {
+  const left = timeLeft(command);
+  if (run.input.verb === 'converge' && run.unheard.size > 0 && !run.stopped && left > 0) {
+    await condition(() => run.unheard.size === 0 || run.stopped, left);
+  }
+  return !run.stopped && timeLeft(command) > 0;
 }
 
 async function observe(run: ShardRun, command: IssuedCommand, hasSlot: boolean): Promise<Attempt> {

@@ -1,4 +1,4 @@
-/** `npm run faults -- --room centre --seeds N [--from K] [--seed K] [--json]`: a fault sweep; exit code 1 on a violation. */
+/** `npm run faults -- --room centre --seeds N [--from K] [--seed K,L] [--json]`: a fault sweep; exit code 1 on a violation. */
 import { parseArgs } from 'node:util';
 import type { SeedOutcome } from './scenario.js';
 import { sweep } from './sweep.js';
@@ -16,15 +16,18 @@ async function main(argv: string[]): Promise<number> {
     },
   });
   const [count, from] = [Number(values.seeds), Number(values.from)];
-  const single = values.seed === undefined ? undefined : Number(values.seed);
-  if (values.room !== 'centre' || ![count, from, single ?? 1].every((one) => Number.isSafeInteger(one) && one > 0)) {
+  const named = values.seed?.split(',').map(Number);
+  if (
+    values.room !== 'centre' ||
+    ![count, from, ...(named ?? [])].every((one) => Number.isSafeInteger(one) && one > 0)
+  ) {
     process.stderr.write('expected --room centre, and whole numbers above 0 for --seeds, --from and --seed\n');
     return 2;
   }
-  const seeds = single === undefined ? Array.from({ length: count }, (_, index) => from + index) : [single];
+  const seeds = named ?? Array.from({ length: count }, (_, index) => from + index);
   const tell = (line: string) => void process.stderr.write(`${line}\n`);
   const told = (outcome: SeedOutcome) => {
-    if (single !== undefined || outcome.violations.length > 0) tellStory(outcome, tell);
+    if (named !== undefined || outcome.violations.length > 0) tellStory(outcome, tell);
   };
   const report = await sweep({ seeds, tell, onOutcome: told });
   process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : textOf(report));
