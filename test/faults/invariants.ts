@@ -207,17 +207,23 @@ function judgeEvidence({ rollouts }: SeedFacts): string[] {
 }
 
 /** In the registry's rows, or in the list that the seal itself is evidence of. */
-function judgeOutcomes({ rollouts }: SeedFacts): string[] {
-  return rollouts.flatMap((rollout) => {
-    const { status, rows, commanded, plan, evidence } = rollout;
+function judgeOutcomes(facts: SeedFacts): string[] {
+  return facts.rollouts.flatMap((rollout) => {
+    const { status, rows, commanded, plan, evidence, firstRunId } = rollout;
     if (status.state !== 'sealed') return [];
     const seal = evidence.find((entry) => entry.kind === 'sealed')?.data['sites'] as { site: string }[] | undefined;
     const known = new Set([...rows, ...(seal ?? [])].map((row) => row.site));
     const planned = plan.stages.flatMap((stage) => sitesIn(rollout, stage.name));
-    const wanted = status.outcome === 'promoted' ? planned : commanded.map((one) => one.site);
+    const heard = commanded.filter(({ site }) => status.outcome !== 'terminated' || received(facts, site, firstRunId));
+    const wanted = status.outcome === 'promoted' ? planned : heard.map((one) => one.site);
     const missing = wanted.filter((site) => !known.has(site));
     return missing.map((site) => `${status.label} is sealed (${status.outcome ?? '?'}) and has no outcome of ${site}`);
   });
+}
+
+/** Who ends a rollout in Temporal leaves nobody to say of a site that never heard of its command that it did not. */
+function received(facts: SeedFacts, site: string, firstRunId: string): boolean {
+  return commandsOf(facts.sites[site] ?? []).some(({ id }) => ownerOf(id) === firstRunId);
 }
 
 /** A revert that was sent and not answered is a debt, for as long as it takes. */
@@ -248,10 +254,12 @@ function judgeEnd(facts: SeedFacts): string[] {
   return Object.entries(facts.sites).flatMap(([site, log]) => {
     const live = liveAtEnd(log, facts.before);
     const owes = facts.debtsAtEnd.debts.some((debt) => debt.site === site);
-    if (live !== digest || owes) return [];
-    const confirmed = resultsOf(log).some((result) => {
-      return result.result === 'confirmed' && ownerOf(result.commandId) === last.firstRunId;
-    });
+    // A batch of the reconciler decides for its own sites; others have the same release by the rollout before it.
+    const commanded = commandsOf(log).some(({ id, verb }) => verb === 'converge' && ownerOf(id) === last.firstRunId);
+    if (live !== digest || owes || !commanded) return [];
+    const confirmed = resultsOf(log).some(
+      ({ result, live: told }) => result === 'confirmed' && told?.digest === digest,
+    );
     if (outcome === 'aborted' && !confirmed) return [`${site} runs what ${label} brought and never confirmed it`];
     const all = outcome === 'reverted' && reason?.code === 'REVERT_REQUESTED';
     return all ? [`${site} still runs what ${label} brought, and all of it was reverted`] : [];

@@ -198,6 +198,11 @@ export class Scenario {
   private async bringBackAll(): Promise<void> {
     await Promise.all(this.returning);
     for (const { id, dark } of this.plan.sites) if (dark) await this.bringBack(id);
+    // The reconciler brings who was heard of since: on a busy machine a site that was there all along may be owed as well.
+    for (const { site } of await this.debts()) {
+      await this.lane.fleet.disconnect(site);
+      this.lane.fleet.connect(site);
+    }
   }
 
   private async until(withinMs: number, met: () => Promise<boolean>, everyMs = 200): Promise<boolean> {

@@ -18,7 +18,7 @@ export interface SweepReport {
 }
 
 /** Side by side in the lane whose worker is never killed. */
-const SHARED_LANE_SEEDS = 5 * availableParallelism();
+const SHARED_LANE_SEEDS = 8 * availableParallelism();
 /**
  * Seeds whose faults kill the worker share one with few others, and live through the kills of those as well: what a
  * killed worker had begun the server gives away only half a minute later, and one seed after the other would take an hour.
