@@ -14,12 +14,16 @@ const MOST = 5_000;
 const GATHER_MS = 100;
 const RETRY_MS = 2_000;
 const CONTACT_MS = 15_000;
+/** A site that missed a command while it was connected is tried again only once it was heard of. */
+const REPORT_MS = 600_000;
 
 export interface DeliveryOptions {
   site: string;
   door: SiteDoor;
   client: Client;
   log: Log;
+  /** How often it reports with nothing to tell, in ms; a quarter more or less, so that a fleet does not speak at once. */
+  reportEvery?: number;
 }
 
 /** Delivers until `signal` is aborted; never throws. */
@@ -34,17 +38,19 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
     wake?.();
   });
   let contactAt = Date.now() + CONTACT_MS;
+  let reportAt = nextReport(options);
   while (!signal.aborted) {
     try {
-      if (due) {
+      if (due || Date.now() >= reportAt) {
         due = false;
         await deliver(options, sent);
+        reportAt = nextReport(options);
       } else if (Date.now() >= contactAt) {
         await options.client.workflowService.getSystemInfo({});
       } else {
         await new Promise<void>((resolve) => {
           wake = resolve;
-          void pause(contactAt - Date.now(), signal).then(resolve);
+          void pause(Math.min(contactAt, reportAt) - Date.now(), signal).then(resolve);
         });
         await pause(GATHER_MS, signal);
         continue;
@@ -58,6 +64,10 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
     }
   }
   stopListening();
+}
+
+function nextReport({ reportEvery = REPORT_MS }: DeliveryOptions): number {
+  return Date.now() + reportEvery * (0.75 + Math.random() / 2);
 }
 
 /** Everything unacknowledged that this connection has not carried yet; the report also when there is nothing. */

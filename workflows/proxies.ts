@@ -4,7 +4,7 @@ import type { ControlActivities, SiteActivities } from '../activities/contract.j
 
 /** Short central effects that must happen: retried for ever, because a record that is not written holds changes. */
 export const patient = proxyActivities<ControlActivities>({
-  startToCloseTimeout: '30s',
+  startToCloseTimeout: '10s',
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
 });
 

@@ -25,6 +25,7 @@ function launch(directory) {
     filename: program,
     ...(existsSync(compiled) ? { cachedData: readFileSync(compiled) } : {}),
   });
+  /** @type {NodeJS.Module} */
   const loaded = new Module(program);
   // Its parts ask for it: not known as loaded, it would be run a second time.
   require.cache[program] = loaded;

@@ -1,0 +1,40 @@
+import type { Client } from '@temporalio/client';
+import { expect, test, vi } from 'vitest';
+import type { SiteDoor } from '../../policies/model/site-door.js';
+import { openLog } from '../../worker/log.js';
+import { keepDelivering } from '../../worker/site-delivery.js';
+
+/** Runs the delivery of a quiet site until `until` holds; returns what it sent. */
+async function delivered(reportEvery: number, until: (sent: unknown[]) => boolean, atMost: number): Promise<unknown[]> {
+  const sent: unknown[] = [];
+  const client = {
+    workflow: {
+      signalWithStart: async (_type: string, { signalArgs }: { signalArgs: unknown[] }) => sent.push(signalArgs),
+    },
+    workflowService: { getSystemInfo: async () => ({}) },
+  } as unknown as Client;
+  const door = {
+    onEvent: () => () => undefined,
+    unacknowledged: () => [],
+    report: async () => ({ site: 'osl-01' }),
+    contacted: () => undefined,
+  } as unknown as SiteDoor;
+  const end = new AbortController();
+  const log = openLog('test');
+  log.level = 'silent';
+  const running = keepDelivering({ site: 'osl-01', door, client, log, reportEvery }, end.signal);
+  await vi.waitFor(() => expect(until(sent)).toBe(true), { timeout: atMost }).catch(() => undefined);
+  end.abort();
+  await running;
+  return sent;
+}
+
+test('a connected site with nothing to tell reports again, so that a command it missed is sent again', async () => {
+  const sent = await delivered(200, (all) => all.length >= 3, 5_000);
+  expect(sent.length).toBeGreaterThanOrEqual(3);
+  expect(sent.at(-1)).toEqual([{ report: { site: 'osl-01' }, events: [] }]);
+});
+
+test('and not before its time', async () => {
+  expect(await delivered(600_000, (all) => all.length > 1, 800)).toHaveLength(1);
+});
