@@ -51,16 +51,27 @@ export interface KnownCommands {
   /** `try`: the highest that a converge had. */
   commanded: { site: string; switchBy: number; try: number }[];
   outcomes: SiteOutcome[];
+  /** There is more: to be given as `after`. */
+  next?: string;
 }
+
+/** A frozen plan, and the names that freezing gave the rollout. */
+export type FrozenRef = Pick<PlanOutline, 'planDigest' | 'label' | 'generation'>;
 
 export interface ControlActivities {
   freezePlan(request: RolloutRequest, run: RunIdentity): Promise<PlanOutline>;
+  /** A plan that was frozen before: after continue-as-new, or a reset. */
+  readOutline(frozen: FrozenRef): Promise<PlanOutline>;
   runPreflight(outline: { planDigest: string; label: string }, run: RunIdentity): Promise<PreflightSummary>;
-  /** Keeps a rollout that was refused before its plan was frozen, so that `status` can tell of it. */
-  recordRefused(request: RolloutRequest, reason: Reason, run: RunIdentity): Promise<void>;
+  /**
+   * Keeps a rollout that was refused before its plan was frozen, so that `status` can tell of it. Records nothing of one
+   * that has a plan, which only a run that was reset does not know of, and answers that plan.
+   */
+  recordRefused(request: RolloutRequest, reason: Reason, run: RunIdentity): Promise<{ frozen: FrozenRef | null }>;
   /** `wasReset`: another run of this rollout had begun already, and a person has not adopted this one. */
   recordProgress(drafts: EvidenceDraft[], status: RolloutStatus, run: RunIdentity): Promise<{ wasReset: boolean }>;
-  knownCommands(firstRunId: string): Promise<KnownCommands>;
+  /** A page of them, by site, from behind `after`: the whole of a large fleet is more than an activity may return. */
+  knownCommands(firstRunId: string, after: string): Promise<KnownCommands>;
   /** A person has decided that the rollout goes on in this run. */
   adoptRun(run: RunIdentity): Promise<void>;
   /** At sealing: debts pass to `catchUp` or are cancelled, `desired` is set; wakes `catchUp` where it has work. */
@@ -68,7 +79,7 @@ export interface ControlActivities {
   /** What the reconciler of a stream needs to decide what is next. */
   catchUpFacts(stream: string): Promise<CatchUpFacts>;
   /** Seals what was terminated, brings back lost carriers of owed reverts, wakes `catchUp` where there is drift. */
-  sweep(): Promise<SweepSummary>;
+  sweep(word?: GiveUp): Promise<SweepSummary>;
   /** Those of `sites` that report the release as quarantined, and that nobody has allowed. */
   quarantined(release: { stream: string; digest: string }, sites: string[]): Promise<string[]>;
   /** Asks the rollout that holds the stream's lock to end for this one; MistakeError if it may not. */
@@ -107,9 +118,20 @@ export interface SiteActivities {
   converge(page: Page): Promise<Settled[]>;
 }
 
+/** A person's word that rollouts, by label, of which this namespace knows nothing are over: Temporal was made anew. */
+export interface GiveUp {
+  giveUp: string[];
+  by: string;
+  reason: string;
+}
+
 export interface SweepSummary {
   /** Labels of rollouts sealed as terminated. */
   terminated: string[];
   /** Streams whose `catchUp` was woken. */
   woken: string[];
+  /** Labels of rollouts that run in another namespace, or nobody knows where, and so stay as they are. */
+  elsewhere: string[];
+  /** What could not be seen to, and why: the next sweep tries again. */
+  failed: string[];
 }

@@ -7,6 +7,7 @@ import type { Freeze } from '../../policies/model/debt.js';
 import type { OutlineSite, ShardInput } from '../../policies/model/outline.js';
 import type { PlannedSite } from '../../policies/model/plan.js';
 import type { Reason } from '../../policies/model/verdict.js';
+import type { ChangingMember } from '../../records/registry/registry.js';
 import type { DeferredCommand } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 import { wasReset } from './record-progress.js';
@@ -23,9 +24,8 @@ export async function deferredSites(
   }
   const freezes = await deps.registry.freezes(deps.now());
   const owing = await owedReverts(deps, input.release.stream);
-  const changing = await changingMates(deps, sites);
-  return sites.flatMap(({ id, group }) => {
-    const found = frozen(freezes, planned[id]) ?? owing.get(id) ?? mateOf(changing, id, group);
+  return sites.flatMap(({ id }) => {
+    const found = frozen(freezes, planned[id]) ?? owing.get(id);
     return found ? [{ site: id, ...found }] : [];
   });
 }
@@ -51,24 +51,10 @@ async function owedReverts({ registry }: ControlDeps, stream: string): Promise<M
   );
 }
 
-async function changingMates(
-  { registry }: ControlDeps,
-  sites: OutlineSite[],
-): Promise<Map<string, [string, string][]>> {
-  const groups = [...new Set(sites.flatMap(({ group }) => group ?? []))];
-  const changing = new Map<string, [string, string][]>();
-  for (const { group, site, rollout } of await registry.changingMembers(groups)) {
-    changing.set(group, [...(changing.get(group) ?? []), [site, rollout]]);
-  }
-  return changing;
-}
-
-/** What the site itself has in flight, of this rollout or for another stream, is no reason: it takes one at a time. */
-function mateOf(
-  changing: Map<string, [string, string][]>,
-  id: string,
-  group: string | undefined,
-): Hindrance | undefined {
-  const mate = group === undefined ? undefined : changing.get(group)?.find(([site]) => site !== id);
-  return mate && { deferred: { code: 'GROUP_CHANGING', detail: `${mate[0]} has not settled (${mate[1]})` } };
+/** What the registry left out when it recorded the commands, because a mate may be changing. */
+export function deferredMates(leftOut: { site: string; mate: ChangingMember }[]): DeferredCommand[] {
+  return leftOut.map(({ site, mate }) => {
+    const detail = `${mate.site} has not settled (${mate.rollout})`;
+    return { site, deferred: { code: 'GROUP_CHANGING', detail } };
+  });
 }

@@ -8,18 +8,20 @@ import type { FrozenPlan, PlannedSite } from '../../policies/model/plan.js';
 import type { RolloutRequest } from '../../policies/model/rollout.js';
 import { digestOf } from '../../policies/signing/jcs.js';
 import { sealPlan } from '../../policies/signing/plan-digest.js';
-import type { RunIdentity } from '../contract.js';
+import type { FrozenRef, RunIdentity } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 import { evidenceKey } from './evidence-key.js';
 import { resolveCatchUp } from './resolve-catch-up.js';
 import { readFleet, readStrategy } from './sources.js';
+import { describeNamespace } from './temporal-facts.js';
 
 export async function freezePlan(deps: ControlDeps, request: RolloutRequest, run: RunIdentity): Promise<PlanOutline> {
   // The first run of a rollout is known from here on: another one is found out before it changes anything.
   await deps.registry.recordRun(run.firstRunId, run.continuation, run.runId);
   const frozen = await resolvePlan(deps, request);
   const belongs = { ...(request.only && { only: request.only }), ...(request.catchUp && { of: request.catchUp.of }) };
-  const { label, generation, planDigest } = await deps.registry.freeze(frozen, { ...run, ...belongs }, deps.now());
+  const named = { ...run, ...belongs, namespace: await describeNamespace(deps.client) };
+  const { label, generation, planDigest } = await deps.registry.freeze(frozen, named, deps.now());
   // A retry that resolved its files anew goes on with the plan that was frozen first.
   const kept = planDigest === frozen.plan.digest ? frozen : await deps.registry.frozenPlan(planDigest);
   if (!kept) throw new TypeError(`the registry has frozen plan ${planDigest} and does not hold it`);
@@ -29,6 +31,16 @@ export async function freezePlan(deps: ControlDeps, request: RolloutRequest, run
     deps.now(),
   );
   return outlineOf(kept, label, generation);
+}
+
+/** Retried for as long as the registry does not hold the plan: it may be restored to a later point. */
+export async function readOutline(
+  { registry }: ControlDeps,
+  { planDigest, label, generation }: FrozenRef,
+): Promise<PlanOutline> {
+  const frozen = await registry.frozenPlan(planDigest);
+  if (!frozen) throw new Error(`expected plan ${planDigest} of ${label} in the registry, which does not hold it`);
+  return outlineOf(frozen, label, generation);
 }
 
 export async function resolvePlan(deps: ControlDeps, request: RolloutRequest): Promise<FrozenPlan> {

@@ -5,7 +5,7 @@ import { createGateActivities } from '../gate/sample-gate.js';
 import { catchUpFacts } from './catch-up-facts.js';
 import type { ControlDeps } from './deps.js';
 import { evidenceKey } from './evidence-key.js';
-import { freezePlan } from './freeze-plan.js';
+import { freezePlan, readOutline } from './freeze-plan.js';
 import { handOver } from './hand-over.js';
 import { issueCommands } from './issue-commands.js';
 import { quarantined } from './quarantined.js';
@@ -23,15 +23,16 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
   return {
     ...createGateActivities({ prometheusUrl: deps.prometheusUrl, registry, now }),
     freezePlan: (request, run) => failing(() => freezePlan(deps, request, run)),
+    readOutline: (frozen) => failing(() => readOutline(deps, frozen)),
     runPreflight: ({ planDigest }, run) => failing(() => runPreflight(deps, planDigest, run)),
     issueCommands: (input, sites) => failing(() => issueCommands(deps, input, sites)),
     recordInbox: (report, events) => failing(() => recordInbox(deps, waker, report, events)),
     catchUpFacts: (stream) => failing(() => catchUpFacts(deps, stream)),
-    sweep: () => failing(() => sweep(deps)),
+    sweep: (word) => failing(() => sweep(deps, word)),
     recordBlock: (block) => failing(() => registry.block({ ...block, at: now() })),
     recordProgress: (drafts, status, run) => failing(() => recordProgress(deps, drafts, status, run)),
     recordRefused: (request, reason, run) => failing(() => recordRefused(deps, request, reason, run)),
-    knownCommands: (firstRunId) => failing(() => knownCommands(deps, firstRunId)),
+    knownCommands: (firstRunId, after) => failing(() => knownCommands(deps, firstRunId, after)),
     adoptRun: ({ firstRunId, continuation, runId }) =>
       failing(() => registry.adoptRun(firstRunId, continuation, runId)),
     handOver: (run, outcome) => failing(() => handOver(deps, run, outcome)),

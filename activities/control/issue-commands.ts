@@ -4,10 +4,10 @@ import { isAllowed } from '../../policies/preflight/facts.js';
 import { commandIdOf, type Command } from '../../policies/model/command.js';
 import type { OutlineSite, ShardInput } from '../../policies/model/outline.js';
 import type { PlannedSite } from '../../policies/model/plan.js';
-import type { KnownReport } from '../../records/registry/registry.js';
+import type { CommandedRow, KnownReport } from '../../records/registry/registry.js';
 import type { DeferredCommand, Issued, IssuedCommand } from '../contract.js';
 import { readAddressees, rememberedAddressees, UNKNOWN_ADDRESSEE, type Addressee } from './addressees.js';
-import { deferredSites } from './defer.js';
+import { deferredMates, deferredSites } from './defer.js';
 import type { ControlDeps } from './deps.js';
 import { readSigning, rememberedSigning, signFor, type Signing } from './signing.js';
 
@@ -16,10 +16,7 @@ import { readSigning, rememberedSigning, signFor, type Signing } from './signing
  * as well: it needs nothing from there, and an undo must not wait for a record.
  */
 export async function issueCommands(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Issued[]> {
-  if (input.verb === 'revert') return issueReverts(deps, input, sites);
-  // Two pages that each find the other's sites at rest must not both go ahead with members of one group.
-  if (sites.some(({ group }) => group !== undefined)) return oneAfterAnother(() => issueConverges(deps, input, sites));
-  return issueConverges(deps, input, sites);
+  return input.verb === 'revert' ? issueReverts(deps, input, sites) : issueConverges(deps, input, sites);
 }
 
 async function issueReverts(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<IssuedCommand[]> {
@@ -39,14 +36,39 @@ async function issueConverges(deps: ControlDeps, input: ShardInput, sites: Outli
   ];
   const held = new Map(deferred.map((one) => [one.site, one]));
   const issued = sites.filter(({ id }) => !held.has(id)).map((site) => issue(input, site, known, now));
-  await record(deps, input, issued, now);
-  return [...issued, ...held.values()];
+  const mates = await recordClear(deps, input, issued, sites, now);
+  for (const mate of mates) held.set(mate.site, mate);
+  return [...issued.filter(({ site }) => !held.has(site)), ...held.values()];
+}
+
+/** Who is left out was signed for and is told nothing: what is not handed out does not exist. */
+async function recordClear(
+  deps: ControlDeps,
+  input: ShardInput,
+  issued: IssuedCommand[],
+  sites: OutlineSite[],
+  now: number,
+): Promise<DeferredCommand[]> {
+  const groups = new Map(sites.flatMap(({ id, group }) => (group === undefined ? [] : [[id, group]])));
+  if (groups.size === 0) {
+    await record(deps, input, issued, now);
+    return [];
+  }
+  const rows = commandedRows(input, issued).map((row) => {
+    const group = groups.get(row.site);
+    return group === undefined ? row : { ...row, group };
+  });
+  return deferredMates(await deps.registry.commandClearOfMates(input.firstRunId, rows, now));
 }
 
 async function record(deps: ControlDeps, input: ShardInput, issued: IssuedCommand[], now: number): Promise<void> {
+  await deps.registry.recordCommanded(input.firstRunId, commandedRows(input, issued), now);
+}
+
+function commandedRows(input: ShardInput, issued: IssuedCommand[]): CommandedRow[] {
   const carrier = Context.current().info.workflowExecution?.workflowId;
   const { stage, wave, verb } = input;
-  const rows = issued.map(({ site, commandId, settleBy }) => ({
+  return issued.map(({ site, commandId, settleBy }) => ({
     site,
     stage,
     wave,
@@ -55,16 +77,6 @@ async function record(deps: ControlDeps, input: ShardInput, issued: IssuedComman
     ...(settleBy === undefined ? {} : { switchBy: settleBy }),
     ...(carrier === undefined ? {} : { carrier }),
   }));
-  await deps.registry.recordCommanded(input.firstRunId, rows, now);
-}
-
-let turn: Promise<unknown> = Promise.resolve();
-
-/** In this process: with several control workers on PostgreSQL two groups' members can still cross within one page. */
-function oneAfterAnother<T>(work: () => Promise<T>): Promise<T> {
-  const mine = turn.then(work, work);
-  turn = mine.catch(() => undefined);
-  return mine;
 }
 
 /** It is not clear who speaks for the site, or it was retired: nothing is begun there. */

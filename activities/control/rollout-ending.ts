@@ -4,23 +4,34 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { RolloutOutcome } from '../../policies/model/rollout.js';
 import type { Reason } from '../../policies/model/verdict.js';
 import type { UnsealedRollout } from '../../records/registry/registry.js';
+import { hasEnded } from './temporal-facts.js';
 
 export interface RolloutEnding {
   outcome: RolloutOutcome;
   reason: Reason;
+  /** The run that ended, where Temporal knows one: a rollout that was reset may end again. */
+  runId?: string;
 }
 
-/** Undefined while a run of it is open: a run that was reset is one. An error of Temporal is thrown, and ends nothing. */
-export async function findEnd(client: Client, rollout: UnsealedRollout): Promise<RolloutEnding | undefined> {
+/** `open`: a run that was reset, or is paused, is one. `gone`: this namespace knows no run of it. */
+export type Found = { is: 'open' } | { is: 'gone' } | { is: 'ended'; ending: RolloutEnding };
+
+/** An error of Temporal is thrown, and ends nothing. */
+export async function findRun(client: Client, rollout: UnsealedRollout): Promise<Found> {
   const { workflowId, firstRunId } = rollout;
   const latest = await describe(client, workflowId);
-  if (!latest) return unknown(workflowId);
+  if (!latest) return { is: 'gone' };
   if (latest.firstRunId === firstRunId) {
-    return latest.status === 'RUNNING' ? undefined : endingOf(client, workflowId, latest);
+    return hasEnded(latest.status) ? ended(client, workflowId, latest) : { is: 'open' };
   }
-  // The workflow id belongs to another rollout by now: of ours no run can be open.
   const own = await describe(client, workflowId, firstRunId);
-  return own ? endingOf(client, workflowId, own) : unknown(workflowId);
+  if (!own) return { is: 'gone' };
+  // The workflow id belongs to another rollout by now, which began after ours had ended.
+  return hasEnded(own.status) || own.status === 'CONTINUED_AS_NEW' ? ended(client, workflowId, own) : { is: 'open' };
+}
+
+async function ended(client: Client, workflowId: string, run: Described): Promise<Found> {
+  return { is: 'ended', ending: { ...(await endingOf(client, workflowId, run)), runId: run.runId } };
 }
 
 interface Described {
@@ -40,8 +51,10 @@ async function describe(client: Client, workflowId: string, runId?: string): Pro
   }
 }
 
-function unknown(workflowId: string): RolloutEnding {
-  const detail = `${workflowId} is not there: deleted, past its retention, or the database of Temporal was made anew`;
+/** `word`: of the person who gave it up, where Temporal cannot be asked. */
+export function unknownEnding({ workflowId, namespace }: UnsealedRollout, word?: string): RolloutEnding {
+  const where = namespace ? ` in the namespace ${namespace.name} (${namespace.id})` : '';
+  const detail = `${workflowId} is not there${where}: ${word ?? 'deleted, or past its retention'}`;
   return { outcome: 'terminated', reason: { code: 'WORKFLOW_UNKNOWN', detail } };
 }
 

@@ -5,25 +5,65 @@
 import { CATCH_UP } from '../../policies/model/debt.js';
 import { nextCatchUp } from '../../policies/catch-up/next.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
-import type { UnsealedRollout } from '../../records/registry/registry.js';
-import type { SweepSummary } from '../contract.js';
+import type { Reason } from '../../policies/model/verdict.js';
+import type { Namespace, UnsealedRollout } from '../../records/registry/registry.js';
+import type { GiveUp, SweepSummary } from '../contract.js';
 import { catchUpFacts } from './catch-up-facts.js';
 import type { ControlDeps } from './deps.js';
-import { findEnd, type RolloutEnding } from './rollout-ending.js';
+import { findRun, unknownEnding, type RolloutEnding } from './rollout-ending.js';
+import { describeNamespace } from './temporal-facts.js';
 import { wakeCatchUp } from './wake-catch-up.js';
 
-export async function sweep(deps: ControlDeps): Promise<SweepSummary> {
-  const summary: SweepSummary = { terminated: [], woken: [] };
+export async function sweep(deps: ControlDeps, word?: GiveUp): Promise<SweepSummary> {
+  const summary: SweepSummary = { terminated: [], woken: [], elsewhere: [], failed: [] };
+  const here = await describeNamespace(deps.client);
   for (const rollout of await deps.registry.unsealedRollouts()) {
-    const ending = await findEnd(deps.client, rollout);
-    if (ending && (await sealEnded(deps, rollout, ending))) summary.terminated.push(rollout.label);
+    const { label } = rollout;
+    await attempt(summary, label, async () => {
+      const ending = await judgeEnd(deps, here, rollout, word);
+      if (ending === 'elsewhere') summary.elsewhere.push(label);
+      else if (ending && (await sealEnded(deps, rollout, ending))) summary.terminated.push(label);
+    });
   }
   for (const stream of await streamsWithWork(deps)) {
-    if (!(await hasWork(deps, stream))) continue;
-    await wakeCatchUp(deps.client, stream);
-    summary.woken.push(stream);
+    await attempt(summary, stream, async () => {
+      if (!(await hasWork(deps, stream))) return;
+      await wakeCatchUp(deps.client, stream);
+      summary.woken.push(stream);
+    });
   }
   return summary;
+}
+
+/** What fails at one must not keep the sweep from those behind it. */
+async function attempt(summary: SweepSummary, what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    summary.failed.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/**
+ * That a workflow is not here says something only in the namespace that it ran in: a worker that was pointed elsewhere,
+ * or a Temporal made anew, finds none, and the rollouts may be alive. Those only a person gives up.
+ */
+async function judgeEnd(
+  { client, registry }: ControlDeps,
+  here: Namespace,
+  rollout: UnsealedRollout,
+  word: GiveUp | undefined,
+): Promise<RolloutEnding | 'elsewhere' | undefined> {
+  const { firstRunId, namespace, label } = rollout;
+  // A run id is never given twice: where its first run is found, there it runs.
+  const found = await findRun(client, rollout);
+  if (found.is !== 'gone') {
+    if (!namespace) await registry.placeRollout(firstRunId, here);
+    return found.is === 'ended' ? found.ending : undefined;
+  }
+  if (namespace?.id === here.id) return unknownEnding(rollout);
+  if (!word?.giveUp.includes(label)) return 'elsewhere';
+  return unknownEnding(rollout, `given up by ${word.by}: ${word.reason}`);
 }
 
 /** Read again after Temporal was asked: what a rollout had recorded before it ended is what counts. */
@@ -36,12 +76,28 @@ async function sealEnded(deps: ControlDeps, rollout: UnsealedRollout, ending: Ro
     await registry.handOver(firstRunId, told.outcome, now());
     return false;
   }
-  const { outcome, reason } = ending;
+  const { outcome, reason, runId = 'gone' } = ending;
+  await recordUnheard(deps, firstRunId, runId);
   const draft = { kind: 'sealed', data: { outcome, reason, by: 'sweeper', lastSaid: told?.state ?? null } };
-  await registry.appendEvidence({ firstRunId, runId: 'sweep', activityId: 'sealed' }, [draft], now());
+  await registry.appendEvidence({ firstRunId, runId: 'sweep', activityId: `sealed/${runId}` }, [draft], now());
   await registry.handOver(firstRunId, outcome, now());
   await registry.putStatus(sealedStatus(rollout, told, ending, now()));
   return true;
+}
+
+/** Nobody is left to say of a site that was commanded and has not answered that it owes the answer. */
+async function recordUnheard({ registry, now }: ControlDeps, firstRunId: string, runId: string): Promise<void> {
+  const silent = (await registry.commanded(firstRunId)).filter(({ outcome }) => outcome === undefined);
+  if (silent.length === 0) return;
+  const rows = silent.map(({ site, stage, wave, commandId, state }) => {
+    const never = state === null;
+    const reason: Reason = never
+      ? { code: 'UNREACHED', detail: 'the rollout ended before the site had received its command' }
+      : { code: 'NO_RESULT', detail: `the rollout ended first; last known was ${state ?? 'nothing'}` };
+    const told = state === undefined ? {} : { state };
+    return { site, commandId, outcome: { site, outcome: 'owed' as const, stage, wave, reason, ...told } };
+  });
+  await registry.recordDispositions({ firstRunId, runId: 'sweep', activityId: `unheard/${runId}` }, rows, now());
 }
 
 function sealedStatus(

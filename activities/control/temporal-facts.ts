@@ -1,6 +1,7 @@
 /** Facts that only Temporal knows: who holds a stream's lock, and whether a shard has closed. */
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { Namespace } from '../../records/registry/registry.js';
 import type { LockHolder } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 
@@ -25,10 +26,27 @@ export async function awaitClosed(client: Client, workflowId: string): Promise<v
   while (await describeRunning(client, workflowId)) await Context.current().sleep(POLL_MS);
 }
 
+const ENDS = new Set<string>(['COMPLETED', 'FAILED', 'TIMED_OUT', 'CANCELLED', 'TERMINATED']);
+
+/** One that is paused has not; of a status that nobody here knows nothing follows. */
+export function hasEnded(status: string): boolean {
+  return ENDS.has(status);
+}
+
+/** Asked anew each time: a database of Temporal that was made anew has other namespaces of the same names. */
+export async function describeNamespace(client: Client): Promise<Namespace> {
+  const name = client.options.namespace;
+  const { namespaceInfo } = await client.workflowService.describeNamespace({ namespace: name });
+  const id = namespaceInfo?.id;
+  if (!id) throw new Error(`Temporal did not say the id of its namespace ${name}`);
+  return { name, id };
+}
+
+/** Undefined where there is none that is open. */
 export async function describeRunning(client: Client, workflowId: string) {
   try {
     const description = await client.workflow.getHandle(workflowId).describe();
-    return description.status.name === 'RUNNING' ? description : undefined;
+    return hasEnded(description.status.name) ? undefined : description;
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;

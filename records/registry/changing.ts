@@ -15,13 +15,15 @@ export async function changingMembers(db: Db, groups: string[], planOf: PlanOf):
     .where('sealed', '=', 0)
     .where('plan_digest', '!=', '')
     .execute();
-  const found = running.map(async ({ first_run_id: firstRunId, label, plan_digest }) => {
+  const found: ChangingMember[] = [];
+  // One after the other: within a transaction there is one connection.
+  for (const { first_run_id: firstRunId, label, plan_digest } of running) {
     const plan = await planOf(plan_digest);
     const members = plan ? membersOf(plan, groups) : new Map<string, string>();
     const sites = await openSites(db, firstRunId, [...members.keys()]);
-    return sites.map((site) => ({ site, group: members.get(site) ?? '', rollout: label }));
-  });
-  return (await Promise.all(found)).flat();
+    found.push(...sites.map((site) => ({ site, group: members.get(site) ?? '', rollout: label })));
+  }
+  return found;
 }
 
 /** Sites with a command that was scheduled and has neither a result nor was known never to have arrived. */

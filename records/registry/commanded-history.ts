@@ -2,7 +2,7 @@
 import type { Commanded } from '../../policies/catch-up/owed-site.js';
 import { outcomeOf } from './command-facts.js';
 import { factsOf } from './command-rows.js';
-import type { Registry, UnsealedRollout } from './registry.js';
+import type { Namespace, Registry, UnsealedRollout } from './registry.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import { fromText } from './text.js';
 import type { Db } from './tables.js';
@@ -77,6 +77,19 @@ export async function unsealedRollouts(db: Db): Promise<UnsealedRollout[]> {
     planDigest: row.plan_digest,
     generation: row.generation,
     startedAt: row.started_at,
+    ...(row.namespace !== null &&
+      row.namespace_id !== null && { namespace: { name: row.namespace, id: row.namespace_id } }),
     ...(row.status !== null && { status: fromText<RolloutStatus>(row.status) }),
   }));
+}
+
+export async function placeRollout(db: Db, firstRunId: string, namespace: Namespace): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    await tx
+      .updateTable('rollouts')
+      .set({ namespace: namespace.name, namespace_id: namespace.id })
+      .where('first_run_id', '=', firstRunId)
+      .where('namespace_id', 'is', null)
+      .execute();
+  });
 }

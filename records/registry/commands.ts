@@ -6,29 +6,51 @@ import { commandedSites, type CommandFacts } from './command-facts.js';
 import { CommandLedger, newFacts, saveFacts } from './command-ledger.js';
 import { factsOf } from './command-rows.js';
 import { appendDrafts, keyedDrafts } from './evidence-log.js';
-import type { CommandedSite, Registry } from './registry.js';
+import type { ChangingMember, CommandedRow, CommandedSite, Registry } from './registry.js';
 import type { Db, Tx } from './tables.js';
 
 const SITES_AT_ONCE = 500;
 
-export async function recordCommanded(
+export async function recordCommanded(db: Db, firstRunId: string, rows: CommandedRow[], now: number): Promise<void> {
+  await db.transaction().execute((tx) => saveCommanded(tx, firstRunId, rows, now));
+}
+
+/** `changing`: who of these groups may be changing, read in the transaction that is given. */
+export async function commandClearOfMates(
   db: Db,
   firstRunId: string,
-  rows: Parameters<Registry['recordCommanded']>[1],
+  rows: Parameters<Registry['commandClearOfMates']>[1],
+  changing: (tx: Tx, groups: string[]) => Promise<ChangingMember[]>,
   now: number,
-): Promise<void> {
-  const ids = rows.map((row) => row.commandId);
-  await db.transaction().execute(async (tx) => {
-    const ledger = new CommandLedger();
-    await ledger.load(tx, ids);
-    for (const { site, stage, wave, verb, commandId, switchBy, carrier } of rows) {
-      const facts = ledger.touch(commandId, () => newFacts(firstRunId, site, commandId, { stage, wave }, now));
-      Object.assign(facts, { stage, wave, verb, scheduledAt: facts.scheduledAt ?? now });
-      if (switchBy !== undefined) facts.switchBy = switchBy;
-      if (carrier !== undefined) facts.carrier = carrier;
-    }
-    await ledger.save(tx, now);
+): Promise<{ site: string; mate: ChangingMember }[]> {
+  const groups = [...new Set(rows.flatMap(({ group }) => group ?? []))];
+  return db.transaction().execute(async (tx) => {
+    const members = await changing(tx, groups);
+    const leftOut = rows.flatMap(({ site, group }) => {
+      // What the site itself has in flight is no reason: it takes one command at a time.
+      const mate = members.find((member) => member.group === group && member.site !== site);
+      return mate ? [{ site, mate }] : [];
+    });
+    const out = new Set(leftOut.map(({ site }) => site));
+    const clear = rows.filter(({ site }) => !out.has(site));
+    await saveCommanded(tx, firstRunId, clear, now);
+    return leftOut;
   });
+}
+
+async function saveCommanded(tx: Tx, firstRunId: string, rows: CommandedRow[], now: number): Promise<void> {
+  const ledger = new CommandLedger();
+  await ledger.load(
+    tx,
+    rows.map((row) => row.commandId),
+  );
+  for (const { site, stage, wave, verb, commandId, switchBy, carrier } of rows) {
+    const facts = ledger.touch(commandId, () => newFacts(firstRunId, site, commandId, { stage, wave }, now));
+    Object.assign(facts, { stage, wave, verb, scheduledAt: facts.scheduledAt ?? now });
+    if (switchBy !== undefined) facts.switchBy = switchBy;
+    if (carrier !== undefined) facts.carrier = carrier;
+  }
+  await ledger.save(tx, now);
 }
 
 /** A result is never replaced by a disposition; of dispositions the latest counts. */

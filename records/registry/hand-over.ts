@@ -9,7 +9,7 @@ import { desiredRowOf, putDesired, putStreamDesired, streamRowOf } from './desir
 import { isKeeping } from './owing.js';
 import { frozenPlan } from './plans.js';
 import { rolloutRow } from './rollout-row.js';
-import { putKept } from './standing.js';
+import { putKept, restandRollout } from './standing.js';
 import type { Db, RolloutRow, Tx } from './tables.js';
 
 export async function handOver(db: Db, firstRunId: string, outcome: RolloutOutcome, now: number): Promise<HandedOver> {
@@ -35,6 +35,24 @@ export async function handOver(db: Db, firstRunId: string, outcome: RolloutOutco
     await decideDesired(tx, { ...rollout, ...sealed }, now);
     return handed;
   });
+}
+
+/**
+ * A rollout that was sealed goes on: it was reset after it had ended. What it owes is its own again, and it decides anew
+ * what its sites should run. What older rollouts had decided, and handing over had replaced, does not come back.
+ */
+export async function takeBack(tx: Tx, firstRunId: string, now: number): Promise<void> {
+  const taken = await tx
+    .updateTable('rollouts')
+    .set({ handed_outcome: null, handed_over: null })
+    .where('first_run_id', '=', firstRunId)
+    .where('handed_outcome', 'is not', null)
+    .returning('first_run_id')
+    .executeTakeFirst();
+  if (!taken) return;
+  await tx.deleteFrom('desired').where('first_run_id', '=', firstRunId).execute();
+  await tx.deleteFrom('stream_desired').where('first_run_id', '=', firstRunId).execute();
+  await restandRollout(tx, firstRunId, now);
 }
 
 async function passDebts(tx: Tx, firstRunId: string, promoted: boolean): Promise<void> {

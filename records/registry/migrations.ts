@@ -16,6 +16,7 @@ export const STEPS: Step[] = [
   { name: 'first tables', up: firstTables },
   { name: 'debts and desired state', up: debtTables, fill: fillFirstTables },
   { name: 'identities and control keys', up: identityTables },
+  { name: 'namespaces of rollouts', up: (tx) => column(tx, 'rollouts', { namespace: 'text?', namespace_id: 'text?' }) },
 ];
 
 /** Brings the schema up to date, in one transaction; a schema newer than this program is refused by name. */

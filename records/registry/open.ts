@@ -28,7 +28,7 @@ import * as settle from './settle.js';
 import { siteAnomalies } from './site-anomalies.js';
 import { acknowledged } from './speakers.js';
 import type { Store } from './store.js';
-import type { Db, Tables } from './tables.js';
+import type { Db, Tables, Tx } from './tables.js';
 import * as totals from './totals.js';
 import { WorkerLock } from './worker-lock.js';
 
@@ -103,6 +103,7 @@ type OfRollouts =
   | 'knownGeneration'
   | 'runningPlans'
   | 'changingMembers'
+  | 'commandClearOfMates'
   | 'putStatus'
   | 'findRollout'
   | 'rollouts'
@@ -124,6 +125,10 @@ function ofRollouts(db: Db): Pick<Registry, OfRollouts> {
     adoptGeneration: (stream, generation) => reports.adoptGeneration(db, stream, generation),
     knownGeneration: (stream) => generations.knownGeneration(db, stream),
     runningPlans: (stream) => plans.runningPlans(db, stream, (planDigest) => kept.get(planDigest)),
+    commandClearOfMates: (firstRunId, rows, now) => {
+      const changing = (tx: Tx, groups: string[]) => changingMembers(tx, groups, (digest) => kept.get(digest, tx));
+      return commands.commandClearOfMates(db, firstRunId, rows, changing, now);
+    },
     changingMembers: (groups) => changingMembers(db, groups, (planDigest) => kept.get(planDigest)),
     putStatus: (status) => rollouts.putStatus(db, status),
     findRollout: (reference) => rollouts.findRollout(db, reference),
@@ -179,6 +184,7 @@ type OfDebts =
   | 'commandsOf'
   | 'latestBatch'
   | 'unsealedRollouts'
+  | 'placeRollout'
   | 'debts'
   | 'debtTotals'
   | 'handOver'
@@ -197,6 +203,7 @@ function ofDebts(db: Db): Pick<Registry, OfDebts> {
     commandsOf: (stream, filter) => commandedHistory.commandsOf(db, stream, filter),
     latestBatch: (of) => commandedHistory.latestBatch(db, of),
     unsealedRollouts: () => commandedHistory.unsealedRollouts(db),
+    placeRollout: (firstRunId, namespace) => commandedHistory.placeRollout(db, firstRunId, namespace),
     handOver: (firstRunId, outcome, now) => handOver(db, firstRunId, outcome, now),
     desired: (stream, sites) => desired.desired(db, stream, sites),
     streamDesired: (stream) => desired.streamDesired(db, stream),
@@ -218,7 +225,8 @@ type OfIdentities =
   | 'retire'
   | 'acknowledged'
   | 'controlKeys'
-  | 'stepKeys';
+  | 'stepKeys'
+  | 'knowControlKey';
 
 function ofIdentities(db: Db): Pick<Registry, OfIdentities> {
   return {
@@ -232,6 +240,7 @@ function ofIdentities(db: Db): Pick<Registry, OfIdentities> {
     acknowledged: (sites) => acknowledged(db, sites),
     controlKeys: () => keys.controlKeys(db),
     stepKeys: (step, now) => keys.stepKeys(db, step, now),
+    knowControlKey: (publicPem, by, now) => keys.knowControlKey(db, publicPem, by, now),
   };
 }
 
@@ -241,8 +250,9 @@ class PlanCache {
   readonly #plans = new Map<string, FrozenPlan>();
   constructor(readonly db: Db) {}
 
-  async get(digest: string): Promise<FrozenPlan | undefined> {
-    const known = this.#plans.get(digest) ?? (await plans.frozenPlan(this.db, digest));
+  /** `within`: the transaction that asks, if one does: it would wait for any other statement for ever. */
+  async get(digest: string, within: Db = this.db): Promise<FrozenPlan | undefined> {
+    const known = this.#plans.get(digest) ?? (await plans.frozenPlan(within, digest));
     if (known === undefined) return undefined;
     this.#plans.delete(digest);
     this.#plans.set(digest, deepFreeze(known));

@@ -33,6 +33,8 @@ export async function freeze(
       digest: release.digest,
       catch_up_of: run.of ?? null,
       narrowed: run.only === undefined ? 0 : 1,
+      namespace: run.namespace?.name ?? null,
+      namespace_id: run.namespace?.id ?? null,
     };
     const open = { sealed: 0, status: null, handed_outcome: null, handed_over: null };
     const begun = { first_run_id: run.firstRunId, started_at: now, updated_at: now, ...open };

@@ -64,6 +64,17 @@ export interface CommandedSite {
   outcome?: SiteOutcome;
 }
 
+/** A command that is about to be scheduled. `carrier`: workflow id of the shard that carries it. */
+export interface CommandedRow {
+  site: string;
+  stage: string;
+  wave: number;
+  verb: Verb;
+  commandId: string;
+  switchBy?: number;
+  carrier?: string;
+}
+
 /** A site event that told something new of a rollout: `outcome` is what it makes of the site. */
 export interface FreshEvent {
   firstRunId: string;
@@ -140,7 +151,13 @@ export interface HistoryEntry {
   data: Record<string, unknown>;
 }
 
-/** `status`: absent while it has told nothing. */
+/** Of Temporal. One that was made anew has the same name and another id. */
+export interface Namespace {
+  name: string;
+  id: string;
+}
+
+/** `status`: absent while it has told nothing. `namespace`: absent where nobody has said in which one it runs. */
 export interface UnsealedRollout {
   firstRunId: string;
   workflowId: string;
@@ -150,6 +167,7 @@ export interface UnsealedRollout {
   planDigest: string;
   generation: number;
   startedAt: number;
+  namespace?: Namespace;
   status?: RolloutStatus;
 }
 
@@ -187,6 +205,8 @@ export interface Registry {
       of?: string;
       /** What the plan was narrowed to: promoted, it speaks for its own sites alone. */
       only?: Selector;
+      /** Where its workflow runs: nobody else may say of it that it has ended. */
+      namespace?: Namespace;
     },
     now: number,
   ): Promise<FrozenRollout>;
@@ -209,20 +229,7 @@ export interface Registry {
   findings(firstRunId: string): Promise<Finding[]>;
 
   /** Records that commands are about to be scheduled: from here on a revert owes these sites an undo. */
-  recordCommanded(
-    firstRunId: string,
-    rows: {
-      site: string;
-      stage: string;
-      wave: number;
-      verb: 'converge' | 'revert';
-      commandId: string;
-      switchBy?: number;
-      /** Workflow id of the shard that carries it. */
-      carrier?: string;
-    }[],
-    now: number,
-  ): Promise<void>;
+  recordCommanded(firstRunId: string, rows: CommandedRow[], now: number): Promise<void>;
   /**
    * Results with the reports and events they carry, and their evidence, in one transaction. `fresh` are the events among
    * them that say more than these results, the local revert of an earlier stage for instance; the inbox tells their
@@ -313,7 +320,7 @@ export interface Registry {
    * that new sites get it). Any other outcome: converge debts are cancelled, and the sites that confirmed and were sent no
    * revert keep what they have as desired, also those that confirm only later. Owed reverts always pass. A catch-up batch
    * leaves what is desired as it is. *halted* is no seal and changes nothing. Repeating it changes nothing and gives the
-   * same answer. Throws MistakeError `ROLLOUT_NOT_FOUND`.
+   * same answer, until the rollout goes on after all: by `adoptRun`, or by a status that is not sealed. Throws MistakeError `ROLLOUT_NOT_FOUND`.
    */
   handOver(firstRunId: string, outcome: RolloutOutcome, now: number): Promise<HandedOver>;
   /** By site: the later of its own and the stream's. Sites for which nothing was ever decided are absent. */
@@ -342,6 +349,8 @@ export interface Registry {
    * has told nothing yet.
    */
   unsealedRollouts(): Promise<UnsealedRollout[]>;
+  /** Its workflow was found in this namespace. One that is known already stays. */
+  placeRollout(firstRunId: string, namespace: Namespace): Promise<void>;
   /** The latest catch-up batch that brought what the rollout `of` (its first run id) had decided. */
   latestBatch(of: string): Promise<RolloutStatus | undefined>;
   /**
@@ -359,6 +368,15 @@ export interface Registry {
   /** In force at `now`. */
   freezes(now: number): Promise<Freeze[]>;
 
+  /**
+   * As `recordCommanded`, for members of redundancy groups: a site is left out, and nothing recorded of it, while a mate
+   * may be changing. Judged and recorded at once: of two rollouts, or two workers, that ask for mates one gets them.
+   */
+  commandClearOfMates(
+    firstRunId: string,
+    rows: (CommandedRow & { group?: string })[],
+    now: number,
+  ): Promise<{ site: string; mate: ChangingMember }[]>;
   /** Members of these redundancy groups, of any stream, at which something may be changing. */
   changingMembers(groups: string[]): Promise<ChangingMember[]>;
 
@@ -387,6 +405,8 @@ export interface Registry {
   controlKeys(): Promise<ControlKeys>;
   /** One step of a rotation. Throws MistakeError ROTATION_STEP if another came first. */
   stepKeys(step: KeyStep, now: number): Promise<void>;
+  /** The public half (PEM) that the control worker signs with: with it, tokens prove themselves to an empty registry. */
+  knowControlKey(publicPem: string, by: string, now: number): Promise<void>;
 
   putSamples(firstRunId: string, stage: string, wave: number, samples: Sample[]): Promise<void>;
   samples(firstRunId: string, stage?: string, wave?: number): Promise<(Sample & { stage: string; wave: number })[]>;

@@ -3,6 +3,7 @@ import { commandIdOf } from '../../policies/model/command.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import { saveFacts, scheduled, UNKNOWN_PLACE } from './command-ledger.js';
 import { adoptGenerations } from './generations.js';
+import { takeBack } from './hand-over.js';
 import { rolloutRow } from './rollout-row.js';
 import { restandRollout } from './standing.js';
 import { fromText, toText } from './text.js';
@@ -25,13 +26,21 @@ export async function putStatus(db: Db, status: RolloutStatus): Promise<void> {
       // The registry may have been restored to an earlier point while the rollout went on.
       if (status.generation > 0) await adoptGenerations(tx, new Map([[status.stream, status.generation + 1]]));
       await restandRollout(tx, status.firstRunId, status.updatedAt);
-    } else if (known.status === null || known.updated_at <= status.updatedAt) {
+    } else if (isNews(known, status)) {
       // Label and generation of a frozen rollout are the registry's own; before, they are what the rollout says.
-      const named = known.attempt === 0 ? { ...unfrozen(status), ...told } : told;
+      const { namespace, namespace_id } = known;
+      const named = known.attempt === 0 ? { ...unfrozen(status), ...told, namespace, namespace_id } : told;
       await tx.updateTable('rollouts').set(named).where('first_run_id', '=', status.firstRunId).execute();
+      if (status.state !== 'sealed') await takeBack(tx, status.firstRunId, status.updatedAt);
     }
     await recordUndo(tx, status);
   });
+}
+
+/** Of two that were told in the same moment the seal stays: what is written late must not undo it. */
+function isNews(known: RolloutRow, status: RolloutStatus): boolean {
+  if (known.status === null || known.updated_at < status.updatedAt) return true;
+  return known.updated_at === status.updatedAt && (known.sealed === 0 || status.state === 'sealed');
 }
 
 /**
@@ -71,6 +80,8 @@ function unfrozen(status: RolloutStatus): Omit<RolloutRow, 'updated_at' | 'seale
     narrowed: null,
     handed_outcome: null,
     handed_over: null,
+    namespace: null,
+    namespace_id: null,
   };
 }
 

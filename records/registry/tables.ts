@@ -162,6 +162,10 @@ export interface RolloutRow {
   handed_outcome: string | null;
   /** JSON: the answer of handing over. */
   handed_over: string | null;
+  /** The namespace of Temporal that it runs in; null where nobody has said. */
+  namespace: string | null;
+  /** Another one of the same name, of a database of Temporal that was made anew, has another id. */
+  namespace_id: string | null;
 }
 
 export interface CommandRow {

@@ -252,7 +252,7 @@ function rememberingActivities(stage: Remembered): ControlActivities {
       throw ApplicationFailure.nonRetryable('this stage has no reconciler');
     },
     async sweep() {
-      return { terminated: [], woken: [] };
+      return { terminated: [], woken: [], elsewhere: [], failed: [] };
     },
     async recordBlock(block) {
       seen.blocks.push(block.digest);

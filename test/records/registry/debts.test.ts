@@ -140,6 +140,32 @@ describe('a revert debt', () => {
     expect(await debts()).toEqual([]);
   });
 
+  it.each(['SIGNATURE_INVALID', 'WRONG_SITE', 'WRONG_EPOCH', 'ENROLMENT_USED', 'JOURNAL_FORKED'] as const)(
+    '[A19] stands when the agent did not take the undo in (%s), and ends when the same id is answered',
+    async (code) => {
+      await first.command(X);
+      await first.command(X, 'revert');
+      const reason = { code, detail: 'so says the agent' };
+      await first.settle(first.answer(X, 'rejected', 'revert', { reason }));
+      await first.seal('reverted');
+      const owed = { verb: 'revert', owner: CATCH_UP, reason, commandId: first.id(X, 'revert') };
+      expect(await registry.debts()).toMatchObject([owed]);
+      await first.settle(first.answer(X, 'reverted', 'revert'));
+      expect(await debts()).toEqual([]);
+      // The refusal of an envelope that was late on its way changes nothing any more.
+      await first.settle(first.answer(X, 'rejected', 'revert', { reason }));
+      expect(await debts()).toEqual([]);
+    },
+  );
+
+  it('[A19] opens with the refusal of an undo that was issued with the registry away, whoever refused it', async () => {
+    const reason = { code: 'WRONG_EPOCH' as const, detail: 'the command is for epoch 1, this agent is of epoch 2' };
+    await first.settle(first.answer(X, 'rejected', 'revert', { reason }));
+    expect(await registry.debts()).toMatchObject([{ verb: 'revert', site: X, reason, stage: 'all' }]);
+    const evidence = await registry.evidence('run-1');
+    expect(evidence.at(-1)?.data).toMatchObject({ counted: false, arrival: 'not-taken' });
+  });
+
   it('goes on with the later try that superseded it', async () => {
     await first.command(X, 'revert');
     await first.command(X, 'revert', 2);
@@ -319,6 +345,44 @@ describe('sealing', () => {
 
   it('of a rollout that nobody knows is refused by name', async () => {
     await expect(registry.handOver('run-9', 'promoted', 5_000)).rejects.toMatchObject({ code: 'ROLLOUT_NOT_FOUND' });
+  });
+});
+
+describe('a rollout that was sealed and goes on after all', () => {
+  const sealedAndOwing = async () => {
+    await first.command(X, 'revert');
+    await first.dispose(Y, 'owed');
+    await first.seal('terminated');
+    expect(await debts()).toEqual([`revert ${X} ${first.label} of ${CATCH_UP}`]);
+  };
+  const ownAgain = () => [`revert ${X} ${first.label} of run-1`, `converge ${Y} ${first.label} of run-1`];
+
+  it.each([
+    ['a person adopts its run', () => registry.adoptRun('run-1', 0, 'run-1b')],
+    ['its status says so', () => registry.putStatus(first.status({ state: 'running', updatedAt: 6_000 }))],
+  ])('owns what it owes again, and is handed over anew: %s', async (_words, goesOn) => {
+    await sealedAndOwing();
+    await goesOn();
+    expect(await debts()).toEqual(ownAgain());
+    expect((await first.seal('promoted', 7_000)).passed).toEqual({ converge: 1, revert: 1 });
+    expect((await registry.desired(STREAM, [Y])).get(Y)?.firstRunId).toBe('run-1');
+  });
+
+  it('decides anew what its sites should run', async () => {
+    await first.command(X);
+    await first.settle(first.answer(X, 'confirmed'));
+    await first.seal('promoted');
+    await registry.adoptRun('run-1', 0, 'run-1b');
+    expect(await registry.desiredStreams()).toEqual([]);
+    await first.seal('aborted', 7_000);
+    expect([...(await registry.desired(STREAM, [X, Y])).keys()]).toEqual([X]);
+  });
+
+  it('O6: is not one of which only an older word comes late', async () => {
+    await sealedAndOwing();
+    for (const updatedAt of [4_999, 5_000]) await registry.putStatus(first.status({ state: 'running', updatedAt }));
+    expect((await registry.findRollout('run-1'))?.state).toBe('sealed');
+    expect(await debts()).toEqual([`revert ${X} ${first.label} of ${CATCH_UP}`]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Sample } from '../../../policies/model/verdict.js';
 import type { Registry } from '../../../records/registry/registry.js';
-import { DIGEST, frozenPlan, status, STREAM } from './facts.js';
+import { commandId, DIGEST, frozenPlan, key, PLACE, result, settled, status, STREAM } from './facts.js';
 import { registryUnderTest } from './on-each-database.js';
 
 const underTest = registryUnderTest();
@@ -97,6 +97,65 @@ describe('status', () => {
     await registry.putStatus(status('r1', { label, updatedAt: 3 }));
     expect((await registry.findRollout('edge-proxy-3.0.0-1'))?.firstRunId).toBe('r1');
     expect(await registry.findRollout('planning')).toBeUndefined();
+  });
+});
+
+describe('a rollout that is not sealed', () => {
+  const HERE = { name: 'default', id: 'n-1' };
+  const found = async () =>
+    (await registry.unsealedRollouts()).map(({ firstRunId, namespace }) => [firstRunId, namespace]);
+
+  it('is known with the namespace that it runs in, and keeps that', async () => {
+    await registry.freeze(frozenPlan(), { ...run('r1'), namespace: HERE }, 1_000);
+    await registry.putStatus(status('r1'));
+    await registry.putStatus(status('r2', { startedAt: 2_000 }));
+    expect(await found()).toEqual([
+      ['r1', HERE],
+      ['r2', undefined],
+    ]);
+    for (const firstRunId of ['r1', 'r2']) await registry.placeRollout(firstRunId, { name: 'default', id: 'n-2' });
+    await registry.putStatus(status('r2', { startedAt: 2_000, updatedAt: 3_000 }));
+    expect(await found()).toEqual([
+      ['r1', HERE],
+      ['r2', { name: 'default', id: 'n-2' }],
+    ]);
+  });
+});
+
+describe('members of a redundancy group', () => {
+  const PAIR = ['osl-01', 'osl-02'] as const;
+  const paired = (version: string) => {
+    const frozen = frozenPlan(version);
+    const sites = Object.fromEntries(PAIR.map((id) => [id, { id, redundancyGroup: 'pair' }]));
+    return { ...frozen, sites } as unknown as typeof frozen;
+  };
+  const ask = async (firstRunId: string, site: string) => {
+    const id = commandId(firstRunId, site);
+    const row = { site, stage: 'all', wave: 0, verb: 'converge' as const, commandId: id, group: 'pair' };
+    const leftOut = await registry.commandClearOfMates(firstRunId, [row], 2_000);
+    return leftOut.map((one) => `${one.site} for ${one.mate.site}`);
+  };
+  const commanded = async () =>
+    (await Promise.all(['r1', 'r2'].map((one) => registry.commanded(one)))).flat().map(({ site }) => site);
+
+  it('are commanded one at a time, whoever asks at the same moment', async () => {
+    await registry.freeze(paired('2.4.0'), run('r1'), 1_000);
+    await registry.freeze(paired('2.5.0'), run('r2'), 1_000);
+    const answers = await Promise.all([ask('r1', PAIR[0]), ask('r2', PAIR[1])]);
+    expect(answers.flat()).toHaveLength(1);
+    expect(await commanded()).toHaveLength(1);
+    // Its own command, asked for again, is in nobody's way.
+    const [holder = ''] = await commanded();
+    expect(await ask(holder === PAIR[0] ? 'r1' : 'r2', holder)).toEqual([]);
+  });
+
+  it('wait for a mate until it has answered, and no longer', async () => {
+    await registry.freeze(paired('2.4.0'), run('r1'), 1_000);
+    expect(await ask('r1', PAIR[0])).toEqual([]);
+    expect(await ask('r1', PAIR[1])).toEqual([`${PAIR[1]} for ${PAIR[0]}`]);
+    const answered = result(commandId('r1', PAIR[0]), 'confirmed');
+    await registry.recordSettled(key('r1', '1'), PLACE, [settled(answered)], 3_000);
+    expect(await ask('r1', PAIR[1])).toEqual([]);
   });
 });
 

@@ -1,0 +1,131 @@
+/** What the sweeper seals and what it leaves alone: a real registry, and a Temporal that answers as it is told. */
+import { WorkflowNotFoundError } from '@temporalio/client';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ControlDeps } from '../../../activities/control/deps.js';
+import { sweep } from '../../../activities/control/sweep.js';
+import { openRegistry } from '../../../records/registry/open.js';
+import type { Registry } from '../../../records/registry/registry.js';
+import { Rollout } from '../../records/registry/centre.js';
+import { frozenPlan, status, STREAM } from '../../records/registry/facts.js';
+
+const HERE = { name: 'default', id: 'n-1' };
+const NOW = 10_000;
+
+let registry: Registry;
+/** By workflow id: the status of its latest run, or what asking for it throws. Others are not there. */
+let temporal: Record<string, string | Error>;
+let namespaceId: string;
+
+function deps(): ControlDeps {
+  const describe = (workflowId: string) => async () => {
+    const answer = temporal[workflowId];
+    if (answer === undefined) throw new WorkflowNotFoundError('not found', workflowId, undefined);
+    if (answer instanceof Error) throw answer;
+    const firstRunId = workflowId.replace(/^w-/, '');
+    return { runId: `${firstRunId}-last`, status: { name: answer }, raw: { workflowExecutionInfo: { firstRunId } } };
+  };
+  const client = {
+    options: { namespace: HERE.name },
+    workflow: { getHandle: (workflowId: string) => ({ describe: describe(workflowId) }) },
+    workflowService: {
+      describeNamespace: async () => ({ namespaceInfo: { id: namespaceId } }),
+      getWorkflowExecutionHistory: async () => ({ history: { events: [] } }),
+    },
+  };
+  return { registry, client, now: () => NOW } as unknown as ControlDeps;
+}
+
+async function begin(firstRunId: string, version: string, namespace: typeof HERE | undefined): Promise<string> {
+  const named = { firstRunId, workflowId: `w-${firstRunId}`, ...(namespace && { namespace }) };
+  return (await registry.freeze(frozenPlan(version), named, 1_000)).label;
+}
+
+const outcomeOf = async (firstRunId: string) => (await registry.findRollout(firstRunId))?.outcome;
+
+beforeEach(async () => {
+  registry = await openRegistry('sqlite::memory:');
+  temporal = {};
+  namespaceId = HERE.id;
+});
+afterEach(() => registry.close());
+
+describe('the sweeper', () => {
+  it.each(['RUNNING', 'PAUSED', 'UNKNOWN', 'UNSPECIFIED', 'CONTINUED_AS_NEW'])(
+    '[B36] leaves alone what Temporal does not say has ended: %s',
+    async (name) => {
+      await begin('r1', '2.4.0', HERE);
+      temporal['w-r1'] = name;
+      expect(await sweep(deps())).toEqual({ terminated: [], woken: [], elsewhere: [], failed: [] });
+      expect(await outcomeOf('r1')).toBeUndefined();
+    },
+  );
+
+  it('[B36] seals what is gone from its own namespace, and names what may live in another', async () => {
+    const gone = await begin('r1', '2.4.0', HERE);
+    const other = await begin('r2', '2.5.0', { ...HERE, id: 'n-2' });
+    const unplaced = await begin('r3', '2.6.0', undefined);
+    expect(await sweep(deps())).toMatchObject({ terminated: [gone], elsewhere: [other, unplaced] });
+    expect((await registry.findRollout('r1'))?.reason?.code).toBe('WORKFLOW_UNKNOWN');
+    expect(await outcomeOf('r2')).toBeUndefined();
+  });
+
+  it('[B36] seals nothing after Temporal was made anew, until a person gives it up by name', async () => {
+    const label = await begin('r1', '2.4.0', HERE);
+    const kept = await begin('r2', '2.5.0', HERE);
+    namespaceId = 'n-9';
+    expect(await sweep(deps())).toMatchObject({ terminated: [], elsewhere: [label, kept] });
+    const word = { giveUp: [label], by: 'kari', reason: 'the disk is gone' };
+    expect(await sweep(deps(), word)).toMatchObject({ terminated: [label], elsewhere: [kept] });
+    const sealed = await registry.findRollout('r1');
+    expect(sealed).toMatchObject({ outcome: 'terminated', reason: { code: 'WORKFLOW_UNKNOWN' } });
+    expect(sealed?.reason?.detail).toContain('given up by kari: the disk is gone');
+  });
+
+  it('remembers where it found a rollout of which nobody had said it', async () => {
+    const label = await begin('r1', '2.4.0', undefined);
+    temporal['w-r1'] = 'RUNNING';
+    await sweep(deps());
+    temporal = {};
+    expect(await sweep(deps())).toMatchObject({ terminated: [label], elsewhere: [] });
+  });
+
+  it('goes on behind a rollout that it cannot see to, and says so', async () => {
+    const broken = await begin('r1', '2.4.0', HERE);
+    const behind = await begin('r2', '2.5.0', HERE);
+    temporal['w-r1'] = new Error('unavailable');
+    expect(await sweep(deps())).toMatchObject({ terminated: [behind], failed: [`${broken}: unavailable`] });
+  });
+
+  it('[B36] says of every site that was commanded and has not answered that it owes the answer', async () => {
+    const rollout = await Rollout.begin(registry, 'r1', '2.4.0', ['a', 'b', 'c']);
+    for (const site of ['a', 'b', 'c']) await rollout.command(site);
+    await rollout.settle(rollout.answer('a', 'confirmed'));
+    await registry.recordState('r1', 'b', null);
+    temporal['w-r1'] = 'TERMINATED';
+    expect((await sweep(deps())).terminated).toEqual([rollout.label]);
+    const told = (await registry.siteRows('r1')).map(({ site, outcome, reason }) => [site, outcome, reason?.code]);
+    expect(told).toEqual([
+      ['a', 'confirmed', undefined],
+      ['b', 'owed', 'UNREACHED'],
+      ['c', 'owed', 'NO_RESULT'],
+    ]);
+    expect(await registry.debts({ stream: STREAM })).toEqual([]);
+    // What a site tells later is what counts.
+    await rollout.settle(rollout.answer('b', 'confirmed'));
+    expect((await registry.siteRows('r1', { site: 'b' }))[0]?.outcome).toBe('confirmed');
+  });
+
+  it('seals a rollout again that went on after its seal and ended again, as evidence of its own', async () => {
+    await begin('r1', '2.4.0', HERE);
+    temporal['w-r1'] = 'TERMINATED';
+    await sweep(deps());
+    await registry.putStatus({ ...status('r1', { state: 'running', updatedAt: NOW + 1 }), workflowId: 'w-r1' });
+    temporal = {};
+    await sweep(deps());
+    const seals = (await registry.evidence('r1')).filter(({ kind }) => kind === 'sealed');
+    expect(seals.map(({ data }) => (data['reason'] as { code: string }).code)).toEqual([
+      'TERMINATED',
+      'WORKFLOW_UNKNOWN',
+    ]);
+  });
+});
