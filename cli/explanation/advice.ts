@@ -6,13 +6,16 @@ import type { ReasonCode } from '../../policies/model/reasons.js';
 import type { Subject } from './explanation.js';
 
 export interface Advice {
-  unblocks: string;
+  unblocks: string | ((subject: Subject) => string);
   who: string;
   next?: (subject: Subject) => string[];
+  /** What the state offers and this code refuses, by how the command begins. */
+  never?: (subject: Subject) => string[];
 }
 
 const METRICS = 'whoever runs Prometheus and the exporters';
 const LINK = 'whoever runs the site’s link; nobody has to act in Foothold';
+const RETURN = 'whoever runs the site’s link; while the rollout goes on, the person on duty';
 const AUTHOR = 'whoever made the release';
 const AT_SITE = 'a person at the site';
 const ITSELF = 'nobody has to: it happens by itself';
@@ -33,6 +36,17 @@ const ofStream = ({ stream }: Subject): string[] => [`foothold status ${stream}`
 const retryThere = ({ label, site }: Subject): string[] =>
   label === undefined ? [] : [`foothold retry ${label}${site === undefined ? '' : ` ${site}`} --reason …`];
 const owedOf = ({ stream }: Subject): string[] => [`foothold owed ${stream}`];
+/** Past its `settleBy` a site is not offered the command again by a rollout that goes on; catch-up offers it for ever. */
+const retryWhileOpen = (subject: Subject): string[] => [
+  ...(subject.stands === 'open' ? retryThere(subject) : []),
+  ...showSite(subject),
+];
+function onReturn({ stands }: Subject): string {
+  if (stands === undefined || stands === 'promoted') return 'the site’s link coming back: catch-up brings it then';
+  return stands === 'open'
+    ? 'the site’s link coming back, and then a person trying again: the rollout’s patience for it (settleBy) is over'
+    : 'a new rollout: this one was not promoted, and brings it no more';
+}
 const doctor = (): string[] => ['foothold doctor'];
 
 const gate = (unblocks: string, who = METRICS): Advice => ({ unblocks, who });
@@ -62,14 +76,19 @@ export const ADVICE: Partial<Record<ReasonCode, Advice>> = {
   GATE_BETWEEN: gate('a person judging a value that lies between pass and fail', DUTY),
   SAMPLES_PREDATE_SWITCH: gate('one window of time after the switch, with the sites being scraped'),
   NO_CONFIRMED_SITE: {
-    unblocks: 'one site of the cohort confirming; it is judged again by itself then. It is never promoted without one',
-    who: LINK,
+    unblocks:
+      'one site of the cohort confirming: tried again once its cause is mended or its link is back. It is never promoted without one',
+    who: `${DUTY}, and whoever runs the sites’ links`,
+    next: retryThere,
+    never: ({ label }) => [`foothold promote ${label ?? ''}`],
   },
   // budget and waits
   BUDGET_FAILED: { unblocks: 'a person deciding that so many failures are borne, or an undo', who: DUTY },
   BUDGET_OWED: {
-    unblocks: 'absent sites coming back (it is judged again by itself then), or a person going on without them',
-    who: 'whoever runs the sites’ links, or the person on duty',
+    unblocks:
+      'a person trying again at sites that are back (it is judged again by itself then), or going on without them',
+    who: 'whoever runs the sites’ links, and the person on duty',
+    next: retryThere,
   },
   WAVE_HELD: { unblocks: 'a person promoting: the strategy asks for one here', who: DUTY },
   WAIT_EXPIRED: { unblocks: 'a person deciding: the wait is over, and nothing promotes by itself', who: DUTY },
@@ -163,8 +182,12 @@ export const ADVICE: Partial<Record<ReasonCode, Advice>> = {
   NOTHING_VERIFIED: atSite('a person at the site: nothing verified is there to go back to'),
   STORE_BROKEN: atSite('a disk that the agent can write'),
   // centre's view of a site
-  UNREACHED: { unblocks: 'the site’s link coming back: it is delivered then', who: LINK, next: showSite },
-  NO_RESULT: { unblocks: 'the site’s link coming back: its result is journaled there', who: LINK, next: showSite },
+  UNREACHED: { unblocks: onReturn, who: RETURN, next: retryWhileOpen },
+  NO_RESULT: {
+    unblocks: 'the site’s link coming back: its result is journaled there, and told then',
+    who: RETURN,
+    next: retryWhileOpen,
+  },
   GROUP_CHANGING: { unblocks: 'the other member of the redundancy group settling', who: ITSELF, next: showSite },
   TERMINATED: {
     unblocks: 'nothing brings it back: its sites finish alone, and what it still had to undo is delivered',

@@ -1,13 +1,14 @@
 /** Every kind of debt explained. */
 import { CATCH_UP, type Debt } from '../../policies/model/debt.js';
-import { explanationOf, type Explanation, type Situation } from './explanation.js';
+import { explanationOf, type Explanation, type Situation, type Subject } from './explanation.js';
 
 export type { Explanation } from './explanation.js';
 
 export function explainDebt(debt: Debt): Explanation {
-  const { site, stream, verb, release, label, reason } = debt;
+  const { site, stream, verb, release, label, owner, reason } = debt;
   const what = verb === 'revert' ? `an undo of ${stream}@${release.version}` : `${stream}@${release.version}`;
-  const subject = { stream, version: release.version, label, site };
+  const stands = owner === CATCH_UP ? 'promoted' : 'open';
+  const subject: Subject = { stream, version: release.version, label, site, stands };
   const explained = explanationOf({ about: `site ${site} owes ${what}`, reason, subject, otherwise: otherwise(debt) });
   // Whatever holds up a converge, an undo waits for nothing but the site's link.
   return verb === 'revert' ? { ...explained, ...otherwise(debt) } : explained;
@@ -19,6 +20,13 @@ function otherwise({ verb, owner, site, label, until }: Debt): Situation['otherw
       unblocks: 'the site’s link coming back: owed reverts are delivered first, and never expire',
       who: 'whoever runs the site’s link; nobody has to act in Foothold',
       next: [`foothold site show ${site}`],
+    };
+  }
+  if (owner !== CATCH_UP && until === undefined) {
+    return {
+      unblocks: `the site’s link coming back, and then a person trying again: ${label} does not do so by itself`,
+      who: 'whoever runs the site’s link, and the person on duty',
+      next: [`foothold retry ${label} ${site} --reason …`],
     };
   }
   const when =

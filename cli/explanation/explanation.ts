@@ -1,5 +1,6 @@
 /** What `explain` says of anything: why, what would unblock it, who can, and what is typed next. */
 import { REASONS } from '../../policies/model/reasons.js';
+import type { RolloutOutcome } from '../../policies/model/rollout.js';
 import type { Reason } from '../../policies/model/verdict.js';
 import { playbookOf } from '../render/failure.js';
 import { ADVICE } from './advice.js';
@@ -28,6 +29,8 @@ export interface Subject {
   site?: string;
   /** The strategy's `owner`. */
   owner?: string;
+  /** How the rollout stands: it decides who brings a site what it owes. Absent where no rollout is concerned. */
+  stands?: 'open' | RolloutOutcome;
 }
 
 export interface Situation {
@@ -43,15 +46,17 @@ export function explanationOf({ about, reason, subject, otherwise }: Situation):
   const { code, detail } = reason;
   const advice = ADVICE[code];
   const own = advice?.next?.(subject) ?? [];
+  const unblocks = typeof advice?.unblocks === 'function' ? advice.unblocks(subject) : advice?.unblocks;
+  const never = advice?.never?.(subject) ?? [];
   return {
     about,
     code,
     detail,
     meaning: meaningOf(code),
     playbook: playbookOf(code),
-    unblocks: advice?.unblocks ?? otherwise.unblocks,
+    unblocks: unblocks ?? otherwise.unblocks,
     who: advice?.who ?? otherwise.who,
-    next: [...new Set([...own, ...otherwise.next])],
+    next: [...new Set([...own, ...otherwise.next])].filter((command) => !never.some((not) => command.startsWith(not))),
   };
 }
 

@@ -6,9 +6,10 @@ import { currentStage, totals } from '../render/headline.js';
 import { explanationOf, releaseOf, type Explanation, type Situation, type Subject } from './explanation.js';
 
 export function subjectOf(rollout: RolloutStatus): Subject {
-  const { stream, release, strategy, label, wait } = rollout;
+  const { stream, release, strategy, label, wait, state, outcome } = rollout;
   const owner = wait === undefined ? {} : { owner: wait.owner };
-  return { stream, version: release.version, strategy, label, ...owner };
+  const stands = state === 'sealed' ? (outcome ?? 'terminated') : 'open';
+  return { stream, version: release.version, strategy, label, stands, ...owner };
 }
 
 export function explainRolloutState(rollout: RolloutStatus): Explanation {
@@ -55,7 +56,7 @@ function waitingSituation(rollout: RolloutStatus, reason: Reason): Omit<Situatio
   return { about: `rollout ${rollout.label} waits`, reason, otherwise: decision(rollout.label, false) };
 }
 
-/** What a person can do about a wait. A cohort without a confirmed site is refused by `promote`, which says so. */
+/** What a person can do about a wait. */
 function decision(label: string, halted: boolean): Situation['otherwise'] {
   return {
     unblocks: 'a person deciding',

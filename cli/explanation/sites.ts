@@ -52,7 +52,7 @@ const STANDS: Record<SiteOutcomeWord, (subject: Subject) => Situation['otherwise
     next: look(subject),
   }),
   owed: (subject) => ({
-    unblocks: 'the site’s link coming back: it is delivered then',
+    unblocks: 'the site’s link coming back',
     who: 'whoever runs the site’s link',
     next: [`foothold owed ${subject.stream} --site ${subject.site ?? 'ID'}`, ...look(subject)],
   }),

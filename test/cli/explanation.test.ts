@@ -104,7 +104,20 @@ describe('[A43] the state of a rollout is explained', () => {
       judge(explained);
       expect(explained).toMatchObject({ code: wait!.reason.code, detail: '3 of 20 sites' });
       expect(explained.who).toMatch(/^grid-duty; /);
-      expect(explained.next).toContain('foothold promote edge-proxy-2.4.0-3 --reason …');
+      const refused = wait!.reason.code === 'NO_CONFIRMED_SITE';
+      expect(explained.next.some((command) => command.startsWith('foothold promote '))).toBe(!refused);
+      if (!refused) expect(explained.next).toContain('foothold promote edge-proxy-2.4.0-3 --reason …');
+    }
+  });
+
+  test('[A43] a cohort without a confirmed site is tried again, and never told to be promoted', () => {
+    const reason = { code: 'NO_CONFIRMED_SITE' as const, detail: 'none' };
+    for (const outcome of [undefined, 'halted' as const]) {
+      const halted = outcome === undefined ? {} : { outcome };
+      const wait = { reason, owner: 'grid-duty', since: NOW, then: 'stay' as const };
+      const { next } = explainRolloutState(rollout({ state: 'waiting', reason, wait, ...halted }));
+      expect(next[0]).toBe('foothold retry edge-proxy-2.4.0-3 --reason …');
+      expect(next.join('\n')).not.toContain('promote');
     }
   });
 
@@ -135,7 +148,10 @@ describe('[A43] the state of a rollout is explained', () => {
   });
 });
 
-const OF = { stream: 'edge-proxy', version: '2.4.0', label: 'edge-proxy-2.4.0-3', strategy: 'careful' };
+const OF = {
+  ...{ stream: 'edge-proxy', version: '2.4.0', label: 'edge-proxy-2.4.0-3', strategy: 'careful' },
+  stands: 'open' as const,
+};
 
 describe('[A43] a site of a rollout is explained', () => {
   test.each(WORDS)('%s, by any cause, in any state, for any reason and for none', (outcome) => {
@@ -153,6 +169,18 @@ describe('[A43] a site of a rollout is explained', () => {
       code: 'NO_RESULT',
       detail: 'last seen watching',
     });
+  });
+
+  test('[A43] past its patience an owed site is brought by a retry while the rollout goes on, later by catch-up alone', () => {
+    const owed = { site: 'osl-01', outcome: 'owed' as const, state: null, stage: 'canary', wave: 0 };
+    const open = explainSiteOutcome(owed, OF);
+    expect(open.next[0]).toBe('foothold retry edge-proxy-2.4.0-3 osl-01 --reason …');
+    expect(open.unblocks).toMatch(/a person trying again/);
+    expect(`${open.unblocks} ${open.who}`).not.toMatch(/delivered|nobody has to/);
+    const promoted = explainSiteOutcome(owed, { ...OF, stands: 'promoted' });
+    expect(promoted.unblocks).toMatch(/catch-up brings it/);
+    expect(promoted.next.join()).not.toContain('retry');
+    expect(explainSiteOutcome(owed, { ...OF, stands: 'aborted' }).unblocks).toMatch(/a new rollout/);
   });
 
   test('where a release failed, the quarantine is lifted there and nowhere else', () => {
@@ -198,6 +226,14 @@ describe('[A43] a debt is explained', () => {
       judge(explainDebt(debt(verb, owner, code)));
       judge(explainDebt(debt(verb, owner, code, { until: NOW + 60_000 })));
     }
+  });
+
+  test('[A43] an owed converge of a rollout that goes on needs a person, one of catch-up nobody', () => {
+    const code = 'UNREACHED';
+    const retry = 'foothold retry edge-proxy-2.4.0-3 osl-01 --reason …';
+    expect(explainDebt(debt('converge', 'run-1', code)).next[0]).toBe(retry);
+    expect(explainDebt(debt('converge', 'run-1', code)).unblocks).toMatch(/a person trying again/);
+    expect(explainDebt(debt('converge', CATCH_UP, code)).unblocks).toMatch(/catch-up brings it/);
   });
 
   test('an owed revert waits for the link alone, whatever holds up a converge there', () => {
