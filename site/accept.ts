@@ -1,9 +1,9 @@
 /** Takes commands in: verified, ordered, durable before the answer (design §4 "Commands are signed", §5 rule 4). */
 import { Command, type Envelope, type Result, type SiteState } from '../policies/model/command.js';
 import { MistakeError } from '../policies/model/failure.js';
-import type { Reason } from '../policies/model/verdict.js';
 import { openEnvelope, readUnverified } from '../policies/signing/dsse.js';
 import { judgeAddressee, type Addressee } from '../policies/site/judge-addressee.js';
+import type { NotTaken } from '../policies/site/not-taken.js';
 import { decideAdmission, judgeCommand, type Admission } from '../policies/site/decide-command.js';
 import { advance, journal, liveRelease, resultOf } from './advance.js';
 import type { SiteContext } from './context.js';
@@ -120,7 +120,7 @@ function supersedeQueued(context: SiteContext, queuedId: string, newer: string):
 
 /** What an unsigned envelope claims is read only to answer the one who sent it. */
 function refuseUnsigned(context: SiteContext, envelope: Envelope): Accepted {
-  const reason: Reason = {
+  const reason: NotTaken = {
     code: 'SIGNATURE_INVALID',
     detail: 'no control key that this site trusts has signed this command',
   };
@@ -139,7 +139,7 @@ function claimOf(envelope: Envelope): Command | undefined {
   }
 }
 
-function refused(context: SiteContext, command: Command, reason: Reason): Accepted {
+function refused(context: SiteContext, command: Command, reason: NotTaken): Accepted {
   const result = resultOf(context, command, { result: 'rejected', changed: false, reason });
   return { kind: 'refused', result: { ...result, site: context.site } };
 }

@@ -1,5 +1,6 @@
 /** How the end of a batch, and what a signal asks for, change what the reconciler remembers. */
 import { ApplicationFailure, ChildWorkflowFailure, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import type { CatchUpFacts } from '../policies/catch-up/facts.js';
 import type { CatchUpMemory } from '../policies/catch-up/next.js';
 import type { RolloutRequest } from '../policies/model/rollout.js';
 import type { Decision } from '../policies/rollout/decide.js';
@@ -35,6 +36,22 @@ function otherRuns(times: number, now: number, detail: string): Refusal {
  */
 export function isOverForNow(request: RolloutRequest, { kind, reason }: Decision): boolean {
   return request.catchUp !== undefined && kind === 'wait' && reason.code === 'NO_CONFIRMED_SITE';
+}
+
+/** A batch that this run of the reconciler has begun. */
+export interface OpenBatch {
+  workflowId: string;
+  ended: boolean;
+}
+
+/**
+ * No second one is decided beside it: the registry does not know it until its plan is frozen, and what was read before
+ * its end is not what it left.
+ */
+export function beside(batch: OpenBatch | undefined, facts: CatchUpFacts): CatchUpFacts {
+  if (!batch || facts.running) return facts;
+  const { workflowId } = batch;
+  return { ...facts, running: { label: workflowId, workflowId, isCatchUp: true } };
 }
 
 export function forget(memory: CatchUpMemory, of: string): void {

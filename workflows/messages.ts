@@ -84,6 +84,7 @@ export interface ShardEnd {
 export interface CarriedShard {
   pending: string[];
   deferred: Deferral[];
+  refused?: Refusal[];
   /** Observed again by the next run, under the same command as signed. */
   inFlight: { command: IssuedCommand; hasSlot: boolean }[];
   commanded: CommandedSite[];
@@ -107,6 +108,9 @@ export interface Deferral {
   /** Among the pending ones, or being asked for. */
   asking: boolean;
 }
+
+/** A site whose agent did not take its revert in: signed anew and sent again. Times in epoch ms. */
+export type Refusal = Pick<Deferral, 'site' | 'reason' | 'askAt' | 'pause' | 'asking'>;
 
 /** Activities and people → catchUp: look again. `{ retry: [site] }`: a person wants these tried whatever the back-off says. */
 export const wakeSignal = defineSignal<[unknown]>('wake');

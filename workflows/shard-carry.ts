@@ -7,7 +7,9 @@ import type { SiteOutcome } from '../policies/model/rollout.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { tallyOf } from '../policies/rollout/budget.js';
 import { outcomeOf } from '../policies/rollout/outcomes.js';
+import { leavesRevertOwed } from '../policies/site/not-taken.js';
 import { atSite } from './proxies.js';
+import { refuse } from './shard-refused.js';
 import { dispositionOf, linkOf, recordDisposition, tellRollout, type ShardRun } from './shard-run.js';
 
 /** A revert is observed in attempts of this length until the site answers. */
@@ -22,6 +24,11 @@ export async function carry(run: ShardRun, command: IssuedCommand, startsInSlot:
   run.inFlight.set(command.site, flight);
   if (flight.hasSlot) run.inSlot += 1;
   let state: SiteState | null = null;
+  // Carried over continue-as-new: to observe it again is to schedule it again.
+  if (!flight.hasSlot && run.unheard.size > 0 && !(await mayScheduleAgain(run, command))) {
+    run.inFlight.delete(command.site);
+    return leaveOwed(run, command, state);
+  }
   for (;;) {
     const attempt = await observe(run, command, flight.hasSlot);
     if (flight.hasSlot) run.inSlot -= 1;
@@ -91,6 +98,8 @@ function settle(run: ShardRun, command: IssuedCommand, settled: Settled): void {
   if (settled.commandId !== command.commandId || settled.result.site !== command.site) {
     return leaveOwed(run, command, 'accepted');
   }
+  if (leavesRevertOwed(settled.result)) return refuse(run, command, settled);
+  run.refused.delete(command.site);
   const outcome = outcomeOf(settled.result, run.input.stage, run.input.wave);
   run.outcomes.set(command.site, outcome);
   run.unrecorded.push(settled);
@@ -108,6 +117,7 @@ function leaveOwed(run: ShardRun, command: IssuedCommand, state: SiteState | nul
     : { code: 'UNREACHED', detail: 'the site did not fetch its command' };
   const outcome: SiteOutcome = { ...dispositionOf(run, command.site, 'owed'), reason, state };
   if (command.settleBy !== undefined) outcome.until = command.settleBy;
+  run.refused.delete(command.site);
   run.outcomes.set(command.site, outcome);
   recordDisposition(run, outcome);
   if (run.input.verb === 'converge') tellRollout(run, { outcomes: [outcome] });

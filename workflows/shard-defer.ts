@@ -6,6 +6,7 @@ import { condition } from '@temporalio/workflow';
 import type { DeferredCommand } from '../activities/contract.js';
 import type { SiteOutcome } from '../policies/model/rollout.js';
 import type { Deferral } from './messages.js';
+import { askRefused, nextRefused } from './shard-refused.js';
 import { dispositionOf, linkOf, recordDisposition, tellRollout, type ShardRun } from './shard-run.js';
 
 const FIRST_PAUSE = 5_000;
@@ -41,7 +42,7 @@ export function endDeferral(run: ShardRun, site: string): void {
   tellRollout(run, { outcomes: [dispositionOf(run, site, 'untouched')] });
 }
 
-/** For as long as the shard runs: puts deferred sites back among the pending ones when they are due. */
+/** For as long as the shard runs: puts deferred and refused sites back among the pending ones when they are due. */
 export async function keepAsking(run: ShardRun): Promise<void> {
   for (;;) {
     await condition(() => run.closing || nextDue(run) < Infinity);
@@ -54,7 +55,7 @@ export async function keepAsking(run: ShardRun): Promise<void> {
 }
 
 function nextDue(run: ShardRun): number {
-  let next = Infinity;
+  let next = nextRefused(run);
   for (const { asking, askAt, settleBy } of run.deferred.values()) {
     if (!asking) next = Math.min(next, askAt, settleBy);
   }
@@ -67,6 +68,7 @@ function takeDue(run: ShardRun, now: number): void {
     if (deferral.settleBy <= now) giveUp(run, deferral);
     else if (deferral.askAt <= now) ask(run, deferral);
   }
+  askRefused(run, now);
 }
 
 function ask(run: ShardRun, deferral: Deferral): void {

@@ -10,6 +10,7 @@ import {
   type CarriedShard,
   type CommandedSite,
   type Deferral,
+  type Refusal,
   type ShardNews,
 } from './messages.js';
 
@@ -20,6 +21,8 @@ export interface ShardRun {
   pending: OutlineSite[];
   /** May not be commanded now. */
   deferred: Map<string, Deferral>;
+  /** Reverts that the agent did not take in; kept until it answers. */
+  refused: Map<string, Refusal>;
   /** Signed, not scheduled. */
   issued: IssuedCommand[];
   /** `hasSlot` is false for sites that did not start in time: they are scheduled again, without a slot. */
@@ -46,6 +49,7 @@ export function openShardRun(input: ShardInput, carried?: CarriedShard | null): 
     sites,
     pending,
     deferred: new Map((carried?.deferred ?? []).map((one) => [one.site, one])),
+    refused: new Map((carried?.refused ?? []).map((one) => [one.site, one])),
     issued: [],
     inFlight: new Map(),
     inSlot: 0,
@@ -67,6 +71,7 @@ export function carriedOf(run: ShardRun): CarriedShard {
   return {
     pending: [...run.issued.map((command) => command.site), ...run.pending.map((site) => site.id)],
     deferred: [...run.deferred.values()],
+    refused: [...run.refused.values()],
     inFlight: [...run.inFlight.values()],
     commanded: [...run.commanded.values()],
     outcomes: [...run.outcomes.values()],

@@ -17,6 +17,7 @@ import { goOnSignal, heardSignal, holdSignal, stopSignal, type CarriedShard, typ
 import { patient } from './proxies.js';
 import { carry } from './shard-carry.js';
 import { defer, endDeferral, keepAsking } from './shard-defer.js';
+import { giveUpRefused } from './shard-refused.js';
 import { finishRecording, isRecorded, keepRecording, untilRecorded } from './shard-record.js';
 import {
   carriedOf,
@@ -75,12 +76,13 @@ function hear(run: ShardRun, sites: unknown): void {
 /** Gives up what never started; a started converge is superseded at the site, and ends with its own result. */
 function stop(run: ShardRun): void {
   run.stopped = true;
+  giveUpRefused(run);
   for (const [site, { hasSlot }] of run.inFlight) if (!hasSlot) run.observing.get(site)?.cancel();
   const never = [
     ...run.issued.map((command) => command.site),
     ...run.pending.map((site) => site.id),
     ...run.deferred.keys(),
-  ];
+  ].filter((site) => !run.outcomes.has(site));
   for (const site of never) run.outcomes.set(site, dispositionOf(run, site, 'untouched'));
   for (const { site } of run.issued) recordNeverScheduled(run, site);
   run.issued = [];
@@ -93,6 +95,8 @@ function stop(run: ShardRun): void {
 
 /** Recorded as commanded when it was signed: mates of its redundancy group must not wait for it. */
 function recordNeverScheduled(run: ShardRun, site: string): void {
+  // What was sent before, and refused, is owed.
+  if (run.outcomes.get(site)?.outcome === 'owed') return;
   recordDisposition(run, dispositionOf(run, site, 'untouched'));
 }
 

@@ -3,6 +3,7 @@ import type { RolloutRequest } from '../model/rollout.js';
 import type { Reason } from '../model/verdict.js';
 import { readyAt, type Bucket } from './bucket.js';
 import type { CatchUpFacts, LostCarrier } from './facts.js';
+import { dueCarriers, heldCarriers, type CarrierMemory } from './carrier-pace.js';
 import type { OwedSite } from './owed-site.js';
 
 /** What the reconciler itself remembers. Plain data: it survives continue-as-new. */
@@ -13,6 +14,8 @@ export interface CatchUpMemory {
   refused: Record<string, { times: number; until: number; reason: Reason }>;
   /** Sites that a person wants tried again, whatever the back-off says. */
   asked: string[];
+  /** By workflow id: carriers that were started again. */
+  carriers?: CarrierMemory;
 }
 
 export type CatchUpDecision =
@@ -27,23 +30,32 @@ export const BATCH_MOST = 500;
 /** The end of a rollout wakes the reconciler; a terminated one is found by the sweeper. */
 const ASK_AGAIN = 60_000;
 
+interface Wait {
+  until: number;
+  why: Reason;
+}
+
 /** `random`: from 0 to below 1. */
 export function nextCatchUp(facts: CatchUpFacts, memory: CatchUpMemory, now: number, random: number): CatchUpDecision {
-  if (facts.lost.length > 0) return { kind: 'deliver', carriers: facts.lost };
+  const carriers = dueCarriers(facts.lost, memory.carriers, now);
+  if (carriers.length > 0) return { kind: 'deliver', carriers };
+  const held = heldCarriers(facts.lost, memory.carriers, now);
   if (facts.running) {
     const detail = `${facts.running.label} is running; it owns the sites of its plan`;
-    return { kind: 'wait', until: now + ASK_AGAIN, why: { code: 'STREAM_LOCKED', detail } };
+    const until = held.reduce((soonest, one) => Math.min(soonest, one.until), now + ASK_AGAIN);
+    return { kind: 'wait', until, why: { code: 'STREAM_LOCKED', detail } };
   }
   const ready = facts.owed.filter((site) => mayBeTried(site, facts, memory, now)).sort(byPatience);
   const [first] = ready;
-  if (!first) return waitOrEnd(facts, memory, now);
+  if (!first) return waitOrEnd(facts, memory, held, now);
   const lane = ready.filter(({ of }) => of === first.of);
   const { burst } = facts.pace;
   const size = Math.min(lane.length, burst, BATCH_MOST);
   const due = readyAt(memory.bucket ?? full(facts, now), facts.pace, size, now);
   if (due > now) {
     const detail = `${lane.length} sites are back; ${facts.pace.perMinute} a minute are brought up to date`;
-    return { kind: 'wait', until: due, why: { code: 'CATCH_UP_WAITS', detail } };
+    const until = held.reduce((soonest, one) => Math.min(soonest, one.until), due);
+    return { kind: 'wait', until, why: { code: 'CATCH_UP_WAITS', detail } };
   }
   return batch(facts, first.of, lane.slice(0, size), Math.floor(facts.pace.jitter * random));
 }
@@ -79,8 +91,8 @@ function batch(facts: CatchUpFacts, of: string, sites: OwedSite[], after: number
 }
 
 /** Nothing can be done now. It ends only with a full bucket: the next one begins with a full one. */
-function waitOrEnd(facts: CatchUpFacts, memory: CatchUpMemory, now: number): CatchUpDecision {
-  const waits: { until: number; why: Reason }[] = [];
+function waitOrEnd(facts: CatchUpFacts, memory: CatchUpMemory, held: Wait[], now: number): CatchUpDecision {
+  const waits = [...held];
   for (const { site, hindered } of facts.owed) {
     if (hindered?.until === undefined) continue;
     waits.push({ until: hindered.until, why: { code: hindered.code, detail: `${site}: ${hindered.detail}` } });

@@ -1,7 +1,7 @@
 /** Whether a command is for this agent, and not for another that goes by the same site id (docs/decisions/0003). */
 import type { Command } from '../model/command.js';
 import { FIRST_EPOCH } from '../model/enrolment.js';
-import type { Reason } from '../model/verdict.js';
+import type { NotTaken } from './not-taken.js';
 
 /** What an agent knows of itself. */
 export interface Addressee {
@@ -18,7 +18,7 @@ export interface Addressee {
 export function judgeAddressee(
   command: Pick<Command, 'epoch' | 'instance' | 'ackedThrough'>,
   self: Addressee,
-): Reason | undefined {
+): NotTaken | undefined {
   const epoch = command.epoch ?? FIRST_EPOCH;
   if (epoch !== self.epoch) {
     const detail = `the command is for epoch ${epoch} of the site, this agent is of epoch ${self.epoch}`;
@@ -32,7 +32,7 @@ export function judgeAddressee(
 }
 
 /** The centre names the last event that it has of this site: a journal without it is not the one it has been reading. */
-function judgeJournal(acked: Command['ackedThrough'], self: Addressee): Reason | undefined {
+function judgeJournal(acked: Command['ackedThrough'], self: Addressee): NotTaken | undefined {
   if (acked.hash === undefined || acked.sequence === 0 || acked.epoch !== self.epoch) return undefined;
   if (acked.sequence > self.sequence) {
     const detail = `the centre has ${acked.sequence} events of this site's journal, this one ends at ${self.sequence}`;

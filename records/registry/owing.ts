@@ -28,7 +28,7 @@ export function owedOf(ofSite: CommandFacts[], rollout: RolloutRow): Owed | unde
 
 /**
  * An undo ends with a result of any revert of the rollout, whatever it says: nothing more will ever come of that id. Only
- * `superseded` leaves it to the later try that took its place.
+ * `superseded` leaves it to the later try that took its place. What an agent refused without taking it in is no result.
  */
 function openRevert(ofSite: CommandFacts[]): CommandFacts | undefined {
   const reverts = ofSite.filter(isUndo);

@@ -3,6 +3,7 @@ import type { Result, Settled } from '../../policies/model/command.js';
 import type { EvidenceDraft, EvidenceKey } from '../../policies/model/evidence.js';
 import type { SiteReport } from '../../policies/model/report.js';
 import type { Reason } from '../../policies/model/verdict.js';
+import { leavesRevertOwed } from '../../policies/site/not-taken.js';
 import { readCommandId } from './command-facts.js';
 import { addToLedger, CommandLedger, scheduled, UNKNOWN_PLACE } from './command-ledger.js';
 import { appendDrafts, keyedDrafts } from './evidence-log.js';
@@ -78,12 +79,33 @@ function settleOne(
   const data = { commandId, site: result.site, ...place, result, journal };
   if (!speaksForItself(settled))
     return { kind: 'result', data: { ...data, counted: false, arrival: 'foreign', reportOf: report.site } };
+  // Asked before who speaks: whoever refused the undo, it is owed as before, and this may be the first heard of it.
+  if (leavesRevertOwed(result)) {
+    leaveOwed(ledger, firstRunId, place, result, now);
+    return { kind: 'result', data: { ...data, counted: false, arrival: 'not-taken' } };
+  }
   // Of an agent that does not speak for its site: the site itself still owes its answer.
   const reason = refused.get(report);
   if (reason !== undefined) return { kind: 'result', data: { ...data, counted: false, arrival: 'refused', reason } };
   const arrival = addToLedger(ledger, firstRunId, place, result, now);
   addPrevious(ledger, firstRunId, result, now);
   return { kind: 'result', data: { ...data, counted: arrival === 'first' || arrival === 'moved', arrival } };
+}
+
+/** An undo that the agent did not take in: no result of its id, for the same id, sent right, is carried out. */
+function leaveOwed(
+  ledger: CommandLedger,
+  firstRunId: string,
+  place: { stage: string; wave: number },
+  { site, commandId, reason }: Result,
+  now: number,
+): void {
+  const facts = ledger.touch(commandId, () => scheduled(firstRunId, site, commandId, place, now));
+  if (facts.result !== undefined) return;
+  const { stage, wave } = facts;
+  const tries = facts.try > 1 ? { try: facts.try } : {};
+  facts.disposition = { site, outcome: 'owed', stage, wave, state: null, ...tries, ...(reason && { reason }) };
+  facts.recordedAt = now;
 }
 
 /** A revert's answer repeats the result of the converge that it undid: it may be the only way that result arrives. */

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { filled, fullBucket, readyAt, taken, type Bucket } from '../../../policies/catch-up/bucket.js';
 import type { CatchUpFacts } from '../../../policies/catch-up/facts.js';
+import { startedAgain } from '../../../policies/catch-up/carrier-pace.js';
 import { nextCatchUp, type CatchUpMemory } from '../../../policies/catch-up/next.js';
 import type { OwedSite } from '../../../policies/catch-up/owed-site.js';
 import { CATCH_UP_PACE, backOffAfter } from '../../../policies/catch-up/pace.js';
@@ -45,6 +46,36 @@ describe('the next step', () => {
     const lost = [{ workflowId: 'x', input: {} as never }];
     const running = { label: 'r', workflowId: 'w', isCatchUp: false };
     expect(nextCatchUp(facts([owed('a')], { lost, running }), nothing, NOW, 0)).toMatchObject({ kind: 'deliver' });
+  });
+
+  it('starts a carrier that ends at once again ever less often, and meanwhile brings the batch', () => {
+    const lost = [{ workflowId: 'x', input: {} as never }];
+    const memory = { ...nothing, carriers: startedAgain(undefined, lost, NOW) };
+    expect(nextCatchUp(facts([owed('a')], { lost }), memory, NOW + 2_000, 0)).toMatchObject({ kind: 'batch' });
+    const another = [...lost, { workflowId: 'y', input: {} as never }];
+    expect(nextCatchUp(facts([owed('a')], { lost: another }), memory, NOW + 2_000, 0)).toEqual({
+      kind: 'deliver',
+      carriers: [another[1]],
+    });
+    expect(nextCatchUp(facts([owed('a')], { lost }), memory, NOW + 5_000, 0)).toMatchObject({ kind: 'deliver' });
+    // With nothing else to bring, or a rollout in the way, it is looked at again when its time comes.
+    const running = { label: 'r', workflowId: 'w', isCatchUp: false };
+    const wait = { kind: 'wait', until: NOW + 5_000 };
+    expect(nextCatchUp(facts([], { lost }), memory, NOW, 0)).toMatchObject(wait);
+    expect(nextCatchUp(facts([owed('a')], { lost, running }), memory, NOW, 0)).toMatchObject(wait);
+  });
+
+  it('doubles the wait of a carrier up to ten minutes, and forgets it once it ran for as long', () => {
+    const lost = [{ workflowId: 'x', input: {} as never }];
+    let memory = startedAgain(undefined, lost, NOW);
+    const waits = [(memory['x']?.until ?? 0) - NOW];
+    for (let at = memory['x']?.until ?? 0; waits.length < 9; at = memory['x']?.until ?? 0) {
+      memory = startedAgain(memory, lost, at);
+      waits.push((memory['x']?.until ?? 0) - at);
+    }
+    expect(waits).toEqual([5, 10, 20, 40, 80, 160, 320, 600, 600].map((seconds) => seconds * 1_000));
+    const muchLater = (memory['x']?.until ?? 0) + 600_000;
+    expect(startedAgain(memory, lost, muchLater)).toEqual({ x: { times: 1, until: muchLater + 5_000 } });
   });
 
   it('[B36] brings nothing while a rollout of the stream is not sealed', () => {
