@@ -26,6 +26,8 @@ export interface SiteScript {
   /** What a converge ends with; `never` is observed until it is superseded, then answers `superseded`. */
   converge: 'confirmed' | 'reverted' | 'rejected' | 'never';
   afterMs?: number;
+  /** Reverts that are refused without being taken in, and why. */
+  refuses?: { times: number; code: Reason['code'] };
 }
 
 export interface Seen {
@@ -52,7 +54,12 @@ export interface WorkflowStage {
   bringDown(site: string): Promise<void>;
   /** What the gate answers for a stage: outcome of each sample taken. Default: pass. */
   gate: Map<string, Sample['outcome']>;
-  faults: { recordProgress?: () => void; freezePlan?: () => void; preflightBlocks?: boolean };
+  faults: {
+    recordProgress?: () => void;
+    freezePlan?: () => void;
+    readOutline?: () => void;
+    preflightBlocks?: boolean;
+  };
   /** Sites that may not be converged now, and why. */
   deferrals: Map<string, { reason: Reason; until?: number }>;
   /** Sites that report the release as quarantined. */
@@ -213,8 +220,17 @@ function rememberingActivities(stage: Remembered): ControlActivities {
       const blocked = faults.preflightBlocks ?? false;
       return { blocked, counts: { pass: 1, warn: 0, block: blocked ? 1 : 0 }, first: [] };
     },
+    async readOutline(frozen) {
+      faults.readOutline?.();
+      const outline = [...plans.values()].find(({ label }) => label === frozen.label);
+      if (!outline) throw new Error(`no plan ${frozen.label}`);
+      return outline;
+    },
     async recordRefused(request, reason, run) {
+      const plan = plans.get(run.firstRunId);
+      if (plan) return { frozen: { planDigest: plan.planDigest, label: plan.label, generation: plan.generation } };
       seen.refused.push({ workflowId: run.workflowId, release: request.release, reason });
+      return { frozen: null };
     },
     async recordProgress(drafts, status, run) {
       faults.recordProgress?.();
@@ -337,6 +353,12 @@ function scriptedSite(site: string, script: SiteScript, seen: Seen, latest: Map<
       latest.set(site, verb);
       const context = Context.current();
       const beat = (state: SiteState) => context.heartbeat({ [commandId]: state });
+      if (verb === 'revert' && script.refuses && script.refuses.times > 0) {
+        script.refuses.times -= 1;
+        const refused = settled(site, commandId, 'rejected');
+        const reason = { code: script.refuses.code, detail: 'the script of the site says so' };
+        return [{ ...refused, result: { ...refused.result, reason } }];
+      }
       if (verb === 'revert') return [settled(site, commandId, 'reverted', 'command')];
       const endAt = script.converge === 'never' ? Infinity : Date.now() + (script.afterMs ?? 50);
       while (Date.now() < endAt && latest.get(site) === 'converge') {

@@ -85,6 +85,70 @@ describe('stop in mid-wave', () => {
   });
 });
 
+describe('what a shard tells before its start is known', () => {
+  it('is answered once it is: the shard does not wait for ever', async () => {
+    await stage.bringUp('m1', { converge: 'confirmed', afterMs: 1_500 });
+    for (const site of ['m3', 'm4']) await stage.bringUp(site, { converge: 'confirmed', afterMs: 800 });
+    const label = 'edge-proxy-2.0.3-1';
+    const outline = oneAtATime(outlineOf(label, { one: [['m1']], two: [['m2', 'm3', 'm4']] }));
+    outline.stages = outline.stages.map((one) => ({ ...one, budget: { failed: 1, owed: 0 } }));
+    const handle = await stage.start(outline);
+    await received(stage, 'converge m1');
+    const { firstRunId } = (await statusOf(handle)) ?? { firstRunId: '' };
+    const failed = { site: 'm2', outcome: 'rejected', stage: 'two', wave: 0 };
+    // As if its start, and this word, had come in one workflow task: signals are handled first.
+    const shard = `${label}/two/1/1`;
+    await handle.signal('siteOutcomes', { firstRunId, shard, verb: 'converge', outcomes: [failed] });
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 3 });
+    const heard = (await historyOf(stage, shard)).filter(
+      (event) => event.workflowExecutionSignaledEventAttributes?.signalName === 'heard',
+    );
+    expect(heard).toHaveLength(1);
+  });
+});
+
+describe('after the last promotion, before the seal', () => {
+  it('a local revert beyond the budget is a failure; what is tried again is judged by budget and gate', async () => {
+    const script = { converge: 'confirmed' as 'confirmed' | 'reverted' };
+    await stage.bringUp('n1', script);
+    await stage.bringUp('n2', { converge: 'never' });
+    const label = 'edge-proxy-2.0.4-1';
+    const outline = outlineOf(label, { all: [['n1', 'n2']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'stay' };
+    const budget = { failed: 0, owed: '100%' } as const;
+    outline.stages = outline.stages.map((one) => ({ ...one, budget, settleWithin: 12_000 }));
+    const handle = await stage.start(outline);
+    await received(stage, 'converge n2');
+    // Nobody knows what n2 does: the rollout is not sealed before it may not begin to switch any more.
+    await stage.client.workflow.getHandle(`${label}/all/1/1`).terminate('as a person might');
+    await waitFor(handle, 'NO_CONFIRMED_SITE');
+    const { firstRunId } = (await statusOf(handle)) ?? { firstRunId: '' };
+    const told = (change: object) => {
+      const outcome = { site: 'n1', outcome: 'confirmed', stage: 'all', wave: 0, at: 1, ...change };
+      return handle.signal('lateNews', { firstRunId, outcomes: [outcome], answers: [] });
+    };
+    await told({});
+    await until(
+      async () => (await statusOf(handle))?.stages[0]?.state === 'promoted' || undefined,
+      'the last promotion',
+    );
+    await told({ outcome: 'reverted', cause: 'check', at: 2 });
+    expect((await waitFor(handle, 'BUDGET_FAILED')).outcome).toBe('halted');
+
+    script.converge = 'reverted';
+    await handle.executeUpdate('retry', { args: [{ ...asker, sites: ['n1'] }] });
+    await received(stage, 'converge n1', 2);
+    expect((await waitFor(handle, 'BUDGET_FAILED')).stages[0]).toMatchObject({ confirmed: 0, failed: 1 });
+
+    script.converge = 'confirmed';
+    const judged = () => stage.seen.gateCalls.filter(({ confirmedSites }) => confirmedSites.includes('n1')).length;
+    const before = judged();
+    await handle.executeUpdate('retry', { args: [{ ...asker, sites: ['n1'] }] });
+    expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 1, owed: 1 });
+    expect(judged()).toBe(before + 1);
+  });
+});
+
 describe('deferred sites', () => {
   it('are asked for again under the same id without a slot, and end the wave as any other', async () => {
     for (const site of ['d1', 'd2']) await stage.bringUp(site, { converge: 'confirmed' });
@@ -232,33 +296,68 @@ describe('retry', () => {
   });
 });
 
+/** What a shard of these sites is asked to do, with nobody to listen. */
+function shardInputOf(label: string, firstRunId: string, sites: string[], change: Record<string, unknown> = {}) {
+  const outline = oneAtATime(outlineOf(label, { all: [sites] }));
+  return {
+    workflowId: 'rollout/nobody',
+    firstRunId,
+    label: outline.label,
+    planDigest: outline.planDigest,
+    release: outline.release,
+    verb: 'converge',
+    generation: 1,
+    try: 1,
+    stage: 'all',
+    wave: 0,
+    shard: 0,
+    sites: outline.stages[0]?.waves[0]?.sites ?? [],
+    links: outline.links,
+    settleWithin: 20_000,
+    concurrency: 1,
+    ...change,
+  };
+}
+
+interface ShardEnds {
+  outcomes: { site: string; outcome: string; reason?: { code: string } }[];
+  commanded: unknown[];
+}
+
+function startShard(workflowId: string, ...args: unknown[]) {
+  return stage.client.workflow.start('shard', { workflowId, taskQueue: 'foothold', args });
+}
+
+describe('retry without the lock', () => {
+  it('commands nobody: another rollout has the stream', async () => {
+    await stage.bringUp('p1', { converge: 'rejected' });
+    await stage.bringUp('p2', { converge: 'confirmed' });
+    const outline = outlineOf('edge-proxy-2.2.3-1', { all: [['p1']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'stay' };
+    const handle = await stage.start(outline);
+    await waitFor(handle, 'BUDGET_FAILED');
+    await stage.client.workflow.getHandle('foothold/stream/edge-proxy').terminate('by hand');
+    const soaking = outlineOf('edge-proxy-2.2.4-1', { all: [['p2']] });
+    soaking.stages = soaking.stages.map((one) => ({ ...one, soak: 4_000 }));
+    const rival = await stage.start(soaking);
+    await received(stage, 'converge p2');
+    await handle.executeUpdate('retry', { args: [asker] });
+    await waitFor(handle, 'LOCK_LOST');
+    await pause(500);
+    expect(commandsOf(stage, ['p1'])).toEqual(['converge p1']);
+    await handle.executeUpdate('abort', { args: [asker] });
+    await failureOf(handle.result());
+    expect(commandsOf(stage, ['p1'])).toEqual(['converge p1', 'revert p1']);
+    expect(await rival.result()).toMatchObject({ outcome: 'promoted' });
+  });
+});
+
 describe('a shard', () => {
   it('[§4 measured] continues as new at any time: what is in flight is observed again under the same command, nothing is lost', async () => {
     for (const site of ['l1', 'l2', 'l3', 'l4']) await stage.bringUp(site, { converge: 'confirmed', afterMs: 600 });
-    const outline = oneAtATime(outlineOf('edge-proxy-2.3.0-1', { all: [['l1', 'l2', 'l3', 'l4']] }));
-    const input = {
-      workflowId: 'rollout/nobody',
-      firstRunId: '00000000-0000-4000-8000-000000000001',
-      label: outline.label,
-      planDigest: outline.planDigest,
-      release: outline.release,
-      verb: 'converge',
-      generation: 1,
-      try: 1,
-      stage: 'all',
-      wave: 0,
-      shard: 0,
-      sites: outline.stages[0]?.waves[0]?.sites,
-      links: outline.links,
-      settleWithin: 20_000,
-      concurrency: 1,
-    };
-    const handle = await stage.client.workflow.start('shard', {
-      workflowId: 'shard-that-is-long',
-      taskQueue: 'foothold',
-      args: [input, null, 12],
-    });
-    const end = (await handle.result()) as { outcomes: { site: string; outcome: string }[]; commanded: unknown[] };
+    const input = shardInputOf('edge-proxy-2.3.0-1', '00000000-0000-4000-8000-000000000001', ['l1', 'l2', 'l3', 'l4']);
+    const handle = await startShard('shard-that-is-long', input, null, 12);
+    const end = (await handle.result()) as ShardEnds;
     expect(end.outcomes.map(({ site, outcome }) => `${site} ${outcome}`).sort()).toEqual([
       'l1 confirmed',
       'l2 confirmed',
@@ -273,5 +372,61 @@ describe('a shard', () => {
     expect(
       new Set(stage.seen.settled.filter(({ site }) => site.startsWith('l')).map((one) => one.commandId)).size,
     ).toBe(4);
+  });
+
+  it('[B36] continued as new, schedules no dark site again while a failure is not answered', async () => {
+    await stage.bringUp('m1', { converge: 'confirmed' });
+    const firstRunId = '00000000-0000-4000-8000-000000000002';
+    const input = shardInputOf('edge-proxy-2.3.1-1', firstRunId, ['m0', 'm1']);
+    const commandId = `${firstRunId}/m1/edge-proxy/converge/1`;
+    const envelope = { payloadType: 'application/vnd.foothold.command+json', payload: '', signatures: [] };
+    const [issuedAt, page] = [Date.now(), { commands: [{ site: 'm1', commandId, envelope }] }];
+    const command = { site: 'm1', queue: 'site-m1', commandId, page, issuedAt, settleBy: issuedAt + 20_000 };
+    const handle = await startShard('shard-carried', input, {
+      pending: [],
+      deferred: [],
+      inFlight: [{ command, hasSlot: false }],
+      commanded: [],
+      outcomes: [{ site: 'm0', outcome: 'reverted', stage: 'all', wave: 0 }],
+      unheard: ['m0'],
+      stopped: false,
+      held: false,
+      continueAfterEvents: 4_096,
+    });
+    await pause(1_500);
+    expect(commandsOf(stage, ['m1'])).toEqual([]);
+    await handle.signal('heard', ['m0']);
+    const end = (await handle.result()) as ShardEnds;
+    expect(end.outcomes.find(({ site }) => site === 'm1')).toMatchObject({ outcome: 'confirmed' });
+  });
+
+  it('[A19] signs a revert anew that the agent did not take in, under the same id, also after continuing as new', async () => {
+    await stage.bringUp('n1', { converge: 'never', refuses: { times: 1, code: 'SIGNATURE_INVALID' } });
+    await stage.bringUp('n2', { converge: 'never' });
+    const firstRunId = '00000000-0000-4000-8000-000000000003';
+    const input = shardInputOf('edge-proxy-2.3.2-1', firstRunId, ['n1', 'n2'], { verb: 'revert', generation: 2 });
+    const handle = await startShard('shard-refused', input, null, 12);
+    const end = (await handle.result()) as ShardEnds;
+    expect(end.outcomes.map(({ site, outcome }) => `${site} ${outcome}`).sort()).toEqual([
+      'n1 reverted',
+      'n2 reverted',
+    ]);
+    expect(commandsOf(stage, ['n1', 'n2']).toSorted()).toEqual(['revert n1', 'revert n1', 'revert n2']);
+    const id = `${firstRunId}/n1/edge-proxy/revert/1`;
+    expect(stage.seen.issued.filter((one) => one === id)).toHaveLength(2);
+    const { runId } = await stage.client.workflow.getHandle('shard-refused').describe();
+    expect(runId).not.toBe(handle.firstExecutionRunId);
+  });
+
+  it('[A19] that is stopped leaves a revert that was refused owed, with the code as the reason', async () => {
+    await stage.bringUp('o1', { converge: 'never', refuses: { times: 9, code: 'WRONG_EPOCH' } });
+    const firstRunId = '00000000-0000-4000-8000-000000000004';
+    const input = shardInputOf('edge-proxy-2.3.3-1', firstRunId, ['o1'], { verb: 'revert', generation: 2 });
+    const handle = await startShard('shard-stopped', input);
+    await until(() => stage.seen.settled.find(({ site }) => site === 'o1'), 'the refusal in the record');
+    await handle.signal('stop');
+    const end = (await handle.result()) as ShardEnds;
+    expect(end.outcomes).toMatchObject([{ site: 'o1', outcome: 'owed', reason: { code: 'WRONG_EPOCH' } }]);
+    expect(stage.seen.dispositions.filter(({ site }) => site === 'o1')).toMatchObject([{ outcome: 'owed' }]);
   });
 });
