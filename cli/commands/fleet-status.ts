@@ -8,6 +8,7 @@ import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import { meantFleet } from '../inputs.js';
 import { fleetStatusText } from '../render/fleet.js';
+import { speakerNotes, type SpeakerNote, type SpeakerWord } from '../speakers.js';
 import { limitOf } from './owed.js';
 
 export interface FleetStatusFlags {
@@ -35,6 +36,8 @@ export interface StreamRow {
   reportedAt: number | null;
   /** Versions whose report differs from what the fleet declares. */
   differs: string[];
+  /** Null where nothing is to be said of who speaks for the site. */
+  speaker: SpeakerNote | null;
 }
 
 export interface StreamTotals {
@@ -52,8 +55,8 @@ export interface StreamTotals {
 }
 
 /**
- * `{ totals, sites, shown, neverReported }`: totals over every site that is selected; `sites` are one row a site and stream,
- * those that need a look first; with `--limit` only the first of them.
+ * `{ totals, sites, neverReported, speakers }`: totals over every site that is selected; `sites` are one row a site and stream,
+ * those that need a look first; with `--limit` only the first of them; `speakers` are sites by `doubt`, `refused`, `waiting`.
  */
 export async function fleetStatus(context: Context, flags: FleetStatusFlags): Promise<Answer> {
   const selector = parseSelector(flags.only);
@@ -63,18 +66,23 @@ export async function fleetStatus(context: Context, flags: FleetStatusFlags): Pr
   const reports = (await registry?.reports(ids)) ?? new Map<string, KnownReport>();
   const streams = streamsOf(sites, flags.stream);
   const decided = await decisions(registry, streams, ids);
+  const notes = registry ? await speakerNotes(registry, ids, context.io.now()) : new Map<string, SpeakerNote>();
   const rows = sites
     .flatMap((site) => rowsOf(site, reports.get(site.id), decided))
+    .map((row) => ({ ...row, speaker: notes.get(row.site) ?? null }))
     .filter((row) => flags.stream === undefined || row.stream === flags.stream);
   rows.sort((a, b) => urgency(a) - urgency(b) || (a.site < b.site ? -1 : 1));
   const totals = streams.map((stream) => totalsOf(stream, rows));
   const limit = limitOf(flags.limit, context.flags.json === true ? rows.length : SHOWN) ?? rows.length;
   const shown = rows.slice(0, limit);
   const neverReported = sites.filter((site) => !reports.has(site.id)).map((site) => site.id);
+  const said = (word: SpeakerWord): string[] => ids.filter((id) => notes.get(id)?.word === word);
+  const speakers = { doubt: said('doubt'), refused: said('refused'), waiting: said('waiting') };
   const document = {
     totals,
     sites: shown,
     neverReported,
+    speakers,
     ...(registry ? {} : { missing: ['reports', 'desired', 'owed'] }),
   };
   return done(
@@ -85,6 +93,7 @@ export async function fleetStatus(context: Context, flags: FleetStatusFlags): Pr
       of: rows.length,
       sites: sites.length,
       neverReported,
+      speakers,
       known: registry !== undefined,
     }),
   );
@@ -121,7 +130,7 @@ async function decisions(registry: Registry | undefined, streams: string[], ids:
   return decided;
 }
 
-function rowsOf(site: Site, known: KnownReport | undefined, decided: Decided): StreamRow[] {
+function rowsOf(site: Site, known: KnownReport | undefined, decided: Decided): Omit<StreamRow, 'speaker'>[] {
   const streams = [...new Set([...site.streams, ...Object.keys(known?.report.streams ?? {})])].sort();
   const differs = known ? differences(site, known) : [];
   return (streams.length === 0 ? ['-'] : streams).map((stream) => {
@@ -153,10 +162,10 @@ function differences(site: Site, { report }: KnownReport): string[] {
 }
 
 /** Where a person should look first. */
-function urgency({ state, owes, drift, receivedAt, differs }: StreamRow): number {
-  if (state === 'safe-mode') return 0;
+function urgency({ state, owes, drift, receivedAt, differs, speaker }: StreamRow): number {
+  if (state === 'safe-mode' || speaker?.word === 'doubt') return 0;
   if (owes.revert > 0) return 1;
-  if (drift === 'ahead' || drift === 'owed') return 2;
+  if (drift === 'ahead' || drift === 'owed' || speaker?.word === 'refused') return 2;
   if (drift === 'unknown' || receivedAt === null) return 3;
   if (drift === 'pending') return 4;
   return differs.length > 0 ? 5 : 6;

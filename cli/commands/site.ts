@@ -16,6 +16,7 @@ import { reasonText } from '../render/headline.js';
 import { harmless } from '../render/paint.js';
 import { indent, table } from '../render/table.js';
 import { clock, span } from '../render/times.js';
+import { speakerNotes, type SpeakerNote } from '../speakers.js';
 import { readable } from './owed.js';
 
 export function declareSite(program: Command, execute: Execute): void {
@@ -36,9 +37,10 @@ interface Known {
   desired: Desired[];
   debts: Debt[];
   anomalies: SiteAnomaly[];
+  speaker: SpeakerNote | undefined;
 }
 
-/** `{ site, declared, report, receivedAt, desired, debts, anomalies, events }`; `declared` and `report` are null where there is none. */
+/** `{ site, declared, report, receivedAt, speaker, desired, debts, anomalies, events }`; `declared` and `report` are null where there is none. */
 export async function showSite(context: Context, id: string): Promise<Answer> {
   const registry = await readable(context);
   const declared = (await meantFleet(context)).sites.find((one) => one.id === id);
@@ -50,6 +52,7 @@ export async function showSite(context: Context, id: string): Promise<Answer> {
     desired: await desiredAt(registry, id, declared, known),
     debts: await registry.debts({ site: id }),
     anomalies: await registry.siteAnomalies(id, ANOMALIES),
+    speaker: (await speakerNotes(registry, [id], context.io.now())).get(id),
   };
   const events = await registry.siteEvents(id, EVENTS);
   const now = context.io.now();
@@ -58,13 +61,14 @@ export async function showSite(context: Context, id: string): Promise<Answer> {
     declared: declared ?? null,
     report: known?.report ?? null,
     receivedAt: known?.receivedAt ?? null,
+    speaker: of.speaker ?? null,
     desired: of.desired,
     debts: of.debts.map((debt) => ({ ...debt, explanation: explainDebt(debt) })),
     anomalies: of.anomalies,
     events,
   };
   const blocks = [
-    headText(id, of, now),
+    of.speaker ? `${speakerLine(context, id, of.speaker)}\n${headText(id, of, now)}` : headText(id, of, now),
     streamsText(context, of),
     block(
       'owes',
@@ -119,6 +123,12 @@ function headText(id: string, { declared, known }: Known, now: number): string {
     ? `last report ${span(now - known.receivedAt)} ago, agent ${known.report.agentVersion}, epoch ${known.report.epoch}`
     : 'never reported';
   return harmless(`${id} · ${about.filter((part) => part !== undefined).join(', ')} · ${heard}`);
+}
+
+function speakerLine(context: Context, id: string, { word, text }: SpeakerNote): string {
+  const colour = word === 'doubt' || word === 'refused' ? 'red' : 'yellow';
+  const next = word === 'doubt' ? ` · next: foothold fleet replace ${id} --reason …, or stop the other agent` : '';
+  return context.paint(colour, harmless(`${text}${next}`));
 }
 
 function streamsText(context: Context, { declared, known, desired }: Known): string {

@@ -13,6 +13,8 @@ export interface FleetView {
   of: number;
   sites: number;
   neverReported: string[];
+  /** Sites by what is to be said of who speaks for them. */
+  speakers: Record<'doubt' | 'refused' | 'waiting', string[]>;
   known: boolean;
 }
 
@@ -20,8 +22,8 @@ export function fleetStatusText(context: Context, view: FleetView): string {
   const more =
     view.of > view.rows.length ? `… and ${view.of - view.rows.length} more (--limit ${view.of}, or --json)\n` : '';
   const note = view.known ? '' : 'no registry here: what sites reported is not known (--registry)\n';
-  const summary = `${view.sites} sites, ${view.neverReported.length} never reported\n`;
-  return `${totalsTable(context, view.totals)}${summary}${note}\n${rowsTable(context, view.rows)}${more}`;
+  const summary = [`${view.sites} sites, ${view.neverReported.length} never reported`, ...speakersText(context, view)];
+  return `${totalsTable(context, view.totals)}${summary.join(', ')}\n${note}\n${rowsTable(context, view.rows)}${more}`;
 }
 
 function totalsTable(context: Context, totals: StreamTotals[]): string {
@@ -60,12 +62,20 @@ function rowsTable(context: Context, rows: StreamRow[]): string {
     row.desired?.version ?? '-',
     row.drift === null ? '-' : DRIFT[row.drift],
     owesText(row),
-    [row.declared === 'active' ? '' : row.declared, ...row.differs]
+    [row.speaker?.text ?? '', row.declared === 'active' ? '' : row.declared, ...row.differs]
       .filter((part) => part !== '')
       .map(harmless)
       .join('; '),
   ]);
   return table(['SITE', 'STREAM', 'VERSION', 'STATE', 'REPORTED', 'DESIRED', 'DRIFT', 'OWES', 'NOTE'], lines);
+}
+
+function speakersText(context: Context, { speakers: { doubt, refused, waiting } }: FleetView): string[] {
+  return [
+    ...(doubt.length === 0 ? [] : [context.paint('red', `${doubt.length} in doubt`)]),
+    ...(refused.length === 0 ? [] : [context.paint('red', `${refused.length} with an agent that is refused`)]),
+    ...(waiting.length === 0 ? [] : [context.paint('yellow', `${waiting.length} with a token not used yet`)]),
+  ];
 }
 
 function stateText(context: Context, { state, receivedAt }: StreamRow): string {

@@ -25,7 +25,7 @@ import * as reports from './reports.js';
 import * as rollouts from './rollouts.js';
 import * as runs from './runs.js';
 import * as settle from './settle.js';
-import { siteAnomalies } from './site-anomalies.js';
+import { refusedSpeakers, siteAnomalies } from './site-anomalies.js';
 import { acknowledged } from './speakers.js';
 import type { Store } from './store.js';
 import type { Db, Tables, Tx } from './tables.js';
@@ -156,6 +156,7 @@ type OfSites =
   | 'recordReport'
   | 'recordSiteEvents'
   | 'siteAnomalies'
+  | 'refusedSpeakers'
   | 'reports'
   | 'siteEvents'
   | 'ackedThrough';
@@ -174,6 +175,7 @@ function ofSites(db: Db): Pick<Registry, OfSites> {
     recordReport: (report, now) => reports.recordReport(db, report, now),
     recordSiteEvents: (report, events, now, delivery) => inbox.recordSiteEvents(db, report, events, now, delivery),
     siteAnomalies: (site, limit) => siteAnomalies(db, site, limit),
+    refusedSpeakers: () => refusedSpeakers(db),
     reports: (sites) => reports.reports(db, sites),
     siteEvents: (site, limit) => journal.siteEvents(db, site, limit),
     ackedThrough: (sites) => journal.ackedThrough(db, sites),

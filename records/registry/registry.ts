@@ -273,6 +273,8 @@ export interface Registry {
   ): Promise<{ fresh: FreshEvent[]; anomalies: SiteAnomaly[] }>;
   /** The latest anomalies of a site, newest first. */
   siteAnomalies(site: string, limit: number): Promise<SiteAnomaly[]>;
+  /** By site: the agent that was refused last, why, and when that was first so. */
+  refusedSpeakers(): Promise<Map<string, { code: string; detail: string; at: number }>>;
   reports(sites?: string[]): Promise<Map<string, KnownReport>>;
   /** The latest `limit` events of a site, in the order of its journal. */
   siteEvents(site: string, limit: number): Promise<SiteEvent[]>;

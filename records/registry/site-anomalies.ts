@@ -35,3 +35,19 @@ export async function siteAnomalies(db: Db, site: string, limit: number): Promis
     detail: JSON.parse(row.detail) as SiteAnomaly['detail'],
   }));
 }
+
+/** The latest agent of each site that was not believed, since when; where two journals speak, the identity's doubt says so. */
+export async function refusedSpeakers(db: Db): Promise<Map<string, { code: string; detail: string; at: number }>> {
+  const rows = await db
+    .selectFrom('site_anomalies')
+    .select(['site', 'detail', 'at'])
+    .where('kind', '=', 'identity')
+    .orderBy('at')
+    .execute();
+  const refused = new Map<string, { code: string; detail: string; at: number }>();
+  for (const { site, detail, at } of rows) {
+    const { reason } = JSON.parse(detail) as { reason?: { code: string; detail: string } };
+    if (reason && reason.code !== 'JOURNAL_FORKED') refused.set(site, { ...reason, at });
+  }
+  return refused;
+}

@@ -7,6 +7,7 @@ import type { Debt } from '../../policies/model/debt.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import type { Registry } from '../../records/registry/registry.js';
 import { json } from './operator.js';
+import { Journal } from '../records/registry/facts.js';
 import { NOW, recordedProject, reportOf } from './recorded.js';
 
 const project = recordedProject(['2.3.0', '2.4.0']);
@@ -159,6 +160,7 @@ describe('site show', () => {
       'declared',
       'report',
       'receivedAt',
+      'speaker',
       'desired',
       'debts',
       'anomalies',
@@ -205,6 +207,45 @@ describe('fleet status', () => {
     const said = await run('fleet', 'status', '--limit', '1');
     expect(said.out).toMatch(/osl-02 +edge-proxy +2\.3\.0 +confirmed +1m ago +2\.4\.0 +differs/);
     expect(said.out).toMatch(/… and \d more \(--limit 6, or --json\)/);
+  });
+});
+
+/** A journal of osl-01 with these events; a second one that differs is of another data directory. */
+async function told(registry: Registry, ...boots: string[]): Promise<void> {
+  const journal = new Journal('osl-01', 1);
+  for (const bootId of boots) journal.add('started', { detail: { bootId } });
+  const { sequence = 0, hash = '' } = journal.events.at(-1) ?? {};
+  const live = { version: '2.4.0', digest: 'sha256:0' };
+  const report = reportOf('osl-01', live, { sequence, head: hash, at: NOW - 60_000 + boots.length });
+  await registry.recordSiteEvents(report, journal.events, NOW - 40_000);
+}
+
+describe('who speaks for a site', () => {
+  test('[A43] doubt, a refused agent, a token not used and a retired site stand first in site show and in the fleet', async () => {
+    await withRegistry(async (registry) => {
+      const live = { version: '2.4.0', digest: 'sha256:0' };
+      await told(registry, 'first', 'second');
+      const token = { id: 'token-1', expiresAt: NOW + 3_600_000 };
+      await registry.replace({ site: 'osl-02', token, by: 'kari', reason: 'new disk' }, NOW - 80_000);
+      await registry.recordReport(reportOf('osl-02', live), NOW - 70_000);
+      await registry.enrol({ site: 'osl-03', token, by: 'kari', reason: 'new' }, NOW - 60_000);
+      await registry.retire({ site: 'rig-01', by: 'ola', reason: 'sold' }, NOW - 50_000);
+    });
+    const first = async (site: string) => (await run('site', 'show', site)).out.split('\n')[0];
+    expect(await first('osl-02')).toMatch(/^an agent is refused since .*: WRONG_EPOCH /);
+    expect(await first('osl-03')).toMatch(/^its token of epoch 1 was not used yet, good for 1h/);
+    expect(await first('osl-01')).toMatch(/^osl-01 · /);
+    const { speakers } = json(await run('fleet', 'status', '--json')) as { speakers: unknown };
+    expect(speakers).toEqual({ doubt: [], refused: ['osl-02'], waiting: ['osl-03'] });
+    const fleet = await run('fleet', 'status');
+    expect(fleet.out).toContain('1 with an agent that is refused, 1 with a token not used yet');
+    expect(fleet.out).toMatch(/osl-02 .*an agent is refused since .*: WRONG_EPOCH/);
+    expect(await first('rig-01')).toMatch(/^retired at the centre .* by ola: sold/);
+    await withRegistry((registry) => told(registry, 'emptied'));
+    expect(await first('osl-01')).toMatch(
+      /^in doubt since .*given nothing: JOURNAL_FORKED .*next: foothold fleet replace/,
+    );
+    expect((await run('fleet', 'status')).out).toMatch(/1 in doubt.*\n[^]*\n.*\nosl-01 .*in doubt since/);
   });
 });
 
