@@ -271,6 +271,15 @@ const PLANTED: [keyof typeof INVARIANTS, string, () => SeedFacts][] = [
       withRollout({ evidence: chain([...promotion.slice(0, 3), [T0 + 1_000, 'sealed', { sites: [{ site: 'a' }] }]]) }),
   ],
   [
+    'every site of a sealed rollout has an outcome',
+    'it was terminated before a site had heard of its command',
+    () => {
+      const { status } = rollout();
+      const commanded = [{ site: 'c', stage: 'one', wave: 0, commandId: 'run-1/c/s/converge/1' }];
+      return withRollout({ status: { ...status, outcome: 'terminated' }, commanded });
+    },
+  ],
+  [
     'owed reverts stay owed until answered',
     'a debt was forgotten',
     () => withRollout({ evidence: chain([...promotion.slice(0, 3), ...owing]) }),

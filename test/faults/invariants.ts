@@ -207,23 +207,17 @@ function judgeEvidence({ rollouts }: SeedFacts): string[] {
 }
 
 /** In the registry's rows, or in the list that the seal itself is evidence of. */
-function judgeOutcomes(facts: SeedFacts): string[] {
-  return facts.rollouts.flatMap((rollout) => {
-    const { status, rows, commanded, plan, evidence, firstRunId } = rollout;
+function judgeOutcomes({ rollouts }: SeedFacts): string[] {
+  return rollouts.flatMap((rollout) => {
+    const { status, rows, commanded, plan, evidence } = rollout;
     if (status.state !== 'sealed') return [];
     const seal = evidence.find((entry) => entry.kind === 'sealed')?.data['sites'] as { site: string }[] | undefined;
     const known = new Set([...rows, ...(seal ?? [])].map((row) => row.site));
     const planned = plan.stages.flatMap((stage) => sitesIn(rollout, stage.name));
-    const heard = commanded.filter(({ site }) => status.outcome !== 'terminated' || received(facts, site, firstRunId));
-    const wanted = status.outcome === 'promoted' ? planned : heard.map((one) => one.site);
+    const wanted = status.outcome === 'promoted' ? planned : commanded.map((one) => one.site);
     const missing = wanted.filter((site) => !known.has(site));
     return missing.map((site) => `${status.label} is sealed (${status.outcome ?? '?'}) and has no outcome of ${site}`);
   });
-}
-
-/** Who ends a rollout in Temporal leaves nobody to say of a site that never heard of its command that it did not. */
-function received(facts: SeedFacts, site: string, firstRunId: string): boolean {
-  return commandsOf(facts.sites[site] ?? []).some(({ id }) => ownerOf(id) === firstRunId);
 }
 
 /** A revert that was sent and not answered is a debt, for as long as it takes. */

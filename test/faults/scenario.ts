@@ -13,7 +13,7 @@ import { act, verb, type Target } from './operators.js';
 import { workerFaults } from './orders.js';
 import { STRATEGY, writeSeed, type SeedProject } from './project.js';
 import { isRunning, listRuns, readShards } from './runs.js';
-import { killsWorker, VERSIONS, type SeedPlan, type SeedSite } from './seed.js';
+import { killsWorker, VERSIONS, type Act, type SeedPlan, type SeedSite } from './seed.js';
 import { SimulatedSite } from './site.js';
 import type { Lane, Stand } from './stand.js';
 
@@ -30,6 +30,8 @@ const OLDER = { version: '0.9.0', digest: `sha256:${'0'.repeat(64)}` };
 /** Generous: other work on the machine makes everything slow, and only what never comes is wrong. */
 const CLOSED_WITHIN_MS = 300_000;
 const QUIET_WITHIN_MS = 90_000;
+/** By then every rollout has closed, and what was asked of one that had closed is refused. */
+const ANSWERED_WITHIN_MS = 5_000;
 /** A person who was just there looks again after this. */
 const LOOKS_EVERY_MS = 2_000;
 
@@ -41,6 +43,7 @@ export class Scenario {
   private readonly began = Date.now();
   private readonly answers: SeedFacts['answers'] = [];
   private readonly returning: Promise<void>[] = [];
+  private readonly acting: Promise<void>[] = [];
   private readonly target: Target;
   private registry!: Registry;
   private project!: SeedProject;
@@ -71,6 +74,7 @@ export class Scenario {
       await this.bringBackAll();
       await this.untilQuiet();
       if (this.isDisturbed()) await this.startAnother();
+      await Promise.race([Promise.all(this.acting), sleep(ANSWERED_WITHIN_MS)]);
       const facts = await this.gather(debtsAtSeal);
       this.violations.push(...judgeSeed(facts));
       const { seed } = this.plan;
@@ -116,7 +120,7 @@ export class Scenario {
       onInjected: ({ what }) => this.note(what),
       onAsk: async ({ index }) => {
         const fault = plan.faults[index];
-        if (fault?.on === 'rollout-task') this.note(`at task ${fault.at}: ${await act(this.target, fault.how)}`);
+        if (fault?.on === 'rollout-task') await this.act(fault.at, fault.how);
       },
     });
     await lane.control.seed({
@@ -133,6 +137,14 @@ export class Scenario {
 
   private say(words: string): void {
     this.story.push(`${((Date.now() - this.began) / 1_000).toFixed(2).padStart(7)} s  ${words}`);
+  }
+
+  /** Counted once it is known to have had an effect: a refused update, or a reset of nothing, is no fault. */
+  private async act(at: number, how: Act): Promise<void> {
+    const { words, took } = await act(this.target, how);
+    this.say(`at task ${at}: ${words}`);
+    const known = took.then((effect) => (effect ? this.note(words) : this.say(`in vain: ${words}`)));
+    this.acting.push(known);
   }
 
   private note(what: string): void {

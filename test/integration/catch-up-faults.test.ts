@@ -1,8 +1,10 @@
 /** What is ended by force, and a registry that was put back: nobody is forgotten, nobody commanded twice, nobody downgraded. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { batchId, catchUpId } from '../../policies/model/debt.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import { exportEvidence, verifyEvidence } from '../../records/evidence/document.js';
+import { describeNamespace } from '../../activities/control/temporal-facts.js';
 import { ensureSweepSchedule, SWEEP_SCHEDULE } from '../../worker/sweep-schedule.js';
 import { CatchUpStage } from './catch-up-stage.js';
 
@@ -69,11 +71,43 @@ describe('a terminated rollout', () => {
       state: 'running' as const,
     };
     await stage.registry.putStatus(lost);
-    expect((await stage.sweep()).terminated).toContain('gone-9');
+    // Nobody has said in which namespace it ran: it may be alive there.
+    expect(await stage.sweep()).toMatchObject({ terminated: [], elsewhere: ['gone-9'], failed: [] });
+    expect((await stage.statusOf('gone-9')).state).toBe('running');
+    const { id } = await describeNamespace(stage.client);
+    await stage.registry.placeRollout(lost.firstRunId, { name: stage.client.options.namespace, id });
+    expect(await stage.sweep()).toMatchObject({ terminated: ['gone-9'], elsewhere: [] });
     expect(await stage.statusOf('gone-9')).toMatchObject({
       outcome: 'terminated',
       reason: { code: 'WORKFLOW_UNKNOWN' },
     });
+  });
+
+  it('that is reset after the sweeper sealed it goes on with its debts, and is sealed again as what it came to', async () => {
+    const stream = 'again';
+    await threeSites(stream);
+    const rollout = await stage.start(stream, '2.0.0');
+    const { label, firstRunId } = await inState(rollout.workflowId, ({ stages }) => stages[1]?.state === 'running');
+    await rollout.terminate('the wrong night');
+    expect((await stage.sweep()).terminated).toContain(label);
+    const { events } = await rollout.fetchHistory();
+    const last = events?.findLast((event) => event.workflowTaskCompletedEventAttributes)?.eventId;
+    await stage.client.workflowService.resetWorkflowExecution({
+      namespace: stage.client.options.namespace,
+      workflowExecution: { workflowId: rollout.workflowId, runId: firstRunId },
+      ...(last ? { workflowTaskFinishEventId: last } : {}),
+      requestId: randomUUID(),
+      reason: 'the right night',
+    });
+    await inState(rollout.workflowId, ({ state }) => state !== 'sealed');
+    expect((await stage.sweep()).terminated).not.toContain(label);
+    const reset = stage.client.workflow.getHandle(rollout.workflowId);
+    await reset.executeUpdate('revert', { args: [{ by: 'kari', reason: 'to see it undone' }] });
+    const sealed = await inState(rollout.workflowId, ({ state }) => state === 'sealed');
+    expect(sealed).toMatchObject({ outcome: 'reverted', reason: { code: 'REVERT_REQUESTED' } });
+    await stage.up(`${stream}-b`);
+    await stage.until(async () => (await stage.registry.debts({ stream })).length === 0, 'every undo to be answered');
+    expect(['a', 'c'].map((one) => stage.live(`${stream}-${one}`))).not.toContain('2.0.0');
   });
 });
 
