@@ -73,7 +73,7 @@ export async function catchUp(input: CatchUpInput): Promise<void> {
 }
 
 /** Looks between two wakes while a batch is open: as many waits for others to gather. */
-const GATHERS_BESIDE = 10;
+const GATHERS_BESIDE = 5;
 
 /** What wakes it is for the next batch, but for carriers that were lost: those are looked after now and then. */
 async function waitBeside(batch: OpenBatch, until: number, { pace }: CatchUpFacts, woken: () => boolean) {

@@ -1,6 +1,7 @@
 /** The reconciler on a real server: sites that were away, are new, or owe an undo end where the last decision meant them to. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CATCH_UP, catchUpId } from '../../policies/model/debt.js';
+import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import type { Fate } from '../faults/site.js';
 import { CatchUpStage } from './catch-up-stage.js';
 
@@ -120,6 +121,53 @@ describe('an owed revert', () => {
         entry.kind === 'command' && entry.command.verb === 'revert' ? [entry.command.id] : [],
       );
     expect(new Set(reverts)).toEqual(new Set([owed[0]?.commandId]));
+  });
+
+  it('[A24] is carried again beside a batch that is open, and the reconciler begins no second one when it continues as new', async () => {
+    const stream = 'beside';
+    await stage.publish(stream, '1.0.0', '2.0.0', '3.0.0');
+    stage.addSite('beside-a', stream, { live: '1.0.0', risk: 'low' });
+    stage.addSite('beside-b', stream, { live: '1.0.0', watchMs: 7_000 });
+    stage.addSite('beside-c', stream, { live: '1.0.0' });
+    stage.addSite('beside-d', stream, { live: '1.0.0' });
+    await stage.up('beside-a', 'beside-d');
+    expect(await stage.rollOut(stream, '2.0.0')).toMatchObject({ outcome: 'promoted' });
+    const rollout = await stage.start(stream, '3.0.0');
+    await stage.until(() => stage.commands('beside-d').includes('converge 3.0.0'), 'the second stage');
+    await rollout.executeUpdate('revert', { args: [verb] });
+    await rollout.result().catch(() => undefined);
+    const owed = await stage.registry.debts({ stream, verb: 'revert' });
+    expect(owed.map(({ site }) => site)).toEqual(['beside-b', 'beside-c']);
+
+    // A reconciler that does not end, and continues as new before the batch is over.
+    await stage.client.workflow.getHandle(catchUpId(stream)).result();
+    const reason = { code: 'STREAM_LOCKED', detail: 'for this test' };
+    const refused = { nobody: { times: 1, until: Date.now() + 60_000, reason } };
+    const reconciler = await stage.client.workflow.start('catchUp', {
+      workflowId: catchUpId(stream),
+      taskQueue: TASK_QUEUE,
+      args: [{ stream, memory: { refused, asked: [] }, continueAfterEvents: 25 }],
+    });
+    await stage.up('beside-b');
+    await stage.until(() => stage.commands('beside-b').includes('converge 2.0.0'), 'the batch');
+    const stillOpen = async () => {
+      const batches = await stage.batches(stream);
+      expect(batches.map(({ state }) => state === 'sealed')).toEqual([false]);
+    };
+    await stage.client.workflow.getHandle(owed[0]?.carrier ?? '').terminate('to lose it');
+    await stage.up('beside-c');
+    expect((await stage.sweep()).woken).toContain(stream);
+    await stage.until(() => stage.commands('beside-c').includes('revert 3.0.0'), 'the undo');
+    await reconciler.signal('wake', {});
+    await stillOpen();
+    await stage.until(async () => {
+      const { runId } = await stage.client.workflow.getHandle(catchUpId(stream)).describe();
+      return runId !== reconciler.firstExecutionRunId;
+    }, 'continue-as-new');
+    await stillOpen();
+    await stage.until(async () => (await stage.batches(stream))[0]?.outcome === 'promoted', 'the seal');
+    expect(stage.commands('beside-b').filter((line) => line === 'converge 2.0.0')).toHaveLength(1);
+    await stage.until(async () => (await stage.registry.debts({ stream, verb: 'revert' })).length === 0, 'no debt');
   });
 });
 
