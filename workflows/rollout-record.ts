@@ -18,7 +18,7 @@ const ATTRIBUTES = {
 export async function keepRecording(run: RolloutRun): Promise<void> {
   let published = '';
   for (;;) {
-    await condition(() => !run.adopting && (run.dirty || run.drafts.length > 0));
+    await condition(() => !run.adopting && !run.reading && (run.dirty || run.drafts.length > 0));
     const status = statusOf(run, Date.now());
     if (!status) {
       run.dirty = false;

@@ -5,7 +5,7 @@
 import { condition } from '@temporalio/workflow';
 import type { PlanOutline } from '../policies/model/outline.js';
 import type { Reason } from '../policies/model/verdict.js';
-import { takeOutcome } from './rollout-news.js';
+import { takeKnown } from './rollout-carry.js';
 import { retakeLock } from './rollout-lock.js';
 import { isRecorded, note, openConverges, type RolloutRun } from './rollout-run.js';
 import { patient } from './proxies.js';
@@ -17,13 +17,7 @@ export async function learnOfReset(run: RolloutRun): Promise<void> {
   if (run.wasReset) return;
   run.wasReset = true;
   await endShards(run);
-  const { commanded, outcomes } = await patient.knownCommands(run.identity.firstRunId);
-  for (const { site, switchBy, try: number } of commanded) {
-    run.commanded.set(site, { site, switchBy: Math.max(switchBy, run.commanded.get(site)?.switchBy ?? 0) });
-    if (number > (run.tries.get(site) ?? 1)) run.tries.set(site, number);
-  }
-  for (const outcome of outcomes) takeOutcome(run, outcome);
-  note(run, 'reset', { commanded: commanded.length, outcomes: outcomes.length });
+  note(run, 'reset', await takeKnown(run));
 }
 
 /**

@@ -1,5 +1,5 @@
 /** What a rollout knows while it runs, and what it hands to its next run. */
-import type { RunIdentity } from '../activities/contract.js';
+import type { FrozenRef, RunIdentity } from '../activities/contract.js';
 import type { Result } from '../policies/model/command.js';
 import type { EvidenceDraft } from '../policies/model/evidence.js';
 import type { OutlineStage, PlanOutline, ShardInput } from '../policies/model/outline.js';
@@ -13,7 +13,7 @@ import type {
   Wait,
 } from '../policies/model/rollout.js';
 import type { GateVerdict, Reason } from '../policies/model/verdict.js';
-import { judgeBudget, type BudgetVerdict, type Forgiven } from '../policies/rollout/budget.js';
+import { forgivenOf, judgeBudget, type BudgetVerdict, type Forgiven } from '../policies/rollout/budget.js';
 import type { StreamLock } from './lock.js';
 import type { CommandedSite } from './messages.js';
 
@@ -25,14 +25,17 @@ export interface StageProgress {
   soakUntil?: number;
 }
 
-/** Plain data that survives continue-as-new. */
+/** Plain data that survives continue-as-new: never what grows by some hundred bytes with each site. */
 export interface Carried {
   continuation: number;
   startedAt: number;
-  outline: PlanOutline;
+  /** The plan itself is read again. */
+  frozen: FrozenRef;
   stageIndex: number;
   waveIndex: number;
+  /** Sites that did not confirm, as many as there is room for; all others the registry tells. */
   outcomes: SiteOutcome[];
+  /** Of those sites. */
   commanded: CommandedSite[];
   /** Of sites that were commanded again: the latest try. */
   tries: [string, number][];
@@ -41,8 +44,6 @@ export interface Carried {
   forgiven: Record<string, Forgiven>;
   /** Events of one run after which the next begins, between waves. */
   continueAfterEvents: number;
-  /** Asked for while the run was handed over. */
-  stop?: Stop;
   /** Evidence that was not known to be appended by then: it may be there twice, never missing. */
   drafts: EvidenceDraft[];
 }
@@ -81,6 +82,8 @@ export interface RolloutRun {
   /** Sites that were sent a revert. */
   reverting: Set<string>;
   shards: Map<string, OpenShard>;
+  /** Failed sites told of by a shard that is not among `shards` yet: its start is heard of in the same workflow task. */
+  unheardEarly: Map<string, string[]>;
   paused: boolean;
   pausedSince: number;
   /** Over all pauses that have ended: soaks and waits are longer by it. */
@@ -101,6 +104,8 @@ export interface RolloutRun {
   wasReset: boolean;
   /** A person's decision for this run is being recorded. */
   adopting: boolean;
+  /** After continue-as-new: what was not carried is still being read. Nothing is told of the rollout until then. */
+  reading: boolean;
   drafts: EvidenceDraft[];
   /** Being appended. */
   inFlight: EvidenceDraft[];
@@ -133,6 +138,7 @@ export function openRolloutRun(
     answers: new Map(),
     reverting: new Set(),
     shards: new Map(),
+    unheardEarly: new Map(),
     paused: carried?.paused ?? false,
     pausedSince: now,
     pausedMs: 0,
@@ -144,12 +150,11 @@ export function openRolloutRun(
     mayRetry: false,
     wasReset: false,
     adopting: false,
+    reading: Boolean(carried),
     judged: 0,
     blocking: Promise.resolve(),
     continueAfterEvents: carried?.continueAfterEvents ?? 4_096,
   };
-  if (carried) run.outline = carried.outline;
-  if (carried?.stop) run.stop = carried.stop;
   return run;
 }
 
@@ -198,11 +203,10 @@ export function failingStages(run: RolloutRun): OutlineStage[] {
   return stages;
 }
 
-/** A person promotes against what stands: the failures and the absent of today do not stop the rollout again. */
+/** A person promotes against what stands: these very failures and absences do not stop the rollout again, any other does. */
 export function forgive(run: RolloutRun, stages: OutlineStage[]): void {
   for (const stage of stages) {
-    const { failed, owed } = budgetOf(run, stage).count;
-    run.forgiven[stage.name] = { failed: failed.length, owed: owed.length };
+    run.forgiven[stage.name] = forgivenOf(outcomesOf(run, stage.name));
     run.judged += 1;
   }
 }

@@ -6,7 +6,7 @@ import { outcomesOf, sizeOf, type RolloutRun } from './rollout-run.js';
 
 export function statusOf(run: RolloutRun, now: number): RolloutStatus | null {
   const { outline } = run;
-  if (!outline) return null;
+  if (!outline || run.reading) return null;
   const status: RolloutStatus = {
     label: outline.label,
     workflowId: run.identity.workflowId,

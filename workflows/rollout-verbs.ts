@@ -104,6 +104,7 @@ function refusePromotion(run: RolloutRun, payload: VerbPayload): string | undefi
 /** A site that has this release and that nobody else brings to another one would be left with what nobody wants. */
 function refuseSupersede(run: RolloutRun, payload: VerbPayload): Refusal | undefined {
   if (run.stop?.verb === 'supersede') return { why: 'the rollout is already giving way' };
+  if (run.reading) return { why: 'the rollout is just continuing as new; ask again in a moment' };
   if (run.stop || run.state === 'reverting') return { why: 'the rollout is being undone; wait until that has ended' };
   const left = (payload.leftOut ?? []).filter((site) => run.commanded.has(site) && !isBack(run, site));
   const beginning = [...run.shards.values()].filter((shard) => !shard.closed && shard.input.verb === 'converge');

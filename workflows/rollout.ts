@@ -8,17 +8,27 @@ import type { OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import type { RolloutOutcome } from '../policies/model/rollout.js';
 import type { BudgetVerdict } from '../policies/rollout/budget.js';
 import { decideAfterWave, type Decision } from '../policies/rollout/decide.js';
-import { openRolloutRun, budgetOf, note, setStage, worstBudget, type Carried, type RolloutRun } from './rollout-run.js';
+import {
+  openRolloutRun,
+  budgetOf,
+  failingStages,
+  note,
+  setStage,
+  worstBudget,
+  type Carried,
+  type RolloutRun,
+} from './rollout-run.js';
 import { keepRecording, untilAllRecorded, untilRecorded } from './rollout-record.js';
 import { isOverForNow } from './catch-up-batch.js';
 import { begin, isOver } from './rollout-begin.js';
+import { carriedOf, sealedSites } from './rollout-carry.js';
 import { keepLock } from './rollout-lock.js';
 import { keepHearing } from './rollout-news.js';
 import { readRequest } from './rollout-request.js';
 import { waitForAdoption } from './rollout-reset.js';
 import { tryAgain } from './rollout-retry.js';
 import { handleMessages } from './rollout-verbs.js';
-import { failed, stopped, waitOut, type Aftermath, type End } from './endings.js';
+import { failed, standsAgainst, stopped, waitOut, type Aftermath, type End } from './endings.js';
 import { patient } from './proxies.js';
 import { untilNoneMaySwitch } from './undo.js';
 import { judgeWave } from './wave-gate.js';
@@ -44,7 +54,7 @@ export async function rollout(
   return CancellationScope.nonCancellable(async () => {
     void keepRecording(run);
     void keepHearing(run);
-    const outline = await begin(run, Boolean(carried));
+    const outline = await begin(run, carried);
     const end = await carryOutStages(run, outline, carried);
     return seal(run, outline, await unlessAskedForMore(run, outline, end));
   });
@@ -54,8 +64,10 @@ async function carryOutStages(run: RolloutRun, outline: PlanOutline, carried?: C
   for (let s = carried?.stageIndex ?? 0; s < outline.stages.length; s += 1) {
     const stage = outline.stages[s];
     if (!stage) break;
-    for (let w = s === carried?.stageIndex ? carried.waveIndex : 0; w < stage.waves.length; w += 1) {
-      await continueIfLong(run, outline, s, w);
+    const from = s === carried?.stageIndex ? carried.waveIndex : 0;
+    for (let w = from; w < stage.waves.length; w += 1) {
+      // What a large rollout reads at its seam is a good part of a history: each run carries out one wave at least.
+      if (s !== carried?.stageIndex || w !== from) await continueIfLong(run, outline, s, w);
       await keepLock(run);
       const end = await carryOutAndDecide(run, outline, stage, w);
       if (end) return end;
@@ -65,31 +77,37 @@ async function carryOutStages(run: RolloutRun, outline: PlanOutline, carried?: C
   return promotedOrHalted(run, outline);
 }
 
-/** Whatever led here: a rollout that leaves a site of its plan without an outcome is not promoted. */
+/**
+ * Whatever led here: a rollout that leaves a site of its plan without an outcome, or a budget exceeded, is not promoted.
+ * Judged once more while it waits to be sealed: a site may revert by itself until then.
+ */
 async function promotedOrHalted(run: RolloutRun, outline: PlanOutline): Promise<End> {
   for (;;) {
     await untilRecorded(run);
     if (run.wasReset && !run.stop) await waitForAdoption(run, outline);
     if (run.stop) return stopped(run, outline);
-    const forgotten = outline.stages.flatMap((stage) => stage.waves.flatMap((_, wave) => unsettled(run, stage, wave)));
-    const last = outline.stages.at(-1);
-    if (forgotten.length === 0 || !last) break;
-    const detail = `${forgotten.length} sites of the plan were never commanded: ${forgotten[0]?.id} …`;
-    const end = await failed(run, outline, last, 'stay', { code: 'NOT_COMMANDED', detail });
-    if (end === undefined) break;
-    if (isEnd(end)) return end;
-    if (typeof end === 'object') await tryAgain(run, outline, end.again);
+    const against = standsAgainst(run, outline);
+    if (!against) break;
+    const { stage, wave, decision } = against;
+    const end = await followDecision(run, outline, stage, wave, decision);
+    if (end) return end;
+    setStage(run, stage.name, { state: 'promoted' });
   }
   return { outcome: 'promoted', reason: { code: 'GATE_PASSED', detail: 'every stage was promoted' } };
 }
 
-/** Sealed only once nothing that was commanded may still begin to switch; a superseded rollout waits for nobody. */
+/**
+ * Sealed only once nothing that was commanded may still begin to switch; a superseded rollout waits for nobody. What
+ * fails or comes to light before that is answered as in any wave.
+ */
 async function unlessAskedForMore(run: RolloutRun, outline: PlanOutline, first: End): Promise<End> {
   for (let end = first; ;) {
     const asked = run.stop;
-    if (asked?.verb !== 'supersede') await untilNoneMaySwitch(run);
-    if (run.stop === asked) return end;
-    end = await stopped(run, outline);
+    const isInDoubt = () => !isOver(end.outcome) && (run.wasReset || failingStages(run).length > 0);
+    if (asked?.verb !== 'supersede') await untilNoneMaySwitch(run, isInDoubt);
+    if (run.stop !== asked) end = await stopped(run, outline);
+    else if (isInDoubt()) end = await promotedOrHalted(run, outline);
+    else return end;
   }
 }
 
@@ -102,8 +120,19 @@ async function carryOutAndDecide(
 ): Promise<End | undefined> {
   await condition(() => !run.paused || run.stop !== undefined);
   run.state = 'running';
-  let decision = stage.waves[wave]?.hold ? holdDecision(stage) : await changeAndJudge(run, outline, stage, wave);
-  for (;;) {
+  const decision = stage.waves[wave]?.hold ? holdDecision(stage) : await changeAndJudge(run, outline, stage, wave);
+  return followDecision(run, outline, stage, wave, decision);
+}
+
+/** From decision to decision, until the wave is promoted (undefined) or the rollout ends. */
+async function followDecision(
+  run: RolloutRun,
+  outline: PlanOutline,
+  stage: OutlineStage,
+  wave: number,
+  first: Decision,
+): Promise<End | undefined> {
+  for (let decision = first; ;) {
     note(run, 'decision', { stage: stage.name, wave, ...decision });
     if (run.wasReset && !run.stop) {
       await waitForAdoption(run, outline);
@@ -217,7 +246,7 @@ async function seal(run: RolloutRun, outline: PlanOutline, end: End): Promise<Ro
   run.state = 'sealed';
   run.outcome = end.outcome;
   run.reason = end.reason;
-  note(run, 'sealed', { outcome: end.outcome, reason: end.reason, sites: [...run.outcomes.values()] });
+  note(run, 'sealed', { outcome: end.outcome, reason: end.reason, ...sealedSites([...run.outcomes.values()]) });
   await untilAllRecorded(run);
   await run.blocking;
   // What is still owed has its next owner before a successor can begin.
@@ -248,23 +277,10 @@ async function continueIfLong(
   await condition(allHandlersFinished);
   if (run.stop !== undefined || run.wasReset) return;
   await run.lock?.release();
-  await continueAsNew<typeof rollout>(run.request, {
-    continuation: run.identity.continuation + 1,
-    startedAt: run.startedAt,
-    outline,
-    stageIndex,
-    waveIndex,
-    outcomes: [...run.outcomes.values()],
-    commanded: [...run.commanded.values()],
-    tries: [...run.tries],
-    stages: run.stages,
-    paused: run.paused,
-    forgiven: run.forgiven,
-    drafts: [...run.inFlight, ...run.drafts],
-    // A verb may have come while the lock was being let go: the next run obeys it first thing.
-    ...(run.stop === undefined ? {} : { stop: run.stop }),
-    continueAfterEvents: run.continueAfterEvents,
-  });
+  await condition(allHandlersFinished);
+  // A verb may have come while the lock was being let go. Obeyed here: an undo needs neither a lock nor another run.
+  if (run.stop !== undefined || run.wasReset) return;
+  await continueAsNew<typeof rollout>(run.request, carriedOf(run, outline, stageIndex, waveIndex));
 }
 
 function identityOf(carried: Carried | null | undefined) {

@@ -32,7 +32,8 @@ export async function waitForPerson(
   run.mayRetry = terms.mayRetry ?? false;
   let left = terms.within;
   note(run, 'wait', { reason, owner: terms.owner, within: terms.within ?? null, then: terms.then });
-  const outdated = () => run.wasReset && reason.code !== 'RUN_WAS_RESET';
+  // A wait for the lock is as right after a reset as before.
+  const outdated = () => run.wasReset && reason.code !== 'RUN_WAS_RESET' && reason.code !== 'LOCK_LOST';
   const over = () =>
     run.stop !== undefined ||
     run.ticket !== undefined ||

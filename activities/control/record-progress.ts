@@ -2,7 +2,7 @@
 import type { EvidenceDraft } from '../../policies/model/evidence.js';
 import type { RolloutRequest, RolloutStatus } from '../../policies/model/rollout.js';
 import type { Reason } from '../../policies/model/verdict.js';
-import type { KnownCommands, RunIdentity } from '../contract.js';
+import type { FrozenRef, KnownCommands, RunIdentity } from '../contract.js';
 import { tryOf } from '../../policies/model/command.js';
 import type { ControlDeps } from './deps.js';
 import { evidenceKey } from './evidence-key.js';
@@ -37,7 +37,12 @@ export async function recordRefused(
   request: RolloutRequest,
   reason: Reason,
   run: RunIdentity,
-): Promise<void> {
+): Promise<{ frozen: FrozenRef | null }> {
+  const known = await registry.findRollout(run.firstRunId);
+  if (known && known.firstRunId === run.firstRunId && known.generation > 0) {
+    const { planDigest, label, generation } = known;
+    return { frozen: { planDigest, label, generation } };
+  }
   const [stream = request.release, version = ''] = request.release.split('@');
   const at = now();
   await registry.putStatus({
@@ -62,13 +67,26 @@ export async function recordRefused(
     [{ kind: 'sealed', data: { outcome: 'refused', reason, request } }],
     at,
   );
+  return { frozen: null };
 }
 
+const SITES_OF_A_PAGE = 1_000;
+
 /** A run that was thrown away may have commanded sites that its successor knows nothing of. */
-export async function knownCommands({ registry }: ControlDeps, firstRunId: string): Promise<KnownCommands> {
-  const commanded = await registry.commanded(firstRunId);
-  const rows = (await registry.siteRows(firstRunId)).filter((row) => row.verb === 'converge');
+export async function knownCommands(
+  { registry }: ControlDeps,
+  firstRunId: string,
+  after: string,
+): Promise<KnownCommands> {
+  const known = await registry.commanded(firstRunId);
+  const converges = (await registry.siteRows(firstRunId)).filter((row) => row.verb === 'converge');
+  const left = [...new Set([...known, ...converges].map(({ site }) => site))].filter((site) => site > after).sort();
+  const page = new Set(left.slice(0, SITES_OF_A_PAGE));
+  const last = left[SITES_OF_A_PAGE - 1];
+  const commanded = known.filter(({ site }) => page.has(site));
+  const rows = converges.filter(({ site }) => page.has(site));
   return {
+    ...(last !== undefined && left.length > page.size && { next: last }),
     commanded: commanded.map(({ site, switchBy, commandId }) => ({
       site,
       switchBy: switchBy ?? 0,

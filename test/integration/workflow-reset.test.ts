@@ -1,11 +1,13 @@
 /** What an operator does to the workflow itself, on a real server: reset, terminate, cancel; and giving way to another. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import { openWorkflowStage, outlineOf, type WorkflowStage } from './workflow-stage.js';
 import {
   asker,
   commandsOf,
   failureOf,
   freeTheStream,
+  historyOf,
   pause,
   received,
   resetTo,
@@ -112,6 +114,58 @@ describe('[§4 measured] reset', () => {
     const undone = new Set(commandsOf(stage, ['d1', 'd2', 'd3']).filter((line) => line.startsWith('revert')));
     expect([...undone].sort()).toEqual(['revert d1', 'revert d2', 'revert d3']);
     await lockIsFree();
+  });
+});
+
+describe('[§4 measured] reset of a rollout whose beginning would now be refused', () => {
+  const LOCK = 'foothold/stream/edge-proxy';
+  const first = (events: HistoryEvent[]) => events.find((event) => event.workflowTaskCompletedEventAttributes);
+  const reverts = (sites: string[]) => commandsOf(stage, sites).filter((line) => line.startsWith('revert'));
+
+  async function resetWhileSoaking(label: string, site: string, before: () => Promise<unknown>) {
+    await stage.bringUp(site, { converge: 'confirmed' });
+    const outline = outlineOf(label, { all: [[site]] });
+    outline.stages = outline.stages.map((one) => ({ ...one, soak: 60_000 }));
+    const handle = await stage.start(outline);
+    await received(stage, `converge ${site}`);
+    await before();
+    await resetTo(stage, handle.workflowId, first);
+    return stage.client.workflow.getHandle(handle.workflowId);
+  }
+
+  it('preflight blocks: it waits for a person, who can undo what the lost run commanded', async () => {
+    const latest = await resetWhileSoaking(
+      'edge-proxy-3.3.0-1',
+      'j1',
+      async () => (stage.faults.preflightBlocks = true),
+    );
+    await waitFor(latest, 'RUN_WAS_RESET').finally(() => (stage.faults.preflightBlocks = false));
+    await latest.executeUpdate('revert', { args: [asker] });
+    expect((await failureOf(latest.result())).type).toBe('RolloutReverted');
+    expect(reverts(['j1'])).toEqual(['revert j1']);
+  });
+
+  it('the stream is locked: it waits for the lock, never refused, and an undo needs no lock', async () => {
+    const lock = () => stage.client.workflow.getHandle(LOCK);
+    const latest = await resetWhileSoaking('edge-proxy-3.3.1-1', 'k1', async () => {
+      const rival = { workflowId: 'rollout/rival', firstRunId: 'rival' };
+      await lock().terminate('by hand');
+      await stage.client.workflow.start('streamLock', {
+        workflowId: LOCK,
+        taskQueue: TASK_QUEUE,
+        args: [rival],
+        memo: { holder: rival },
+      });
+    });
+    const ended = failureOf(latest.result());
+    await waitFor(latest, 'LOCK_LOST').finally(() => pause(5_000));
+    // Once it knows that it was reset it must not ask for the lock again and again.
+    const tried = (await historyOf(stage, latest.workflowId)).filter(child(LOCK));
+    await latest.executeUpdate('revert', { args: [asker] });
+    expect((await ended.finally(() => lock().terminate('its test is over'))).type).toBe('RolloutReverted');
+    expect(reverts(['k1'])).toEqual(['revert k1']);
+    expect(tried.length).toBeLessThanOrEqual(8);
+    expect(stage.seen.refused.filter(({ workflowId }) => workflowId === latest.workflowId)).toEqual([]);
   });
 });
 

@@ -278,6 +278,11 @@ describe('rollout', () => {
     for (const site of ['v1', 'v3']) await stage.bringUp(site, { converge: 'confirmed' });
     await stage.bringUp('v2', { converge: 'confirmed', afterMs: 6_000 });
     const outline = outlineOf('edge-proxy-1.4.0-1', { one: [['v1']], two: [['v2']], three: [['v3']] });
+    // What was not carried is read again, however long the registry is away.
+    let away = 3;
+    stage.faults.readOutline = () => {
+      if (away-- > 0) throw new Error('the registry is away');
+    };
     const handle = await stage.start(outline, undefined, 20);
     const second = await until(async () => {
       const { runId } = await stage.client.workflow.getHandle(handle.workflowId).describe();
@@ -289,6 +294,11 @@ describe('rollout', () => {
     expect(second).not.toBe(handle.firstExecutionRunId);
     expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 3 });
     expect(commandsOf(['v1', 'v2', 'v3'])).toEqual(['converge v1', 'converge v2', 'converge v3']);
+    expect(away).toBeLessThanOrEqual(0);
+    // Before everything is read, nothing is told: no status forgets a site that has confirmed.
+    const told = stage.seen.statuses.filter(({ firstRunId }) => firstRunId === handle.firstExecutionRunId);
+    const confirmed = told.map(({ stages }) => stages.reduce((sum, one) => sum + one.confirmed, 0));
+    expect(confirmed).toEqual(confirmed.toSorted((one, other) => one - other));
   });
 
   it('a lock that is ended by hand is taken again before the next wave', async () => {
