@@ -6,6 +6,7 @@ import type { SiteOutcome } from '../policies/model/rollout.js';
 import { tallyOf } from '../policies/rollout/budget.js';
 import { readCommanded, readNews } from '../policies/rollout/news.js';
 import { mergeOutcome, outcomeOf, repeatedResult } from '../policies/rollout/outcomes.js';
+import { leavesRevertOwed } from '../policies/site/not-taken.js';
 import type { ShardNews } from './messages.js';
 import { failingStages, type RolloutRun } from './rollout-run.js';
 
@@ -54,6 +55,7 @@ export function takeOutcome(run: RolloutRun, outcome: SiteOutcome): void {
 
 /** A revert's answer repeats the result of the converge: a local revert is counted, whoever brings the news. */
 function takeAnswer(run: RolloutRun, answer: Result): void {
+  if (leavesRevertOwed(answer)) return;
   run.answers.set(answer.site, answer);
   const repeated = repeatedResult(answer);
   const place = repeated && placeOf(run, repeated.site);
