@@ -3,7 +3,7 @@ import type { OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import type { RolloutOutcome } from '../policies/model/rollout.js';
 import type { OnFailure } from '../policies/model/strategy.js';
 import type { Reason } from '../policies/model/verdict.js';
-import { stagesToRevert, type Decision } from '../policies/rollout/decide.js';
+import { decideAfterWave, stagesToRevert, type Decision } from '../policies/rollout/decide.js';
 import {
   budgetOf,
   failingStages,
@@ -16,7 +16,7 @@ import {
 } from './rollout-run.js';
 import { isUnsettled, undo } from './undo.js';
 import { waitForPerson } from './wait.js';
-import { letGoOfShards, stopShards, untilShardsClosed } from './wave.js';
+import { letGoOfShards, stopShards, unsettled, untilShardsClosed } from './wave.js';
 
 export interface End {
   outcome: RolloutOutcome;
@@ -80,6 +80,27 @@ function promoted(run: RolloutRun, stage: OutlineStage, reason: Reason): undefin
   return undefined;
 }
 
+/** What forbids to promote a rollout of which every wave has been promoted. */
+export function standsAgainst(
+  run: RolloutRun,
+  outline: PlanOutline,
+): { stage: OutlineStage; wave: number; decision: Decision } | undefined {
+  const failing = failingStages(run)[0];
+  if (failing) {
+    const decision = decideAfterWave(budgetOf(run, failing), 'not judged', outline.strategy.onFailure);
+    return { stage: failing, wave: failing.waves.length - 1, decision };
+  }
+  for (const stage of outline.stages) {
+    for (const wave of stage.waves.keys()) {
+      const forgotten = unsettled(run, stage, wave);
+      if (forgotten.length === 0) continue;
+      const detail = `${forgotten.length} sites of the plan were never commanded: ${forgotten[0]?.id} …`;
+      return { stage, wave, decision: { kind: 'fail', then: 'stay', reason: { code: 'NOT_COMMANDED', detail } } };
+    }
+  }
+  return undefined;
+}
+
 /** A failure, or a wait that has expired: undo what the strategy names, or stay halted until a person decides. */
 export async function failed(
   run: RolloutRun,
@@ -139,8 +160,8 @@ async function undoneBy(run: RolloutRun, outline: PlanOutline, stop: Stop): Prom
 async function giveWay(run: RolloutRun, stop: Stop): Promise<End> {
   await stopShards(run);
   await letGoOfShards(run);
-  const unsettled = [...run.commanded.keys()].filter((site) => isUnsettled(run, site));
-  note(run, 'superseded', { by: stop.by, rollout: stop.rollout ?? null, unsettled });
+  const open = [...run.commanded.keys()].filter((site) => isUnsettled(run, site));
+  note(run, 'superseded', { by: stop.by, rollout: stop.rollout ?? null, unsettled: open });
   const detail = `by ${stop.rollout ?? stop.by}: ${stop.reason}`;
   return { outcome: 'aborted', reason: { code: 'SUPERSEDED', detail } };
 }

@@ -18,12 +18,16 @@ export function takeNews(run: RolloutRun, input: unknown): string | undefined {
   for (const outcome of news.outcomes) takeOutcome(run, outcome);
   for (const answer of news.answers) takeAnswer(run, answer);
   const { shard } = input as Partial<ShardNews>;
-  const open = typeof shard === 'string' ? run.shards.get(shard) : undefined;
-  if (!open) return undefined;
+  if (typeof shard !== 'string') return undefined;
+  const open = run.shards.get(shard);
+  const failed = news.outcomes.filter((outcome) => tallyOf(outcome) === 'failed').map(({ site }) => site);
+  if (!open) {
+    if (failed.length > 0) run.unheardEarly.set(shard, [...(run.unheardEarly.get(shard) ?? []), ...failed]);
+    return undefined;
+  }
   const commanded = readCommanded(input);
   if (commanded) open.commanded = commanded;
-  const failed = news.outcomes.filter((outcome) => tallyOf(outcome) === 'failed');
-  if (failed.length > 0) open.unheard.push(...failed.map(({ site }) => site));
+  open.unheard.push(...failed);
   return undefined;
 }
 

@@ -5,6 +5,7 @@ import type { VerbAnswer, VerbPayload } from '../policies/model/rollout.js';
 import { judgeBudget } from '../policies/rollout/budget.js';
 import { planRetry } from '../policies/rollout/retry.js';
 import { atStart } from './proxies.js';
+import { keepLock } from './rollout-lock.js';
 import { placeOf, takeOutcome } from './rollout-news.js';
 import { failingStages, note, openConverges, outcomesOf, setStage, sizeOf, type RolloutRun } from './rollout-run.js';
 import { carryOutWave, unsettled } from './wave.js';
@@ -53,6 +54,8 @@ export async function prepareRetry(run: RolloutRun, payload: VerbPayload): Promi
  */
 export async function tryAgain(run: RolloutRun, outline: PlanOutline, sites: string[]): Promise<void> {
   await condition(() => openConverges(run).length === 0 || run.stop !== undefined);
+  await keepLock(run);
+  if (run.stop) return;
   for (const site of sites) {
     const place = placeOf(run, site);
     if (!place) continue;

@@ -123,13 +123,13 @@ function patienceOf(run: RolloutRun, outline: PlanOutline): number {
 
 /**
  * Before sealing (design §4.9): until every site that was commanded has a result or has answered a revert, or may not
- * begin to switch any more. Ends early when somebody asks for something else.
+ * begin to switch any more. Ends early when somebody asks for something else, or `isEnough`.
  */
-export async function untilNoneMaySwitch(run: RolloutRun): Promise<void> {
+export async function untilNoneMaySwitch(run: RolloutRun, isEnough: () => boolean): Promise<void> {
   const asked = run.stop;
   const open = () => [...run.commanded.values()].filter(({ site }) => !run.answers.has(site) && isUnsettled(run, site));
   const left = open().reduce((latest, { switchBy }) => Math.max(latest, switchBy), 0) - Date.now();
-  if (left > 0) await condition(() => open().length === 0 || run.stop !== asked, left);
+  if (left > 0) await condition(() => open().length === 0 || run.stop !== asked || isEnough(), left);
 }
 
 /** Without a result: in flight, owed, or never heard of again. */

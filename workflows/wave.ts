@@ -162,7 +162,7 @@ export async function startShard(
   for (;;) {
     try {
       const handle = await startChild(shard, { workflowId, args: [input], parentClosePolicy, staticSummary: words });
-      run.shards.set(workflowId, openShard(handle, workflowId, input));
+      run.shards.set(workflowId, openShard(run, handle, workflowId, input));
       return handle;
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -172,13 +172,16 @@ export async function startShard(
   }
 }
 
-function openShard(handle: ShardHandle, workflowId: string, input: ShardInput): OpenShard {
+function openShard(run: RolloutRun, handle: ShardHandle, workflowId: string, input: ShardInput): OpenShard {
   const signals = { stop: stopSignal, hold: holdSignal, goOn: goOnSignal };
+  // Signals are handled before a start that came in the same workflow task: the shard may have spoken already.
+  const unheard = run.unheardEarly.get(workflowId) ?? [];
+  run.unheardEarly.delete(workflowId);
   return {
     workflowId,
     input,
     closed: false,
-    unheard: [],
+    unheard,
     tell: (what) => handle.signal(signals[what]),
     hear: (sites) => handle.signal(heardSignal, sites),
   };

@@ -11,6 +11,11 @@ const FIRST = 10;
 export async function runPreflight(deps: ControlDeps, planDigest: string, run: RunIdentity): Promise<PreflightSummary> {
   const frozen = await deps.registry.frozenPlan(planDigest);
   if (!frozen) throw new TypeError(`the registry does not hold plan ${planDigest}`);
+  return judgeFrozen(deps, frozen, run);
+}
+
+/** Of a plan whether it is frozen yet or only resolved. */
+export async function judgeFrozen(deps: ControlDeps, frozen: FrozenPlan, run: RunIdentity): Promise<PreflightSummary> {
   const { release } = frozen.plan;
   const published = await deps.depot.release(release.stream, release.version);
   const fleet = await readFleet(deps);

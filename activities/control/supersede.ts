@@ -2,15 +2,19 @@
 import { type Client, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { MistakeError } from '../../policies/model/failure.js';
+import type { FrozenPlan } from '../../policies/model/plan.js';
 import { REASON_CODES } from '../../policies/model/reasons.js';
 import type { RolloutRequest, VerbAnswer, VerbPayload } from '../../policies/model/rollout.js';
+import { wordsOfBlock } from '../../policies/preflight/blocked.js';
 import type { LockHolder, RunIdentity } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 import { resolvePlan } from './freeze-plan.js';
+import { judgeFrozen } from './run-preflight.js';
 
 /**
  * The rollout that is asked decides: it knows which sites it has commanded, and commands none from that moment on. It is
- * told which sites of its plan the new plan leaves out. Throws MistakeError with its reason if it does not give way.
+ * told which sites of its plan the new plan leaves out. Throws MistakeError with its reason if it does not give way, and
+ * before anybody is asked if the one that takes over could not begin: none would be left running.
  */
 export async function supersede(
   deps: ControlDeps,
@@ -18,7 +22,13 @@ export async function supersede(
   holder: LockHolder,
   run: RunIdentity,
 ): Promise<void> {
-  await askToGiveWay(deps.client, request, holder, run, await leftOut(deps, request, holder));
+  const after = await resolvePlan(deps, request);
+  const { blocked, counts, first } = await judgeFrozen(deps, after, run);
+  if (blocked) {
+    const words = `${wordsOfBlock(counts.block, first)}; ${holder.label ?? holder.workflowId} was not asked to give way`;
+    throw new MistakeError('PREFLIGHT_BLOCKED', words);
+  }
+  await askToGiveWay(deps.client, request, holder, run, await leftOut(deps, holder, after));
 }
 
 export async function askToGiveWay(
@@ -50,12 +60,11 @@ export async function askToGiveWay(
 }
 
 /** What the reconciler was to bring up to date it goes on owing: its batches may be cut short anywhere. */
-async function leftOut(deps: ControlDeps, request: RolloutRequest, holder: LockHolder): Promise<string[]> {
+async function leftOut(deps: ControlDeps, holder: LockHolder, after: FrozenPlan): Promise<string[]> {
   if (holder.catchUp) return [];
   const running = await deps.registry.findRollout(holder.firstRunId);
   const before = running && (await deps.registry.frozenPlan(running.planDigest));
   if (!before) return [];
-  const after = await resolvePlan(deps, request);
   return Object.keys(before.sites)
     .filter((site) => after.sites[site] === undefined)
     .sort();

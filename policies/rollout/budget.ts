@@ -54,31 +54,47 @@ export interface BudgetVerdict {
   limits: { failed: number; owed: number };
 }
 
-/** What a person has already answered for by promoting: as many do not trip the limit again, one more does. */
+/**
+ * What a person has already answered for by promoting: these sites, each with the try that failed or is owed, and no
+ * others. As `keyOf` names them.
+ */
 export interface Forgiven {
-  failed: number;
-  owed: number;
+  failed: string[];
+  owed: string[];
+}
+
+/** What stands at the sites of a stage, for a person to answer for. */
+export function forgivenOf(outcomes: SiteOutcome[]): Forgiven {
+  const named = (tally: Tally) => outcomes.filter((outcome) => tallyOf(outcome) === tally).map(keyOf);
+  return { failed: named('failed'), owed: named('owed') };
+}
+
+function keyOf({ site, try: number }: SiteOutcome): string {
+  return `${site}/${number ?? 1}`;
 }
 
 /**
  * Judges the outcomes of a stage of `size` sites. Exceeded means more than the limit: `failed` is a fail, `owed` is
- * inconclusive, and a fail outweighs.
+ * inconclusive, and a fail outweighs. What is forgiven counts on, but never exceeds by itself: it takes one site more
+ * that nobody has answered for.
  */
 export function judgeBudget(
   budget: { failed: Share; owed: Share },
   size: number,
   outcomes: SiteOutcome[],
-  forgiven: Forgiven = { failed: 0, owed: 0 },
+  forgiven: Forgiven = { failed: [], owed: [] },
 ): BudgetVerdict {
   const count = countStage(outcomes);
-  const limits = {
-    failed: Math.max(sitesOf(budget.failed, size), forgiven.failed),
-    owed: Math.max(sitesOf(budget.owed, size), forgiven.owed),
+  const limits = { failed: sitesOf(budget.failed, size), owed: sitesOf(budget.owed, size) };
+  const isExceeded = (tally: 'failed' | 'owed') => {
+    if (count[tally].length <= limits[tally]) return false;
+    const known = new Set(forgiven[tally]);
+    return outcomes.some((outcome) => tallyOf(outcome) === tally && !known.has(keyOf(outcome)));
   };
-  if (count.failed.length > limits.failed) {
+  if (isExceeded('failed')) {
     return { verdict: 'fail', reason: exceeded('BUDGET_FAILED', count.failed, limits.failed, size), count, limits };
   }
-  if (count.owed.length > limits.owed) {
+  if (isExceeded('owed')) {
     return { verdict: 'inconclusive', reason: exceeded('BUDGET_OWED', count.owed, limits.owed, size), count, limits };
   }
   return { verdict: 'pass', count, limits };

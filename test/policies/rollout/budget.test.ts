@@ -1,6 +1,6 @@
 /** The budget: which sites count against what (design §4 "Budget"). */
 import { describe, expect, it } from 'vitest';
-import { judgeBudget, tallyOf } from '../../../policies/rollout/budget.js';
+import { forgivenOf, judgeBudget, tallyOf } from '../../../policies/rollout/budget.js';
 import type { SiteOutcome } from '../../../policies/model/rollout.js';
 
 const site = (id: string, outcome: Partial<SiteOutcome>): SiteOutcome => ({
@@ -62,5 +62,35 @@ describe('judgeBudget', () => {
       verdict: 'fail',
       reason: { code: 'BUDGET_FAILED', detail: '1 of 10 sites, limit 0: f0' },
     });
+  });
+
+  it('what a person has answered for never exceeds by itself: neither do sites that came back, nor their number', () => {
+    const budget = { failed: 0, owed: 0 };
+    const verdict = (outcomes: SiteOutcome[], forgiven = forgivenOf([...failed(2), ...owed(2)])) =>
+      judgeBudget(budget, 10, outcomes, forgiven).verdict;
+    expect(verdict([...failed(2), ...owed(2)])).toBe('pass');
+    expect(verdict(failed(1))).toBe('pass');
+    expect(verdict([...failed(1), site('other', { outcome: 'rejected' })])).toBe('fail');
+    expect(verdict([...failed(2), ...owed(1), site('other', { outcome: 'owed' })])).toBe('inconclusive');
+  });
+
+  it('what is forgiven is one try of one site: its next try, and an absence that became a failure, are not', () => {
+    const budget = { failed: 0, owed: 0 };
+    const forgiven = forgivenOf([...failed(1), ...owed(1)]);
+    const again = { outcome: 'reverted', cause: 'check', try: 2 } as const;
+    expect(judgeBudget(budget, 10, [site('f0', again)], forgiven).verdict).toBe('fail');
+    expect(judgeBudget(budget, 10, [site('f0', { ...again, try: 1 })], forgiven).verdict).toBe('pass');
+    expect(judgeBudget(budget, 10, [site('o0', { outcome: 'rejected' })], forgiven).verdict).toBe('fail');
+  });
+
+  it('forgiven sites still count: they leave no room for others, and none is given where there was some', () => {
+    const verdict = (outcomes: SiteOutcome[]) =>
+      judgeBudget({ failed: 2, owed: 0 }, 10, outcomes, forgivenOf(failed(3)));
+    expect(verdict([...failed(3), site('x', { outcome: 'rejected' })])).toMatchObject({
+      verdict: 'fail',
+      reason: { detail: '4 of 10 sites, limit 2: f0, f1, f2, x' },
+    });
+    expect(verdict([...failed(1), site('x', { outcome: 'rejected' })]).verdict).toBe('pass');
+    expect(verdict(failed(3)).count.failed).toHaveLength(3);
   });
 });
