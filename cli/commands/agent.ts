@@ -163,7 +163,8 @@ function refuseOtherStream(stream: string, other: string): void {
 /** The site's variables where a fleet file is at hand; at the site there is none, and `--var` says them. */
 async function variablesOf(context: Context, site: string): Promise<Vars> {
   if (context.flags.fleet === undefined && context.projectPathIfAny() === undefined) return {};
-  const { sites } = await context.fleet();
+  const { meantFleet } = await import('../inputs.js');
+  const { sites } = await meantFleet(context);
   return sites.find((one) => one.id === site)?.vars ?? {};
 }
 

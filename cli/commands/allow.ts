@@ -5,7 +5,7 @@ import { BLOCK_ALONE, type Registry } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import type { Execute } from '../execute.js';
-import { meantRelease } from '../inputs.js';
+import { meantFleet, meantRelease } from '../inputs.js';
 import { suggestions } from '../nearest.js';
 import { operatorName, requireReason } from '../operator.js';
 import { clock } from '../render/times.js';
@@ -80,7 +80,7 @@ function listed(sites: string[]): string {
 
 async function refuseUnknownSite(context: Context, registry: Registry, site: string | undefined): Promise<void> {
   if (site === undefined) return;
-  const known = new Set((await context.fleet()).sites.map(({ id }) => id));
+  const known = new Set((await meantFleet(context)).sites.map(({ id }) => id));
   // A site that has left the fleet file may still be known by its reports.
   if (known.has(site) || (await registry.reports([site])).has(site)) return;
   throw new MistakeError(

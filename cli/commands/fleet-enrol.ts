@@ -5,7 +5,6 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { parseDuration } from '../../policies/model/duration.js';
 import type { Keyset, SignedToken, SiteIdentity } from '../../policies/model/enrolment.js';
-import { FIRST_EPOCH } from '../../policies/model/enrolment.js';
 import { MistakeError, WorldError } from '../../policies/model/failure.js';
 import { claimedKeyset, signToken } from '../../policies/signing/keyset.js';
 import type { Registry } from '../../records/registry/registry.js';
@@ -67,10 +66,11 @@ export async function issueToken(context: Context, verb: Verb, site: string, fla
     throw new MistakeError('SITE_NOT_FOUND', message, suggestions(site, new Set(written), 'site'));
   }
   const keys = await centreKeys(context, registry);
-  if (flags.dryRun === true) return planned(context, registry, verb, site, expiresAt);
-  const keyset = await keysetNow(context, registry, keys);
   const token = { id: randomUUID(), expiresAt };
   const request = { site, token, by: operatorName(flags.by, context.io.env), reason };
+  if (flags.dryRun === true)
+    return planned(context, verb, await registry[verb]({ ...request, dryRun: true }, now), expiresAt);
+  const keyset = await keysetNow(context, registry, keys);
   const identity = await registry[verb](request, now);
   const { depot } = await context.project();
   const signed = signToken(
@@ -81,10 +81,16 @@ export async function issueToken(context: Context, verb: Verb, site: string, fla
   return answered(context, { verb, identity, signed, file, keys: claimedKeyset(keyset) });
 }
 
+/** A token that is good for longer is a second key to the site; beyond, a slip of the finger is no date at all. */
+const LONGEST_EXPIRY_MS = 10 * 365 * 86_400_000;
+
 function expiryOf(written: string): number {
   const ms = parseDuration(written);
-  if (ms !== undefined && ms > 0) return ms;
-  throw new MistakeError('BAD_ARGUMENT', `expected --expires with a duration such as 7d, got ${written}`);
+  if (ms !== undefined && ms > 0 && ms <= LONGEST_EXPIRY_MS) return ms;
+  throw new MistakeError(
+    'BAD_ARGUMENT',
+    `expected --expires with a duration such as 7d, at most 3650d, got ${written}`,
+  );
 }
 
 /** Asked before the token is made: one that cannot be written would be void already. */
@@ -104,20 +110,10 @@ async function writeToken(file: string, signed: SignedToken): Promise<void> {
   }
 }
 
-async function planned(
-  context: Context,
-  registry: Registry,
-  verb: Verb,
-  site: string,
-  expiresAt: number,
-): Promise<Answer> {
-  const known = (await registry.identities([site])).get(site) ?? { site, epoch: FIRST_EPOCH };
-  if (known.retired) throw new MistakeError('SITE_RETIRED', `site ${site} was retired: ${known.retired.reason}`);
-  const epoch = verb === 'replace' ? known.epoch + 1 : known.epoch;
-  const instance = known.instance ?? null;
+function planned(context: Context, verb: Verb, { site, epoch, instance }: SiteIdentity, expiresAt: number): Answer {
   const refused = verb === 'replace' ? '; the agent of before would be refused from then on' : '';
   const text = `would make a token for ${site}, epoch ${epoch}, good until ${clock(expiresAt, context.io.now())}${refused}`;
-  return done({ site, epoch, instance, expiresAt, dryRun: true }, text);
+  return done({ site, epoch, instance: instance ?? null, expiresAt, dryRun: true }, text);
 }
 
 function answered(

@@ -1,13 +1,15 @@
 /** `fleet status`: what each site should run, what it last said that it runs, how long ago, and what it owes. */
-import { matches, parseSelector } from '../../policies/cohort/selector.js';
 import { judgeDrift, type Drift } from '../../policies/catch-up/drift.js';
 import type { Desired } from '../../policies/model/debt.js';
+import { MistakeError } from '../../policies/model/failure.js';
 import type { Site } from '../../policies/model/fleet.js';
 import type { KnownReport, Registry } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import { meantFleet } from '../inputs.js';
+import { suggestions } from '../nearest.js';
 import { fleetStatusText } from '../render/fleet.js';
+import { selectedSites } from '../selected.js';
 import { speakerNotes, type SpeakerNote, type SpeakerWord } from '../speakers.js';
 import { limitOf } from './owed.js';
 
@@ -59,11 +61,12 @@ export interface StreamTotals {
  * those that need a look first; with `--limit` only the first of them; `speakers` are sites by `doubt`, `refused`, `waiting`.
  */
 export async function fleetStatus(context: Context, flags: FleetStatusFlags): Promise<Answer> {
-  const selector = parseSelector(flags.only);
-  const sites = (await meantFleet(context)).sites.filter((site) => matches(selector, site));
+  const all = (await meantFleet(context)).sites;
+  const sites = selectedSites(all, flags.only);
   const registry = await context.registryIfHere();
   const ids = sites.map((site) => site.id);
   const reports = (await registry?.reports(ids)) ?? new Map<string, KnownReport>();
+  refuseUnknownStream(flags.stream, all, reports);
   const streams = streamsOf(sites, flags.stream);
   const decided = await decisions(registry, streams, ids);
   const notes = registry ? await speakerNotes(registry, ids, context.io.now()) : new Map<string, SpeakerNote>();
@@ -100,6 +103,16 @@ export async function fleetStatus(context: Context, flags: FleetStatusFlags): Pr
 }
 
 const SHOWN = 20;
+
+/** Only what a site declares or reports is a stream: any other name would show an empty fleet. */
+function refuseUnknownStream(stream: string | undefined, sites: Site[], reports: Map<string, KnownReport>): void {
+  if (stream === undefined) return;
+  const reported = [...reports.values()].flatMap(({ report }) => Object.keys(report.streams));
+  const known = new Set([...sites.flatMap((site) => site.streams), ...reported]);
+  if (known.has(stream)) return;
+  const message = `expected a stream of the fleet, got ${stream}`;
+  throw new MistakeError('BAD_ARGUMENT', message, suggestions(stream, known, 'stream'));
+}
 
 function streamsOf(sites: Site[], stream: string | undefined): string[] {
   if (stream !== undefined) return [stream];

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { matches, parseSelector, writeSelector } from '../../policies/cohort/selector.js';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { Freeze } from '../../policies/model/debt.js';
-import { parseDuration } from '../../policies/model/duration.js';
+import { FURTHEST, parseDuration } from '../../policies/model/duration.js';
 import type { Selector } from '../../policies/model/strategy.js';
 import { EXIT, done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
@@ -76,12 +76,17 @@ export async function unfreeze(context: Context, flags: FreezeFlags): Promise<An
   const reason = requireReason(flags.reason, 'unfreeze');
   const only = selectorOf(flags.only);
   const registry = await context.registry();
-  if (flags.dryRun === true) return dryUnfreeze(context, await registry.freezes(now), only);
-  const lifted = await registry.liftFreezes(only, { at: now, by: operatorName(flags.by, context.io.env), reason });
+  const inForceBefore = await registry.freezes(now);
+  const meant = inForceBefore.filter((one) => onlyText(one.only) === onlyText(only));
+  if (flags.dryRun === true && meant.length > 0) return dryUnfreeze(context, inForceBefore, meant);
+  const dry = flags.dryRun === true;
+  const lifted = dry
+    ? []
+    : await registry.liftFreezes(only, { at: now, by: operatorName(flags.by, context.io.env), reason });
   const inForce = await registry.freezes(now);
   if (lifted.length === 0) {
-    const text = `nothing was lifted: no freeze in force has ${onlyText(only)}\n${inForceText(context, inForce)}`;
-    return { exit: EXIT.no, document: { lifted, inForce }, text };
+    const text = `nothing ${dry ? 'would be' : 'was'} lifted: no freeze in force has ${onlyText(only)}\n${inForceText(context, inForce)}`;
+    return { exit: EXIT.no, document: { lifted, inForce, ...(dry && { dryRun: true }) }, text };
   }
   const lines = lifted.map((one) => freezeLine(one, now)).join('\n');
   return done(
@@ -90,11 +95,9 @@ export async function unfreeze(context: Context, flags: FreezeFlags): Promise<An
   );
 }
 
-function dryUnfreeze(context: Context, inForce: Freeze[], only: Selector | undefined): Answer {
-  const now = context.io.now();
-  const same = inForce.filter((one) => onlyText(one.only) === onlyText(only));
-  const text = same.length === 0 ? 'nothing would be lifted' : same.map((one) => freezeLine(one, now)).join('\n');
-  return done({ wouldLift: same, inForce, dryRun: true }, `would lift\n${indent(text)}`);
+function dryUnfreeze(context: Context, inForce: Freeze[], same: Freeze[]): Answer {
+  const lines = same.map((one) => freezeLine(one, context.io.now()));
+  return done({ wouldLift: same, inForce, dryRun: true }, `would lift\n${indent(lines.join('\n'))}`);
 }
 
 function selectorOf(terms: string[]): Selector | undefined {
@@ -115,6 +118,8 @@ export function untilOf(written: string | undefined, now: number): number {
   const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/.test(written);
   const until = duration === undefined ? (isTime ? Date.parse(written) : Number.NaN) : now + duration;
   if (Number.isNaN(until)) throw new MistakeError('BAD_ARGUMENT', `${form}; got ${written}`);
+  if (until > now + FURTHEST)
+    throw new MistakeError('BAD_ARGUMENT', `expected --until within ten years, got ${written}`);
   if (until > now) return until;
   throw new MistakeError('BAD_ARGUMENT', `expected --until to lie ahead, got ${new Date(until).toISOString()}`);
 }

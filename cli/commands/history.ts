@@ -1,7 +1,9 @@
 /** `history`: what happened, newest first: to a site, a stream, a rollout, or by someone. From the registry alone. */
 import type { Command } from 'commander';
+import { matches } from '../../policies/cohort/selector.js';
 import { MistakeError } from '../../policies/model/failure.js';
 import { parseDuration } from '../../policies/model/duration.js';
+import type { Selector } from '../../policies/model/strategy.js';
 import type { HistoryEntry, HistoryFilter, Registry } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
@@ -61,10 +63,14 @@ async function meantBy(context: Context, registry: Registry, what: string): Prom
   if (rollout || (await registry.desiredStreams()).includes(what)) {
     return { filter: { stream: what }, named: { kind: 'stream', name: what } };
   }
-  const site: Meant = { filter: { site: what }, named: { kind: 'site', name: what } };
-  if ((await registry.reports([what])).has(what)) return site;
-  const sites = (await meantFleet(context)).sites.map(({ id }) => id);
-  if (sites.includes(what)) return site;
+  const fleet = (await meantFleet(context)).sites;
+  const declared = fleet.find(({ id }) => id === what);
+  if (declared || (await registry.reports([what])).has(what)) {
+    const frozen = (only: Selector | undefined): boolean =>
+      only === undefined || (declared ? matches(only, declared) : false);
+    return { filter: { site: what, frozen }, named: { kind: 'site', name: what } };
+  }
+  const sites = fleet.map(({ id }) => id);
   const rollouts = (await registry.rollouts({ limit: 200 })).flatMap(({ label, stream }) => [label, stream]);
   throw new MistakeError(
     'BAD_ARGUMENT',

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { CATCH_UP, type Debt } from '../../policies/model/debt.js';
 import { MistakeError } from '../../policies/model/failure.js';
+import type { Site } from '../../policies/model/fleet.js';
 import type { KnownReport, Registry } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
@@ -47,7 +48,8 @@ export async function owed(context: Context, stream: string | undefined, flags: 
   const registry = await readable(context);
   const all = await registry.debtTotals();
   const totals = all.filter((one) => stream === undefined || one.stream === stream);
-  if (stream !== undefined && totals.length === 0) await refuseUnknownStream(registry, stream);
+  if (stream !== undefined && totals.length === 0) await refuseUnknownStream(context, registry, stream);
+  if (flags.site !== undefined) await refuseUnknownSite(context, registry, flags.site);
   const limit = limitOf(flags.limit, context.flags.json === true ? undefined : SHOWN);
   const debts = await registry.debts({
     ...(stream === undefined ? {} : { stream }),
@@ -78,12 +80,29 @@ export async function readable(context: Context): Promise<Registry> {
   );
 }
 
-async function refuseUnknownStream(registry: Registry, stream: string): Promise<void> {
+/** One that has left the fleet file may still owe, or be known by its reports. */
+async function refuseUnknownSite(context: Context, registry: Registry, site: string): Promise<void> {
+  if ((await registry.reports([site])).has(site) || (await registry.debts({ site, limit: 1 })).length > 0) return;
+  const { refuseUnknownSites } = await import('../selected.js');
+  refuseUnknownSites([site], await fleetSites(context).then((sites) => sites.map(({ id }) => id)));
+}
+
+/** Only where a name is not known to the registry: the fleet file of ten thousand sites is not read for the usual answer. */
+async function fleetSites(context: Context): Promise<Site[]> {
+  if (context.flags.fleet === undefined && context.projectPathIfAny() === undefined) return [];
+  const { meantFleet } = await import('../inputs.js');
+  return (await meantFleet(context)).sites;
+}
+
+async function refuseUnknownStream(context: Context, registry: Registry, stream: string): Promise<void> {
   const [known] = await registry.rollouts({ stream, limit: 1 });
   const desired = await registry.desiredStreams();
   if (known || desired.includes(stream)) return;
-  const streams = [...desired, ...(await registry.rollouts({ limit: 100 })).map((rollout) => rollout.stream)];
-  const message = `expected a stream that was rolled out, got ${stream}`;
+  const declared = (await fleetSites(context)).flatMap((site) => site.streams);
+  if (declared.includes(stream)) return;
+  const rolledOut = (await registry.rollouts({ limit: 100 })).map((rollout) => rollout.stream);
+  const streams = [...desired, ...declared, ...rolledOut];
+  const message = `expected a stream of the fleet, or one that was rolled out, got ${stream}`;
   throw new MistakeError('BAD_ARGUMENT', message, suggestions(stream, streams, 'stream'));
 }
 

@@ -94,10 +94,16 @@ export async function statusOfAll(context: Context): Promise<Answer> {
   const rollouts = (await registry?.rollouts({ limit: 50 })) ?? [];
   const running = rollouts.filter((rollout) => rollout.state !== 'sealed');
   const over = rollouts.filter((rollout) => rollout.state === 'sealed').slice(0, RECENT);
-  const shown = [...running, ...over];
-  if (registry) for (const one of shown) one.owedReverts = await stillOwed(registry, one);
+  // As `status ROLLOUT` shows them: results are known before the rollout is told.
+  const live = registry ? await Promise.all(running.map((one) => nowOf(registry, one))) : running;
+  if (registry) for (const one of over) one.owedReverts = await stillOwed(registry, one);
+  const shown = [...live, ...over];
   const freezes = (await registry?.freezes(context.io.now())) ?? [];
-  return done({ rollouts: shown, freezes }, `${listText(context, running, shown)}${frozenText(context, freezes)}`);
+  return done({ rollouts: shown, freezes }, `${listText(context, live, shown)}${frozenText(context, freezes)}`);
+}
+
+async function nowOf(registry: Registry, rollout: RolloutStatus): Promise<RolloutStatus> {
+  return (await liveOf(registry, rollout)).rollout;
 }
 
 function listText(context: Context, running: RolloutStatus[], shown: RolloutStatus[]): string {

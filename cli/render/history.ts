@@ -19,7 +19,10 @@ function what(entry: HistoryEntry): string {
   const by = who === undefined ? '' : ` by ${who}`;
   const why = typeof data['reason'] === 'string' ? `: ${data['reason']}` : '';
   if (kind.startsWith('event/')) return `${site ?? ''} ${kind.slice('event/'.length)}${resultText(data)}`;
+  if (kind.startsWith('site/')) return `${site ?? ''} ${kind.slice('site/'.length)}${epochText(data)}${by}${why}`;
   switch (kind) {
+    case 'keyset':
+      return `control keys: keyset ${text(data['version'])}, signed by ${text(data['signedBy'])}${by}`;
     case 'allow':
       return `allowed${site === undefined ? '' : ` at ${site}`} ${text(data['digest'])}${by}${why}`;
     case 'block':
@@ -39,6 +42,10 @@ function described({ kind, data, at }: HistoryEntry): string {
   } catch {
     return `${kind} ${JSON.stringify(data)}`;
   }
+}
+
+function epochText({ epoch }: Record<string, unknown>): string {
+  return typeof epoch === 'number' ? ` (epoch ${epoch})` : '';
 }
 
 function resultText(data: Record<string, unknown>): string {

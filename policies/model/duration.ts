@@ -10,6 +10,9 @@ const EXAMPLES = 'such as 500ms, 30s, 10m, 2h or 21d';
 /** A process's timers count in 32 bits; a longer one fires at once. */
 const LONGEST_TIMER = 24 * UNIT_MS.d;
 
+/** Ten years: an instant beyond it was meant by nobody, and past the year 275760 there is none. */
+export const FURTHEST = 3_650 * UNIT_MS.d;
+
 /** Milliseconds of a written duration (`500ms`, `30s`, `10m`, `2h`, `21d`), or undefined if it is not one. */
 export function parseDuration(text: string): number | undefined {
   const found = PATTERN.exec(text);

@@ -35,13 +35,19 @@ export interface TokenRequest {
   token: { id: string; expiresAt: number };
   by: string;
   reason: string;
+  /** Decided as ever, and nothing written. */
+  dryRun?: boolean;
 }
 
 /**
  * A token for the site's epoch; one that nobody has used yet is void from here on. Throws MistakeError SITE_RETIRED, or
  * ENROLMENT_USED while an enrolled agent speaks for the site.
  */
-export async function enrol(db: Db, { site, token, by, reason }: TokenRequest, now: number): Promise<SiteIdentity> {
+export async function enrol(
+  db: Db,
+  { site, token, by, reason, dryRun }: TokenRequest,
+  now: number,
+): Promise<SiteIdentity> {
   return db.transaction().execute(async (tx) => {
     const known = await identityIn(tx, site);
     refuseRetired(known);
@@ -51,6 +57,7 @@ export async function enrol(db: Db, { site, token, by, reason }: TokenRequest, n
     }
     const { epoch } = known.token ? known : { epoch: await latestEpoch(tx, known) };
     const enrolled: SiteIdentity = { ...known, epoch, token };
+    if (dryRun === true) return enrolled;
     await putIdentity(tx, enrolled);
     await noteChange(tx, { site, at: now, what: 'enrolled', by, reason, detail: { epoch, tokenId: token.id } });
     return enrolled;
@@ -61,12 +68,17 @@ export async function enrol(db: Db, { site, token, by, reason }: TokenRequest, n
  * The next epoch with a token for it. What the agent of before has reported is no longer what the site runs. Throws
  * MistakeError SITE_RETIRED.
  */
-export async function replace(db: Db, { site, token, by, reason }: TokenRequest, now: number): Promise<SiteIdentity> {
+export async function replace(
+  db: Db,
+  { site, token, by, reason, dryRun }: TokenRequest,
+  now: number,
+): Promise<SiteIdentity> {
   return db.transaction().execute(async (tx) => {
     const known = await identityIn(tx, site);
     refuseRetired(known);
     const epoch = (await latestEpoch(tx, known)) + 1;
     const replaced: SiteIdentity = { site, epoch, token };
+    if (dryRun === true) return replaced;
     await putIdentity(tx, replaced);
     await tx.deleteFrom('reports').where('site', '=', site).execute();
     await tx.deleteFrom('converged').where('site', '=', site).execute();

@@ -1,4 +1,5 @@
 /** What happened, newest first, from wherever it is recorded; each part is chosen and cut off by the database. */
+import type { SignedKeyset } from '../../policies/model/enrolment.js';
 import type { EvidenceEntry } from '../../policies/model/evidence.js';
 import type { SiteEvent } from '../../policies/model/report.js';
 import { readCommandId } from './command-facts.js';
@@ -8,7 +9,10 @@ import { siteAnomalies } from './site-anomalies.js';
 import type { Db } from './tables.js';
 
 type Part = (db: Db, filter: HistoryFilter) => Promise<HistoryEntry[]>;
-const PARTS: Part[] = [ofEvidence, ofJournal, ofAnomalies, ofAllowances, ofBlocks, ofFreezes, ofUnfreezes];
+const PARTS: Part[] = [
+  ...[ofEvidence, ofJournal, ofAnomalies, ofAllowances, ofBlocks, ofFreezes, ofUnfreezes],
+  ...[ofIdentities, ofControlKeys],
+];
 
 export async function history(db: Db, filter: HistoryFilter): Promise<HistoryEntry[]> {
   const parts = await Promise.all(PARTS.map((part) => part(db, filter)));
@@ -106,32 +110,65 @@ async function ofBlocks(db: Db, { site, stream, rollout, who, from, limit }: His
   }));
 }
 
-/** Freezes are for all streams, and which sites one selects the registry cannot tell: `only` is in the data. */
-async function ofFreezes(db: Db, { rollout, who, from, limit }: HistoryFilter): Promise<HistoryEntry[]> {
+/** Freezes are for all streams, and which sites one selects the registry cannot tell: whoever asks for a site says it. */
+async function ofFreezes(db: Db, { rollout, who, from, limit, frozen }: HistoryFilter): Promise<HistoryEntry[]> {
   if (rollout !== undefined) return [];
-  let query = db.selectFrom('freezes').selectAll().orderBy('at', 'desc').limit(limit);
+  let query = db.selectFrom('freezes').selectAll().orderBy('at', 'desc');
+  if (frozen === undefined) query = query.limit(limit);
   if (who !== undefined) query = query.where('by', '=', who);
   if (from !== undefined) query = query.where('at', '>=', from);
-  return (await query.execute()).map((row) => {
-    const { lifted: _, ...freeze } = freezeOf(row);
+  const freezes = (await query.execute()).map(freezeOf).filter(({ only }) => frozen?.(only) ?? true);
+  return freezes.slice(0, limit).map(({ lifted: _, ...freeze }) => {
     return { at: freeze.at, kind: 'freeze', who: freeze.by, data: { ...freeze } };
   });
 }
 
-async function ofUnfreezes(db: Db, { rollout, who, from, limit }: HistoryFilter): Promise<HistoryEntry[]> {
+async function ofUnfreezes(db: Db, { rollout, who, from, limit, frozen }: HistoryFilter): Promise<HistoryEntry[]> {
   if (rollout !== undefined) return [];
-  let query = db
-    .selectFrom('freezes')
-    .selectAll()
-    .where('lifted_at', 'is not', null)
-    .orderBy('lifted_at', 'desc')
-    .limit(limit);
+  let query = db.selectFrom('freezes').selectAll().where('lifted_at', 'is not', null).orderBy('lifted_at', 'desc');
+  if (frozen === undefined) query = query.limit(limit);
   if (who !== undefined) query = query.where('lifted_by', '=', who);
   if (from !== undefined) query = query.where('lifted_at', '>=', from);
-  return (await query.execute()).flatMap((row) => {
-    const { id, only, lifted } = freezeOf(row);
+  const freezes = (await query.execute()).map(freezeOf).filter(({ only }) => frozen?.(only) ?? true);
+  return freezes.slice(0, limit).flatMap(({ id, only, lifted }) => {
     if (lifted === undefined) return [];
     const data = { id, ...(only && { only }), by: lifted.by, reason: lifted.reason };
     return [{ at: lifted.at, kind: 'unfreeze', who: lifted.by, data }];
+  });
+}
+
+/** Who enrolled, replaced or retired a site, and what its own reports changed. */
+async function ofIdentities(
+  db: Db,
+  { site, stream, rollout, who, from, limit }: HistoryFilter,
+): Promise<HistoryEntry[]> {
+  if (rollout !== undefined || stream !== undefined) return [];
+  let query = db
+    .selectFrom('identity_changes')
+    .selectAll()
+    .orderBy('at', 'desc')
+    .orderBy('number', 'desc')
+    .limit(limit);
+  if (site !== undefined) query = query.where('site', '=', site);
+  if (who !== undefined) query = query.where('by', '=', who);
+  if (from !== undefined) query = query.where('at', '>=', from);
+  return (await query.execute()).map(({ site: of, at, what, by, reason, detail }) => {
+    const data = { ...(JSON.parse(detail) as Record<string, unknown>), by, reason };
+    return { at, kind: `site/${what}`, site: of, who: by, data };
+  });
+}
+
+/** Each step of a rotation signs a keyset of its own. They are those of all sites. */
+async function ofControlKeys(
+  db: Db,
+  { site, stream, rollout, who, from, limit }: HistoryFilter,
+): Promise<HistoryEntry[]> {
+  if (site !== undefined || rollout !== undefined || stream !== undefined) return [];
+  let query = db.selectFrom('control_keysets').selectAll().orderBy('version', 'desc').limit(limit);
+  if (who !== undefined) query = query.where('by', '=', who);
+  if (from !== undefined) query = query.where('issued_at', '>=', from);
+  return (await query.execute()).map(({ version, envelope, issued_at: at, by }) => {
+    const signedBy = (JSON.parse(envelope) as SignedKeyset).signatures.map(({ keyid }) => keyid);
+    return { at, kind: 'keyset', who: by, data: { version, signedBy, by } };
   });
 }

@@ -131,6 +131,8 @@ export interface HistoryFilter {
   who?: string;
   /** Epoch ms: nothing older. */
   from?: number;
+  /** Which freezes are meant, by their `only`; the registry does not know what a selector selects. */
+  frozen?: (only: Selector | undefined) => boolean;
   limit: number;
 }
 

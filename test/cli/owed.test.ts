@@ -13,6 +13,8 @@ import { NOW, recordedProject, reportOf } from './recorded.js';
 const project = recordedProject(['2.3.0', '2.4.0']);
 const { run, withRegistry, record } = project;
 
+const SITES = ['osl-01', 'osl-03', 'rig-01', 'rig-02', 'hub-01'];
+
 const idOf = (rollout: RolloutStatus, site: string, verb: string): string =>
   `${rollout.firstRunId}/${site}/edge-proxy/${verb}/1`;
 
@@ -274,6 +276,10 @@ describe('history', () => {
     expect(await kinds(rollout.label, '--from', '30s')).toEqual(['resume']);
     expect(await kinds('--who', 'ola')).toEqual(['freeze']);
     expect(await kinds('--who', 'nobody')).toEqual([]);
+    const narrow = ['--until', '8h', '--reason', 'storm', '--by', 'kari'];
+    await run('freeze', '--only', 'id=osl-02', ...narrow);
+    expect(await kinds('osl-01')).toEqual(['freeze']);
+    expect(await kinds('osl-02')).toEqual(['freeze', 'freeze']);
     expect((await run('history', rollout.label)).out).toMatch(
       /\d\d:\d\d +edge-proxy-2\.4\.0-1 +resume by kari: storm\n\d\d:\d\d +edge-proxy-2\.4\.0-1 +pause by kari: storm\n$/,
     );
@@ -287,6 +293,81 @@ describe('history', () => {
       expect([said.exit, said.err]).toEqual([2, expect.stringContaining(words)]);
     }
   });
+});
+
+describe('a misspelt name is no good news', () => {
+  test.each([
+    [['owed', '--site', 'osl-1'], 'did you mean osl-01?'],
+    [['owed', 'edge-prox'], 'did you mean edge-proxy?'],
+    [['fleet', 'status', '--stream', 'edge-prox'], 'did you mean edge-proxy?'],
+    [['fleet', 'status', '--only', 'region=nordik'], 'did you mean nordic?'],
+    [['fleet', 'list', '--only', 'region=nordik'], 'did you mean nordic?'],
+  ])('[A49] %j ends with 2 and the nearest name', async (argv, words) => {
+    await record('run-1', {});
+    const said = await run(...argv);
+    expect([said.exit, said.err]).toEqual([2, expect.stringContaining(words)]);
+  });
+
+  test('a stream of the fleet that was never rolled out owes nothing', async () => {
+    await record('run-1', {});
+    const said = await run('owed', 'psk');
+    expect([said.exit, said.out]).toEqual([0, expect.stringMatching(/^NOTHING OWED · psk/)]);
+    expect((await run('owed', '--site', 'osl-03')).exit).toBe(0);
+  });
+});
+
+describe('dry runs decide as the real thing does', () => {
+  test('nothing to lift ends with 1; a freeze beyond ten years is refused', async () => {
+    await record('run-1', {});
+    const lift = ['unfreeze', '--reason', 'over', '--dry-run'];
+    const none = await run(...lift);
+    expect([none.exit, none.out]).toEqual([1, expect.stringContaining('nothing would be lifted')]);
+    await run('freeze', '--until', '8h', '--reason', 'storm');
+    const one = await run(...lift);
+    expect([one.exit, one.out]).toEqual([0, expect.stringMatching(/^would lift\n {2}freeze-1/)]);
+    expect((await run('freeze', '--list')).out).toContain('freeze-1');
+    for (const until of ['99999999999d', '2999-01-01T00:00:00Z']) {
+      const said = await run('freeze', '--until', until, '--reason', 'for ever');
+      expect([said.exit, said.err]).toEqual([2, expect.stringContaining('within ten years')]);
+    }
+  });
+
+  test('[A34] a token for a site that is enrolled, and the epoch of the next one', async () => {
+    await withRegistry(async (registry) => {
+      const token = { id: 'token-1', expiresAt: NOW + 3_600_000 };
+      await registry.enrol({ site: 'osl-01', token, by: 'kari', reason: 'new' }, NOW);
+      const enrolment = { tokenId: 'token-1', instance: 'one' };
+      await registry.recordReport(reportOf('osl-01', { version: '1', digest: 'sha256:0' }, { enrolment }), NOW);
+    });
+    const dry = await run('fleet', 'enrol', 'osl-01', '--dry-run');
+    expect([dry.exit, dry.err]).toEqual([2, expect.stringContaining('ENROLMENT_USED')]);
+    const replaced = json(await run('fleet', 'replace', 'osl-01', '--reason', 'disk', '--dry-run', '--json'));
+    expect(replaced).toMatchObject({ epoch: 2, dryRun: true });
+    await withRegistry(async (registry) => {
+      expect((await registry.identities(['osl-01'])).get('osl-01')).toMatchObject({ epoch: 1, instance: 'one' });
+    });
+  });
+});
+
+test('[A34] history says who enrolled, replaced and retired a site, and who rotated the control keys', async () => {
+  await record('run-1', {});
+  const by = ['--by', 'kari', '--reason', 'flood'];
+  await run('fleet', 'replace', 'osl-01', '-o', 'token.json', ...by);
+  await run('fleet', 'retire', 'osl-02', ...by);
+  await run('keys', 'rotate-control', 'begin', '--by', 'ola', '--leave-behind', ...SITES);
+  expect((await run('history', 'osl-01')).out).toMatch(/osl-01 replaced \(epoch 2\) by kari: flood\n/);
+  const kari = (await run('history', '--who', 'kari')).out;
+  expect(kari).toMatch(/osl-02 retired by kari: flood\n/);
+  expect(kari).not.toContain('control keys');
+  expect((await run('history', '--who', 'ola')).out).toMatch(/control keys: keyset \d+, signed by .* by ola\n/);
+});
+
+test('fleet list shows what the centre goes by: a later import, and who was retired since', async () => {
+  await record('run-1', {});
+  await run('fleet', 'retire', 'osl-02', '--reason', 'sold');
+  const said = await run('fleet', 'list');
+  expect(said.out).toMatch(/osl-02 +retired at the centre/);
+  expect(json(await run('fleet', 'list', '--json'))).toMatchObject({ retiredAtCentre: ['osl-02'] });
 });
 
 describe('evidence', () => {
