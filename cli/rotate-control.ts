@@ -13,7 +13,7 @@ import { nextKeyPath, readControlKey, type ControlKey } from '../records/files/c
 import { placeFile } from '../records/depot/durable.js';
 import type { Registry } from '../records/registry/registry.js';
 import type { Context } from './context.js';
-import { centreKeys, publishKeyset } from './control-keys.js';
+import { centreKeys, publishKeyset, versionToCome } from './control-keys.js';
 import { operatorName } from './operator.js';
 
 export const STEPS = ['begin', 'switch', 'finish'] as const;
@@ -23,6 +23,8 @@ export interface StepChoice {
   leftBehind: string[];
   compromised?: boolean;
   by?: string;
+  /** Sites that trust no key by which the keyset of `begin` is signed. */
+  stranded?: string[];
 }
 export interface Stepped {
   keyset?: Keyset;
@@ -50,7 +52,8 @@ async function begin(context: Context, registry: Registry, choice: StepChoice): 
   const compromised = choice.compromised === true;
   const after = known.keyset?.version ?? 0;
   const trusted = compromised ? [next] : [old, next];
-  const keyset = signKeyset(after + 1, trusted.map(publicOf), [old.privatePem, next.privatePem], now);
+  const version = await versionToCome(context, registry, known);
+  const keyset = signKeyset(version, trusted.map(publicOf), [old.privatePem, next.privatePem], now);
   const rotation: KeyRotation = {
     phase: compromised ? 'switched' : 'learning',
     oldKeyId: old.id,
@@ -63,11 +66,21 @@ async function begin(context: Context, registry: Registry, choice: StepChoice): 
   const place = await publishKeyset(context, keyset);
   return told(keyset, [
     `made the new control key ${next.id} at ${nextKeyPath(path)}; back it up as you do ${path}`,
-    `keyset ${after + 1} is published at ${place}; commands are signed by ${old.id} and ${next.id} from now on`,
+    `keyset ${version} is published at ${place}; commands are signed by ${old.id} and ${next.id} from now on`,
     compromised
       ? `sites are to trust ${next.id} alone; those that have not learned of it still believe ${old.id}`
       : `sites learn to trust both; then: foothold keys rotate-control switch`,
+    ...lostLines(choice.stranded ?? []),
   ]);
+}
+
+/** A step that goes on without them must not be quiet about it: no command reaches such a site again. */
+function lostLines(stranded: string[]): string[] {
+  if (stranded.length === 0) return [];
+  return [
+    `these sites never reported a key that vouches for this keyset, and refuse every command unless they have one: ${stranded.join(', ')}`,
+    'for each of them: foothold fleet replace SITE, and at the site foothold agent enrol … --trust-key ID',
+  ];
 }
 
 async function switchOver(context: Context, registry: Registry, choice: StepChoice): Promise<Stepped> {
@@ -78,8 +91,9 @@ async function switchOver(context: Context, registry: Registry, choice: StepChoi
   if (!next) throw new TypeError('the new key was not read');
   const now = context.io.now();
   const after = known.keyset?.version ?? 0;
+  const version = await versionToCome(context, registry, known);
   const keyset = signKeyset(
-    after + 1,
+    version,
     [publicOf(next)],
     signers.map(({ privatePem }) => privatePem),
     now,
@@ -88,7 +102,7 @@ async function switchOver(context: Context, registry: Registry, choice: StepChoi
   await registry.stepKeys({ after, keyset, rotation: switched, by: operatorName(choice.by, context.io.env) }, now);
   const place = await publishKeyset(context, keyset);
   return told(keyset, [
-    `keyset ${after + 1} with ${next.id} alone is published at ${place}`,
+    `keyset ${version} with ${next.id} alone is published at ${place}`,
     `both keys sign until every site knows it; then: foothold keys rotate-control finish`,
   ]);
 }
@@ -113,7 +127,10 @@ async function finish(context: Context, registry: Registry, choice: StepChoice):
       'destroy the copies of the old key, and put control.pub of now where agent.yaml files are written by hand',
       ...(left.length === 0
         ? []
-        : [`left behind, and still trusting ${rotation.oldKeyId} until they hear of it: ${left.join(', ')}`]),
+        : [
+            `left behind, and still trusting ${rotation.oldKeyId} until they hear of it: ${left.join(', ')}`,
+            'the next begin waits for them: it would leave them with no key that anybody signs by',
+          ]),
     ],
   };
 }

@@ -1,5 +1,6 @@
 /** What the site says of itself. */
 import { keyIdOf } from '../policies/signing/keyset.js';
+import type { SignedToken } from '../policies/model/enrolment.js';
 import type { SiteReport, StreamReport, HeldRelease } from '../policies/model/report.js';
 import { liveRelease } from './advance.js';
 import type { SiteContext } from './context.js';
@@ -32,8 +33,11 @@ function journalHead(store: Store): Pick<SiteReport, 'sequence' | 'head'> {
 }
 
 function enrolmentOf(store: Store): Pick<SiteReport, 'enrolment'> {
-  const [tokenId, instance] = [store.fact('tokenId'), store.fact('instance')];
-  return tokenId === undefined || instance === undefined ? {} : { enrolment: { tokenId, instance } };
+  const [tokenId, instance, kept] = [store.fact('tokenId'), store.fact('instance'), store.fact('token')];
+  if (tokenId === undefined || instance === undefined) return {};
+  // An agent that was enrolled by an older program has kept none.
+  const token = kept === undefined ? {} : { token: JSON.parse(kept) as SignedToken };
+  return { enrolment: { tokenId, instance, ...token } };
 }
 
 function streamReport(context: SiteContext, row: StreamRow): StreamReport {

@@ -9,8 +9,9 @@ import { Worker, type NativeConnection } from '@temporalio/worker';
 import { createControlActivities } from '../activities/control/index.js';
 import { WorldError } from '../policies/model/failure.js';
 import { TASK_QUEUE } from '../policies/model/rollout.js';
+import { publicHalf } from '../policies/signing/keyset.js';
 import { openDepot } from '../records/depot/open-depot.js';
-import { readControlKey } from '../records/files/control-keys.js';
+import { readControlKey, refuseForeign } from '../records/files/control-keys.js';
 import { loadProject, resolveProject } from '../records/files/project-file.js';
 import { openRegistry } from '../records/registry/open.js';
 import type { Registry } from '../records/registry/registry.js';
@@ -38,11 +39,14 @@ export async function runControlWorker(options: ControlWorkerOptions): Promise<v
   if (!registry) return;
   try {
     await registry.lockForWorker(`control worker, process ${process.pid} on ${hostname()}`);
+    const { id, privatePem } = await readControlKey(project.controlKey);
+    refuseForeign(id, project.controlKey, await registry.controlKeys());
+    await registry.knowControlKey(publicHalf(privatePem), 'the control worker', Date.now());
     const parts = {
       registry,
       depot: openDepot(project.depot.read),
       projectPath: options.projectPath,
-      controlKeyPem: (await readControlKey(project.controlKey)).privatePem,
+      controlKeyPem: privatePem,
       controlKeyPath: project.controlKey,
       ...(project.prometheus === undefined ? {} : { prometheusUrl: project.prometheus }),
       now: Date.now,

@@ -16,12 +16,13 @@ const remembered = new WeakMap<Registry, Signing>();
 
 /** Read anew for every page: a step of a rotation needs no restart of the worker. */
 export async function readSigning(deps: ControlDeps): Promise<Signing> {
-  const { keyset, rotation } = await deps.registry.controlKeys();
+  const known = await deps.registry.controlKeys();
+  const { keyset } = known;
   const { controlKeyPath } = deps;
   const privatePems =
     controlKeyPath === undefined
       ? [deps.controlKeyPem]
-      : (await readSigningKeys(controlKeyPath, rotation)).map(({ privatePem }) => privatePem);
+      : (await readSigningKeys(controlKeyPath, known)).map(({ privatePem }) => privatePem);
   const signing = { privatePems, ...(keyset && { keyset: keyset.envelope }) };
   remembered.set(deps.registry, signing);
   return signing;

@@ -43,7 +43,7 @@ async function lookAtEverything(context: Context, fix: boolean): Promise<Examine
   const project = await context.project();
   return [
     ...here,
-    ...(await probeControlKey(project.controlKey)),
+    ...(await probeControlKey(project.controlKey, async () => (await context.registryIfHere())?.controlKeys())),
     ...(await probeRegistry(context)),
     ...(await probeDepotDirectory(project.depot.write)),
     ...(await probeDepotReading(context)),

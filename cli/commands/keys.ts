@@ -2,15 +2,23 @@
 import type { Command } from 'commander';
 import type { ControlKeys, KeyRotation, Keyset } from '../../policies/model/enrolment.js';
 import { MistakeError } from '../../policies/model/failure.js';
-import { judgeSiteKeys, missingSites, type KeysKnown, type SiteKeys } from '../../policies/signing/judge-rotation.js';
+import {
+  judgeSiteKeys,
+  missingSites,
+  strandedSites,
+  type KeysKnown,
+  type SiteKeys,
+} from '../../policies/signing/judge-rotation.js';
 import { keysetOf } from '../../policies/signing/keyset.js';
 import type { Registry } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
+import { recoverKeyset } from '../control-keys.js';
 import type { Context } from '../context.js';
 import type { Execute } from '../execute.js';
 import { meantFleet } from '../inputs.js';
 import { indent } from '../render/table.js';
 import { clock } from '../render/times.js';
+import { refuseUnknownSites } from '../selected.js';
 import { STEPS, stepRotation, type StepName } from '../rotate-control.js';
 
 export interface RotateFlags {
@@ -37,6 +45,10 @@ export function declareKeys(program: Command, execute: Execute): void {
     .action((step: string, flags: RotateFlags, self: Command) =>
       execute(self, (context) => rotateControl(context, step, flags)),
     );
+  keys
+    .command('recover')
+    .description('after the registry was put back: the keyset in the depot, which the control key signed, counts again')
+    .action((_flags: object, self: Command) => execute(self, (context) => keysRecover(context)));
 }
 
 /** `{ keyset: { version, keys }, rotation, sites: { knows, behind, foreign }, missing, next }`. */
@@ -47,7 +59,7 @@ export async function keysStatus(context: Context): Promise<Answer> {
   const by = (word: KeysKnown): string[] =>
     sites.filter((one) => keyset !== undefined && judgeSiteKeys(one, keyset) === word).map(({ site }) => site);
   const groups = { knows: by('knows'), behind: keyset ? by('behind') : [], foreign: by('foreign') };
-  const next = nextStep(known);
+  const next = nextStep(known, strandedOf(view));
   const document = {
     keyset: keyset ? { version: keyset.version, keys: keyset.keys.map(({ id }) => id) } : null,
     rotation: known.rotation ?? null,
@@ -55,6 +67,14 @@ export async function keysStatus(context: Context): Promise<Answer> {
     next,
   };
   return done(document, statusText(context, view, groups, next));
+}
+
+/** `{ keyset: { version, keys } }`. Throws MistakeError KEYSET_REFUSED, CONTROL_KEY. */
+export async function keysRecover(context: Context): Promise<Answer> {
+  const { version, keys } = await recoverKeyset(context, await context.registry());
+  const ids = keys.map(({ id }) => id);
+  const text = `keyset ${version} of ${ids.join(', ')} is in the registry again; no rotation is under way`;
+  return done({ keyset: { version, keys: ids } }, text);
 }
 
 export interface KeysView {
@@ -85,19 +105,36 @@ export async function rotateControl(context: Context, written: string, flags: Ro
   const view = await viewOf(context, registry);
   refuseOutOfTurn(step, view.known.rotation, flags);
   const leftBehind = flags.leaveBehind ?? [];
-  const missing = step === 'begin' || !view.keyset ? [] : missingSites(view.sites, view.keyset, new Set(leftBehind));
+  refuseUnknownSites(
+    leftBehind,
+    view.sites.map(({ site }) => site),
+  );
+  const stranded = step === 'begin' ? strandedOf(view) : [];
+  const missing = missingFor(step, view, stranded, flags);
   if (missing.length > 0 && flags.dryRun !== true) throw notKnown(step, view.keyset, missing);
   if (flags.dryRun === true) {
     const waits = missing.length === 0 ? 'no site' : missing.join(', ');
     return done({ step, missing, leftBehind, dryRun: true }, `would ${step}; it waits for: ${waits}`);
   }
-  const { keyset, lines } = await stepRotation(context, registry, step, { ...flags, leftBehind });
+  const { keyset, lines } = await stepRotation(context, registry, step, { ...flags, leftBehind, stranded });
   const document = {
     step,
     keyset: keyset && { version: keyset.version, keys: keyset.keys.map(({ id }) => id) },
     leftBehind,
+    ...(stranded.length > 0 && { stranded }),
   };
   return done(document, lines.join('\n'));
+}
+
+/** Without a keyset yet, sites trust what they pin, which is the key that is here. */
+const strandedOf = ({ keyset, sites }: KeysView): string[] =>
+  keyset === undefined ? [] : strandedSites(sites, keyset, new Set());
+
+/** With the key in other hands, waiting is worse than sites to be visited: those are named instead. */
+function missingFor(step: StepName, { keyset, sites }: KeysView, stranded: string[], flags: RotateFlags): string[] {
+  const left = new Set(flags.leaveBehind ?? []);
+  if (step !== 'begin') return keyset === undefined ? [] : missingSites(sites, keyset, left);
+  return flags.compromised === true ? [] : stranded.filter((site) => !left.has(site));
 }
 
 function refuseOutOfTurn(step: StepName, rotation: KeyRotation | undefined, flags: RotateFlags): void {
@@ -112,13 +149,18 @@ function refuseOutOfTurn(step: StepName, rotation: KeyRotation | undefined, flag
 
 function notKnown(step: StepName, keyset: Keyset | undefined, missing: string[]): MistakeError {
   const message = `expected every site to know keyset ${keyset?.version ?? 0} before ${step}, ${missing.length} do not: ${missing.slice(0, 10).join(', ')}`;
+  const without =
+    step === 'begin'
+      ? 'going on without them loses them: none of their keys would vouch for the next ones, and a token has to be carried there'
+      : 'they learn later, as long as no further rotation begins';
   return new MistakeError('KEYS_NOT_KNOWN', message, [
     ...missing.map((site) => `${site}: has not reported that keyset`),
-    `a site learns by its next command, or within the hour from its depot; without them: --leave-behind ${missing.slice(0, 3).join(' ')} …`,
+    `a site learns by its next command, or within the hour from its depot; ${without}: --leave-behind ${missing.join(' ')}`,
   ]);
 }
 
-function nextStep({ rotation }: ControlKeys): string {
+function nextStep({ rotation }: ControlKeys, stranded: string[]): string {
+  if (rotation === undefined && stranded.length > 0) return `wait for ${stranded.join(', ')}`;
   if (rotation === undefined) return 'foothold keys rotate-control begin';
   return `foothold keys rotate-control ${rotation.phase === 'learning' ? 'switch' : 'finish'}`;
 }

@@ -4,6 +4,8 @@ import { access, constants, readFile, stat } from 'node:fs/promises';
 import process from 'node:process';
 import semver from 'semver';
 import { keyId } from '../../policies/signing/dsse.js';
+import type { ControlKeys } from '../../policies/model/enrolment.js';
+import { readSigningKeys } from '../../records/files/control-keys.js';
 import type { Context } from '../context.js';
 import { examine, missing, ok, warning, type Examined } from './examined.js';
 
@@ -38,7 +40,11 @@ export async function probeFiles(context: Context): Promise<Examined[]> {
   return [...project, ...fleet, ...strategies];
 }
 
-export async function probeControlKey(path: string): Promise<Examined[]> {
+/** `known`: the registry's keyset, if a registry is here; a key that sites do not trust signs for nobody. */
+export async function probeControlKey(
+  path: string,
+  known?: () => Promise<ControlKeys | undefined>,
+): Promise<Examined[]> {
   return examine(
     'control key',
     async () => {
@@ -56,11 +62,18 @@ export async function probeControlKey(path: string): Promise<Examined[]> {
       if ((mode & 0o077) !== 0) {
         return [missing('control key', `others may read ${path} (mode ${mode.toString(8)})`, `chmod 600 ${path}`)];
       }
+      const keys = await known?.().catch(() => undefined);
+      if (keys) {
+        const unfit = await examine('control key', async () => (await readSigningKeys(path, keys), []), FITTING);
+        if (unfit.length > 0) return unfit;
+      }
       return [ok('control key', `${keyId(key)}, mode ${mode.toString(8)}`)];
     },
     'foothold init makes one',
   );
 }
+
+const FITTING = 'bring back the control key that is named, or see docs/playbooks/CONTROL_KEY.md';
 
 export async function probeRegistry(context: Context): Promise<Examined[]> {
   return examine('registry', async () => {

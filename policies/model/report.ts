@@ -1,5 +1,6 @@
 /** What a site says of itself: its report and the events of its journal (design §4, §5). */
 import type { Result, SiteState } from './command.js';
+import type { SignedToken } from './enrolment.js';
 
 /** A release as a site holds it. */
 export interface HeldRelease {
@@ -40,7 +41,12 @@ export interface SiteReport {
   /** Hash of the event `sequence`: with it, the centre can tell one journal from another. */
   head?: string;
   /** What the site was enrolled with; absent for one that never was. */
-  enrolment?: { tokenId: string; instance: string };
+  enrolment?: {
+    tokenId: string;
+    instance: string;
+    /** As the centre signed it: what proves the epoch to a registry that was put back. Not kept there with the report. */
+    token?: SignedToken;
+  };
   /** Ids of the control keys that the site trusts, in order; version 0: those that its agent.yaml pins. */
   keyset?: { version: number; keys: string[] };
 }

@@ -16,6 +16,11 @@ export function publicHalf(privateKeyPem: string): string {
   return createPublicKey(privateKeyPem).export({ type: 'spki', format: 'pem' }).toString();
 }
 
+/** The same text for the same key, however its file was written. */
+export function publicForm(publicKeyPem: string): string {
+  return createPublicKey(publicKeyPem).export({ type: 'spki', format: 'pem' }).toString();
+}
+
 /** Worked out from the key; whatever id it came with. */
 export function keyIdOf(publicKeyPem: string): string {
   return keyId(createPublicKey(publicKeyPem));

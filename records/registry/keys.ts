@@ -1,6 +1,8 @@
 /** The control keysets that sites are to learn, and the rotation under way. Public halves only: no private key comes here. */
 import { MistakeError } from '../../policies/model/failure.js';
 import type { ControlKeys, KeyRotation, SignedKeyset } from '../../policies/model/enrolment.js';
+import { vouchingKeys } from '../../policies/signing/judge-rotation.js';
+import { claimedKeyset, publicForm } from '../../policies/signing/keyset.js';
 import type { Db, Tx } from './tables.js';
 
 export async function controlKeys(db: Db): Promise<ControlKeys> {
@@ -12,10 +14,42 @@ export async function controlKeys(db: Db): Promise<ControlKeys> {
   };
 }
 
+/**
+ * Public halves that have vouched for tokens of this centre, the control key of the worker itself included: a registry that
+ * was lost or put back holds no keyset, or not the latest.
+ */
+export async function believedKeys(db: Db): Promise<string[]> {
+  const rows = await db
+    .selectFrom('control_keysets')
+    .select(['version', 'envelope'])
+    .orderBy('version', 'desc')
+    .execute();
+  return vouchingKeys(
+    rows.map(({ version, envelope }) =>
+      version === PINNED
+        ? [envelope]
+        : (claimedKeyset(JSON.parse(envelope))?.keys.map(({ pem }) => publicForm(pem)) ?? []),
+    ),
+  );
+}
+
+/** What sites pin before any keyset is version 0 of it (as in their reports): the control key that the worker started with. */
+const PINNED = 0;
+
+export async function knowControlKey(db: Db, publicPem: string, by: string, now: number): Promise<void> {
+  const row = { version: PINNED, envelope: publicForm(publicPem), issued_at: now, by };
+  await db.transaction().execute(async (tx) => {
+    const known = await tx.selectFrom('control_keysets').selectAll().where('version', '=', PINNED).executeTakeFirst();
+    if (known?.envelope === row.envelope) return;
+    await tx.deleteFrom('control_keysets').where('version', '=', PINNED).execute();
+    await tx.insertInto('control_keysets').values(row).execute();
+  });
+}
+
 export interface KeyStep {
   /** The version that this step was decided upon, 0 without one: somebody else's step in between is not passed over. */
   after: number;
-  /** Of version `after + 1`. */
+  /** Of a version above `after`: its own. */
   keyset?: SignedKeyset;
   /** Null ends the rotation. */
   rotation?: KeyRotation | null;
@@ -31,7 +65,9 @@ export async function stepKeys(db: Db, { after, keyset, rotation, by }: KeyStep,
       throw new MistakeError('ROTATION_STEP', message);
     }
     if (keyset) {
-      const row = { version: after + 1, envelope: JSON.stringify(keyset), issued_at: now, by };
+      const made = claimedKeyset(keyset)?.version ?? 0;
+      if (made <= after) throw new TypeError(`expected a keyset above version ${after}, got ${made}`);
+      const row = { version: made, envelope: JSON.stringify(keyset), issued_at: now, by };
       await tx.insertInto('control_keysets').values(row).execute();
     }
     if (rotation !== undefined) await putRotation(tx, rotation);
@@ -48,5 +84,11 @@ async function putRotation(tx: Tx, rotation: KeyRotation | null): Promise<void> 
 }
 
 async function latestKeyset(db: Db) {
-  return db.selectFrom('control_keysets').selectAll().orderBy('version', 'desc').limit(1).executeTakeFirst();
+  return db
+    .selectFrom('control_keysets')
+    .selectAll()
+    .where('version', '>', PINNED)
+    .orderBy('version', 'desc')
+    .limit(1)
+    .executeTakeFirst();
 }

@@ -3,9 +3,11 @@ import type { Command } from '../../policies/model/command.js';
 import { FIRST_EPOCH, type SiteIdentity } from '../../policies/model/enrolment.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import type { Reason } from '../../policies/model/verdict.js';
-import { judgeSpeaker, type KnownJournal } from '../../policies/site/judge-speaker.js';
+import { openToken } from '../../policies/signing/keyset.js';
+import { judgeSpeaker, type KnownJournal, type ProvenToken } from '../../policies/site/judge-speaker.js';
 import { identities, noteChange, putIdentity } from './enrolment.js';
 import { hashHolds } from './journal.js';
+import { believedKeys } from './keys.js';
 import type { SiteAnomaly } from './registry.js';
 import { noteAnomalies } from './site-anomalies.js';
 import type { Db, Tx } from './tables.js';
@@ -34,7 +36,7 @@ export async function hearSpeakers<D extends Delivery>(tx: Tx, deliveries: D[], 
     const { report } = delivery;
     const journal = await journalOf(tx, delivery, heads.get(report.site));
     const identity = known.get(report.site);
-    const speaker = judgeSpeaker(identity, report, journal, now);
+    const speaker = judgeSpeaker(identity, report, journal, await provenBy(tx, identity, report), now);
     if (speaker.kind === 'refused' || speaker.kind === 'doubt') {
       heard.refused.set(delivery, speaker.reason);
       heard.anomalies.push(anomalyOf(report, speaker.reason, now));
@@ -44,7 +46,8 @@ export async function hearSpeakers<D extends Delivery>(tx: Tx, deliveries: D[], 
     await putIdentity(tx, next.identity);
     known.set(report.site, next.identity);
     if (next.what !== undefined) {
-      const detail = { epoch: report.epoch, ...report.enrolment };
+      const { tokenId, instance } = report.enrolment ?? {};
+      const detail = { epoch: report.epoch, ...(report.enrolment && { tokenId, instance }) };
       await noteChange(tx, {
         site: report.site,
         at: now,
@@ -57,6 +60,17 @@ export async function hearSpeakers<D extends Delivery>(tx: Tx, deliveries: D[], 
   }
   await noteAnomalies(tx, heard.anomalies);
   return heard;
+}
+
+/** Looked at only where it can matter: what is known already needs no proof, and costs no signature. */
+async function provenBy(
+  tx: Tx,
+  known: SiteIdentity | undefined,
+  { epoch, enrolment }: SiteReport,
+): Promise<ProvenToken | undefined> {
+  if (enrolment?.token === undefined) return undefined;
+  if (known?.token !== undefined && epoch <= known.epoch) return undefined;
+  return openToken(enrolment.token, await believedKeys(tx));
 }
 
 type Change = { identity: SiteIdentity; what?: 'bound' | 'adopted' } | undefined;
@@ -79,7 +93,9 @@ function changed(
       return { identity: { ...identity, ...boundBy(report, now) }, what: 'bound' };
     case 'adopt': {
       const token = enrolment && { token: { id: enrolment.tokenId, expiresAt: now } };
-      return { identity: { site, epoch, ...token, ...boundBy(report, now) }, what: 'adopted' };
+      // A doubt is about two journals of one epoch: another epoch ends it, a token does not.
+      const doubt = epoch === identity.epoch && identity.doubt ? { doubt: identity.doubt } : {};
+      return { identity: { site, epoch, ...token, ...boundBy(report, now), ...doubt }, what: 'adopted' };
     }
     case 'speaks': {
       // The agent that was there first speaks on: whoever else there was, commands name this one's journal.

@@ -166,7 +166,7 @@ function refusedKeys(token: EnrolmentToken, own: string[], trusted: string[] | u
 }
 
 function enrolStore(
-  { config }: EnrolRequest,
+  { config, token: signed }: EnrolRequest,
   store: Store,
   token: EnrolmentToken,
   keyset: Keyset,
@@ -177,6 +177,7 @@ function enrolStore(
     store.putFact('site', token.site);
     store.putFact('epoch', token.epoch);
     store.putFact('tokenId', token.id);
+    store.putFact('token', JSON.stringify(signed));
     store.putFact('instance', randomUUID());
     // A journal of the next epoch begins at 1, and nothing of it is recorded at the centre.
     if (how === 'next-epoch') store.putFact('ackedThrough', 0);

@@ -11,7 +11,7 @@ import type { TreeEntry } from '../files/tree.js';
 export type EventDraft = Omit<SiteEvent, 'site' | 'epoch' | 'sequence' | 'at' | 'previous' | 'hash'>;
 /** Single facts: trust counters, clocks, and what has been acknowledged. */
 export type FactName =
-  'site' | 'epoch' | 'tokenId' | 'instance' | 'keyset' | 'timeFloor' | 'ackedThrough' | 'lastContact';
+  'site' | 'epoch' | 'tokenId' | 'token' | 'instance' | 'keyset' | 'timeFloor' | 'ackedThrough' | 'lastContact';
 
 type Statement = ReturnType<typeof prepare>;
 const prepare = (db: Connection, sql: string) => db.prepare<unknown[]>(sql);

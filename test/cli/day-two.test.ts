@@ -1,16 +1,17 @@
 /** `fleet import|enrol|replace|retire`, `agent enrol` and `keys`: the command line over a real registry, key and data directory. */
 import { generateKeyPairSync } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Command } from '../../policies/model/command.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import { openEnvelope } from '../../policies/signing/dsse.js';
-import { claimedToken, keyIdOf, openKeyset, publicHalf } from '../../policies/signing/keyset.js';
+import { claimedKeyset, claimedToken, keyIdOf, openKeyset, publicHalf } from '../../policies/signing/keyset.js';
 import { readSigning, signFor } from '../../activities/control/signing.js';
 import { readAddressees } from '../../activities/control/addressees.js';
 import type { ControlDeps } from '../../activities/control/deps.js';
+import { probeControlKey } from '../../cli/doctor/machine.js';
 import { openRegistry } from '../../records/registry/open.js';
 import type { Registry } from '../../records/registry/registry.js';
 import { openAgent } from '../../site/agent.js';
@@ -103,6 +104,8 @@ describe('fleet enrol and replace', () => {
     await run('fleet', 'import');
     expect(await code('fleet', 'enrol', 'osl-99')).toEqual([2, 'SITE_NOT_FOUND']);
     expect(await document('fleet', 'enrol', 'osl-01', '--dry-run')).toMatchObject({ epoch: 1, dryRun: true });
+    for (const expires of ['99999999999d', '3651d'])
+      expect(await code('fleet', 'enrol', 'osl-01', '--expires', expires)).toEqual([2, 'BAD_ARGUMENT']);
     const made = await document('fleet', 'enrol', 'osl-01', '-o', 'osl-01.token');
     expect(made).toMatchObject({ site: 'osl-01', epoch: 1, keyset: { version: 1 } });
     expect(statSync(at('osl-01.token')).mode & 0o777).toBe(0o600);
@@ -258,8 +261,93 @@ describe('keys rotate-control', () => {
     // Killed after the key was made, before anything was recorded: the key that is there is used.
     const made = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
     await writeFile(at('control.key.next'), made, { mode: 0o600 });
-    expect((await rotate('begin')).exit).toBe(0);
+    expect((await rotate('begin', '--leave-behind', ...SITES)).exit).toBe(0);
     expect((await document('keys', 'status'))['keyset']).toEqual({ version: 2, keys: [id, keyIdOf(publicHalf(made))] });
+  });
+
+  /** A whole rotation; returns the id of the key that it ends with. */
+  async function rotated(left: string[]): Promise<string> {
+    expect((await rotate('begin', '--leave-behind', ...left)).exit).toBe(0);
+    expect((await rotate('switch', '--leave-behind', ...left)).exit).toBe(0);
+    expect((await rotate('finish', '--leave-behind', ...left)).exit).toBe(0);
+    return keyIdOf(readFileSync(at('control.pub'), 'utf8'));
+  }
+
+  it('[B26] begins no rotation over sites that the last one left behind: their keys would vouch for nothing to come', async () => {
+    await run('fleet', 'import');
+    const first = keyIdOf(readFileSync(at('control.pub'), 'utf8'));
+    const second = await rotated(SITES);
+    await known(2, [second], SITES.slice(1));
+    await known(0, [first], ['osl-01']);
+    const early = await rotate('begin');
+    expect([early.exit, early.err]).toEqual([2, expect.stringMatching(/KEYS_NOT_KNOWN[^]*osl-01/)]);
+    expect(existsSync(at('control.key.next'))).toBe(false);
+    expect(await document('keys', 'status')).toMatchObject({ next: 'wait for osl-01', sites: { behind: ['osl-01'] } });
+    expect(await document('keys', 'rotate-control', 'begin', '--dry-run')).toMatchObject({ missing: ['osl-01'] });
+    // An older keyset with a key of the one now is enough.
+    await known(1, [first, second], ['osl-01']);
+    expect(await document('keys', 'rotate-control', 'begin', '--dry-run')).toMatchObject({ missing: [] });
+    await known(2, [first], ['osl-01']);
+    // Others have the key: there is no time to wait, but whoever is lost is named.
+    const hasty = await rotate('begin', '--compromised');
+    expect([hasty.exit, hasty.out]).toEqual([
+      0,
+      expect.stringMatching(/refuse every command[^]*osl-01[^]*fleet replace/),
+    ]);
+  });
+
+  it('signs nothing with a control key that sites no longer trust, and says which one they do', async () => {
+    await run('fleet', 'import');
+    const old = readFileSync(at('control.key'), 'utf8');
+    const first = keyIdOf(publicHalf(old));
+    expect((await rotate('begin')).exit).toBe(0);
+    const aside = readFileSync(at('control.key'), 'utf8');
+    const stranger = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    await writeFile(at('control.key'), stranger);
+    await expect(signers()).rejects.toMatchObject({ code: 'CONTROL_KEY' });
+    await writeFile(at('control.key'), aside);
+    for (const step of ['switch', 'finish']) expect((await rotate(step, '--leave-behind', ...SITES)).exit).toBe(0);
+    const second = keyIdOf(readFileSync(at('control.pub'), 'utf8'));
+    expect((await signers()).signatures).toHaveLength(1);
+    // An old copy is put back.
+    await writeFile(at('control.key'), old);
+    const both = expect.stringMatching(new RegExp(`${second}[^]*${first}`)) as unknown;
+    await expect(signers()).rejects.toMatchObject({ code: 'CONTROL_KEY', message: both });
+    expect(await code('fleet', 'replace', 'osl-01', '--reason', 'new box')).toEqual([2, 'CONTROL_KEY']);
+    expect(await withRegistry((registry) => registry.identities(['osl-01']))).toEqual(new Map());
+    const checks = await probeControlKey(at('control.key'), () => withRegistry((registry) => registry.controlKeys()));
+    expect(checks).toMatchObject([{ result: 'missing', detail: both }]);
+  });
+
+  it('goes on above the keysets that the depot and the sites have, with a registry that was lost or put back', async () => {
+    await run('fleet', 'import');
+    const path = at('depot', 'control', 'keyset.json');
+    const there = () => claimedKeyset(JSON.parse(readFileSync(path, 'utf8')));
+    expect((await rotate('begin')).exit).toBe(0);
+    for (const step of ['switch', 'finish']) expect((await rotate(step, '--leave-behind', ...SITES)).exit).toBe(0);
+    const second = keyIdOf(readFileSync(at('control.pub'), 'utf8'));
+    const files = () => readdirSync(project.directory).filter((name) => name.startsWith('registry.db'));
+    for (const name of files()) cpSync(at(name), at('copy', name));
+    expect(await rotated(SITES)).not.toBe(second);
+    const third = keyIdOf(readFileSync(at('control.pub'), 'utf8'));
+    expect(there()?.version).toBe(4);
+    // Put back to before the second rotation: the key here is not of the keyset there.
+    for (const name of files()) await rm(at(name));
+    cpSync(at('copy'), project.directory, { recursive: true });
+    expect(await code('keys', 'rotate-control', 'begin', '--leave-behind', ...SITES)).toEqual([2, 'CONTROL_KEY']);
+    expect(await document('keys', 'recover')).toEqual({ keyset: { version: 4, keys: [third] } });
+    expect(await code('keys', 'recover')).toEqual([2, 'KEYSET_REFUSED']);
+    expect((await signers()).signatures.map(({ keyid }) => keyid)).toEqual([third]);
+    // Lost: the next one is above the depot's, and above what a site reports.
+    for (const name of files()) await rm(at(name));
+    await withRegistry((registry) =>
+      registry.recordReport(report('osl-02', { keyset: { version: 7, keys: [third] } }), 1),
+    );
+    await run('fleet', 'import');
+    expect(await document('fleet', 'enrol', 'osl-01')).toMatchObject({ keyset: { version: 8 } });
+    expect(there()?.version).toBe(4);
+    expect((await rotate('begin', '--leave-behind', ...SITES)).exit).toBe(0);
+    expect(there()?.version).toBe(9);
   });
 
   it('refuses a key that others can read', async () => {

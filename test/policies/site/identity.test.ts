@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Keyset, SiteIdentity } from '../../../policies/model/enrolment.js';
 import type { ResolvedFleet, Site } from '../../../policies/model/fleet.js';
-import { judgeSiteKeys, missingSites } from '../../../policies/signing/judge-rotation.js';
+import {
+  judgeSiteKeys,
+  missingSites,
+  nextVersion,
+  strandedSites,
+  vouchingKeys,
+} from '../../../policies/signing/judge-rotation.js';
 import { decideEnrolment } from '../../../policies/site/decide-enrolment.js';
 import { judgeAddressee } from '../../../policies/site/judge-addressee.js';
 import { judgeImport, withRetired } from '../../../policies/site/judge-import.js';
@@ -53,8 +59,9 @@ describe('who speaks for a site, at the centre', () => {
     ['an empty disk after a replacement', second, { epoch: 1 }, {}, 'refused WRONG_EPOCH'],
     ['an epoch that only a token gives, without one', second, { epoch: 2 }, {}, 'refused ENROLMENT_UNKNOWN'],
     ['the new agent', second, { epoch: 2, ...by('i2') }, {}, 'bind'],
-    ['a registry put back: a later epoch', bound, { epoch: 3, ...by('i3', 't3') }, {}, 'adopt'],
-    ['a registry put back: an enrolment', undefined, { epoch: 1, ...by('i1') }, {}, 'adopt'],
+    ['a later epoch that nothing proves', bound, { epoch: 50, ...by('i3', 't3') }, {}, 'refused ENROLMENT_UNKNOWN'],
+    ['a later epoch without an enrolment', bound, { epoch: 50 }, {}, 'refused ENROLMENT_UNKNOWN'],
+    ['an enrolment that nothing proves', undefined, { epoch: 1, ...by('i1') }, {}, 'refused ENROLMENT_UNKNOWN'],
     [
       'a retired one',
       { ...bound, retired: { at: 1, by: 'x', reason: 'sold' } },
@@ -64,15 +71,31 @@ describe('who speaks for a site, at the centre', () => {
     ],
   ];
   it.each(rows)('%s', (_case, identity, report, journal, expected) => {
-    const speaker = judgeSpeaker(identity, { site: 's', epoch: 1, ...report }, journal, 500);
+    const speaker = judgeSpeaker(identity, { site: 's', epoch: 1, ...report }, journal, undefined, 500);
     expect(`${speaker.kind}${'reason' in speaker ? ` ${speaker.reason.code}` : ''}`).toBe(expected);
   });
+  const proof = { id: 't3', site: 's', epoch: 3 };
+  const adoptions: [string, SiteIdentity | undefined, object, { forkedAt?: number }, typeof proof, string][] = [
+    ['a later epoch', bound, { epoch: 3, ...by('i3', 't3') }, {}, proof, 'adopt'],
+    ['an enrolment', undefined, by('i1', 't3'), {}, { ...proof, epoch: 1 }, 'adopt'],
+    ['an enrolment, in another journal', undefined, by('i1', 't3'), { forkedAt: 2 }, { ...proof, epoch: 1 }, 'doubt'],
+    ['another site’s token', bound, { epoch: 3, ...by('i3', 't3') }, {}, { ...proof, site: 'x' }, 'refused'],
+    ['the token of another epoch', bound, { epoch: 50, ...by('i3', 't3') }, {}, proof, 'refused'],
+    ['another token than it names', bound, { epoch: 3, ...by('i3', 't4') }, {}, proof, 'refused'],
+    ['a token beside no enrolment', bound, { epoch: 3 }, {}, proof, 'refused'],
+  ];
+  it.each(adoptions)(
+    'a registry put back, with a proven token: %s',
+    (_case, identity, report, journal, proven, expected) => {
+      expect(judgeSpeaker(identity, { site: 's', epoch: 1, ...report }, journal, proven, 500).kind).toBe(expected);
+    },
+  );
   it('a token past its time binds nobody, and goes on for the one that it bound', () => {
-    expect(judgeSpeaker(second, { site: 's', epoch: 2, ...by('i2') }, {}, 1_001)).toMatchObject({
+    expect(judgeSpeaker(second, { site: 's', epoch: 2, ...by('i2') }, {}, undefined, 1_001)).toMatchObject({
       kind: 'refused',
       reason: { code: 'ENROLMENT_EXPIRED' },
     });
-    expect(judgeSpeaker(bound, { site: 's', epoch: 1, ...by('i1') }, {}, 9_999)).toEqual({ kind: 'speaks' });
+    expect(judgeSpeaker(bound, { site: 's', epoch: 1, ...by('i1') }, {}, undefined, 9_999)).toEqual({ kind: 'speaks' });
   });
 });
 
@@ -123,6 +146,34 @@ describe('control keys on offer', () => {
     ];
     expect(sites.map((one) => judgeSiteKeys(one, latest))).toEqual(['knows', 'behind', 'behind', 'foreign', 'foreign']);
     expect(missingSites(sites, latest, new Set(['silent', 'taken']))).toEqual(['older', 'beyond']);
+  });
+});
+
+describe('a keyset to come', () => {
+  it('reaches the sites that trust a key of the one before it, and no other', () => {
+    const latest = keyset(3, 'b');
+    const sites = [
+      { site: 'knows', keyset: { version: 3, keys: ['id-b'] } },
+      { site: 'older, both', keyset: { version: 2, keys: ['id-a', 'id-b'] } },
+      { site: 'pins it', keyset: { version: 0, keys: ['id-b'] } },
+      { site: 'left behind', keyset: { version: 1, keys: ['id-a'] } },
+      { site: 'silent' },
+      { site: 'taken', keyset: { version: 9, keys: ['id-b'] } },
+    ];
+    expect(strandedSites(sites, latest, new Set())).toEqual(['left behind', 'silent', 'taken']);
+    expect(strandedSites(sites, latest, new Set(['silent', 'taken']))).toEqual(['left behind']);
+  });
+  it('is above everything that the registry, the depot and the sites have, whatever nonsense one of them reports', () => {
+    expect(nextVersion([0, 0], [])).toBe(1);
+    expect(nextVersion([0, 5], [3, 0])).toBe(6);
+    expect(nextVersion([1, 0], [5])).toBe(6);
+    expect(nextVersion([1, 2], [Number.MAX_SAFE_INTEGER, Number.NaN])).toBe(3);
+  });
+  it('leaves the keys before it believed, unless one was given up in haste', () => {
+    expect(vouchingKeys([['c'], ['b', 'c'], ['b'], ['a', 'b'], ['a']])).toEqual(['c', 'b', 'a']);
+    expect(vouchingKeys([['c'], ['b', 'c'], ['b'], ['a']])).toEqual(['c', 'b']);
+    expect(vouchingKeys([['a']])).toEqual(['a']);
+    expect(vouchingKeys([])).toEqual([]);
   });
 });
 

@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { SiteEvent } from '../../../policies/model/report.js';
+import type { SiteEvent, SiteReport } from '../../../policies/model/report.js';
 import { hashOfEntry, judgeChain, judgeSiteEvents } from '../../../policies/signing/chain.js';
+import { publicHalf } from '../../../policies/signing/keyset.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { commandId, frozenPlan, Journal, key, PLACE, report, result, settled, status, STREAM } from './facts.js';
+import { CENTRE, proven } from './enrolled.js';
 import { registryUnderTest } from './on-each-database.js';
 
 const underTest = registryUnderTest();
@@ -218,14 +220,19 @@ describe('reports', () => {
     ['an earlier epoch', { epoch: 1, sequence: 9, at: 900 }, false],
   ];
   it.each(table)('[B15] O6: %s', async (_name, changes, kept) => {
-    await registry.recordReport(report(SITE, { epoch: 2, sequence: 5, at: 100 }), 3_000);
-    await registry.recordReport(report(SITE, changes), 4_000);
+    // Only a token of this centre makes a later epoch believed.
+    await registry.knowControlKey(publicHalf(CENTRE), 'the worker', 1);
+    const of = (more: Partial<SiteReport>) => {
+      const { epoch } = report(SITE, more);
+      return report(SITE, { ...more, ...proven(`i${epoch}`, `t${epoch}`, epoch) });
+    };
+    const [told, now] = [of({ epoch: 2, sequence: 5, at: 100 }), of(changes ?? {})];
+    await registry.recordReport(told, 3_000);
+    await registry.recordReport(now, 4_000);
     const known = (await registry.reports([SITE, 'none'])).get(SITE);
-    expect(known).toEqual(
-      kept
-        ? { report: report(SITE, changes), receivedAt: 4_000 }
-        : { report: report(SITE, { epoch: 2, sequence: 5, at: 100 }), receivedAt: 3_000 },
-    );
+    const { enrolment, ...rest } = kept ? now : told;
+    const { tokenId, instance } = enrolment ?? {};
+    expect(known).toEqual({ report: { ...rest, enrolment: { tokenId, instance } }, receivedAt: kept ? 4_000 : 3_000 });
   });
 
   it('raise the generations that the next rollout takes, and cannot exhaust them', async () => {

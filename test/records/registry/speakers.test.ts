@@ -1,8 +1,10 @@
 /** Who speaks for a site: tokens, epochs, forked journals and retirement, as the registry keeps them. */
 import { describe, expect, it } from 'vitest';
 import type { SiteReport } from '../../../policies/model/report.js';
+import { publicHalf, signKeyset } from '../../../policies/signing/keyset.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { commandId, frozenPlan, Journal, key, PLACE, report, result, settled, status } from './facts.js';
+import { CENTRE, newKey, proven } from './enrolled.js';
 import { registryUnderTest } from './on-each-database.js';
 
 const under = registryUnderTest();
@@ -110,11 +112,68 @@ describe('replace', () => {
 
   it('goes beyond every epoch that a journal here knows, also after the registry was put back', async () => {
     const registry = await under.openEmpty();
-    await new Agent(3, enrolled('i3', 't3'), registry).say('one').deliver(1);
+    await registry.knowControlKey(publicHalf(CENTRE), 'the worker', NOW);
+    await new Agent(3, proven('i3', 't3', 3), registry).say('one').deliver(1);
     expect((await registry.identities([SITE])).get(SITE)).toMatchObject({ epoch: 3, instance: 'i3' });
+    expect((await registry.reports([SITE])).get(SITE)?.report.enrolment).toEqual({ tokenId: 't3', instance: 'i3' });
     await new Agent(2, enrolled('i2', 't2'), registry).say('two').deliver(2);
     expect(await codes(registry)).toEqual(['WRONG_EPOCH']);
     expect((await registry.replace(ask('t4'), NOW)).epoch).toBe(4);
+  });
+});
+
+describe('[A34] a report that claims more than the registry knows', () => {
+  const stranger = newKey();
+  const claims: [string, number, Partial<SiteReport>][] = [
+    ['a later epoch', 50, {}],
+    ['a later epoch, with an enrolment', 50, enrolled('i9', 't9')],
+    ['with a token that a stranger signed', 50, proven('i9', 't9', 50, stranger)],
+    ['with the token of another epoch', 50, proven('i9', 't9', 3)],
+    ['with what is no token', 50, { enrolment: { tokenId: 't9', instance: 'i9', token: 'none' as never } }],
+  ];
+  it.each(claims)('%s: it takes nothing over, and the agent that was there goes on', async (_case, epoch, more) => {
+    const registry = await under.openEmpty();
+    await registry.knowControlKey(publicHalf(CENTRE), 'the worker', NOW);
+    await registry.enrol(ask('t1'), NOW);
+    const real = new Agent(1, enrolled('i1'), registry).say('one');
+    await real.deliver(1);
+    const before = await registry.identities([SITE]);
+    await new Agent(epoch, more, registry).say('forged').deliver(2);
+    expect(await registry.identities([SITE])).toEqual(before);
+    expect(await codes(registry)).toEqual(['ENROLMENT_UNKNOWN']);
+    await real.say('two').deliver(3);
+    expect((await registry.reports([SITE])).get(SITE)?.report).toMatchObject({ epoch: 1, sequence: 2 });
+  });
+
+  it('is believed with a token by an earlier key of the centre, not by one that was given up in haste', async () => {
+    const next = newKey();
+    for (const [compromised, expected] of [
+      [false, 3],
+      [true, undefined],
+    ] as const) {
+      const registry = await under.openEmpty();
+      await registry.knowControlKey(publicHalf(CENTRE), 'the worker', NOW);
+      const both = compromised ? [next] : [CENTRE, next];
+      const keyset = signKeyset(4, both.map(publicHalf), [CENTRE, next], NOW);
+      await registry.stepKeys({ after: 0, keyset, by: 'anna' }, NOW);
+      expect((await registry.controlKeys()).keyset?.version).toBe(4);
+      await new Agent(3, proven('i3', 't3', 3), registry).say('one').deliver(1);
+      expect((await registry.identities([SITE])).get(SITE)?.epoch).toBe(expected);
+    }
+  });
+
+  it('keeps a doubt of the same epoch', async () => {
+    const registry = await under.openEmpty();
+    await registry.knowControlKey(publicHalf(CENTRE), 'the worker', NOW);
+    await new Agent(1, {}, registry).say('one').say('two').deliver(10);
+    await new Agent(1, {}, registry).say('anew').deliver(20);
+    expect((await registry.identities([SITE])).get(SITE)?.doubt).toBeDefined();
+    const enrolledNow = new Agent(1, proven('i1', 't1', 1), registry);
+    await enrolledNow.deliver(30);
+    expect((await registry.identities([SITE])).get(SITE)).toMatchObject({
+      instance: 'i1',
+      doubt: { code: 'JOURNAL_FORKED' },
+    });
   });
 });
 
