@@ -1,4 +1,5 @@
 /** `evidence export|verify`: a rollout's record as one file, and the proof of it with nothing else at hand. */
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { MistakeError, WorldError } from '../../policies/model/failure.js';
@@ -34,6 +35,7 @@ export async function exportOne(context: Context, reference: string, output: str
   const text = JSON.stringify(document, undefined, 2);
   if (output === undefined) return done(document, text);
   const file = context.path(output);
+  const over = existsSync(file) ? ', over the file that was there' : '';
   try {
     await writeFile(file, `${text}\n`);
   } catch (error) {
@@ -42,7 +44,7 @@ export async function exportOne(context: Context, reference: string, output: str
   const entries = document.entries.length;
   return done(
     { rollout: rollout.label, file, entries, head: document.head },
-    `wrote ${entries} entries of ${rollout.label} to ${file}\nnext: foothold evidence verify ${output}`,
+    `wrote ${entries} entries of ${rollout.label} to ${file}${over}\nnext: foothold evidence verify ${output}`,
   );
 }
 

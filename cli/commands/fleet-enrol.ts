@@ -7,7 +7,6 @@ import { parseDuration } from '../../policies/model/duration.js';
 import type { Keyset, SignedToken, SiteIdentity } from '../../policies/model/enrolment.js';
 import { MistakeError, WorldError } from '../../policies/model/failure.js';
 import { claimedKeyset, signToken } from '../../policies/signing/keyset.js';
-import type { Registry } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import { centreKeys, keysetNow } from '../control-keys.js';

@@ -33,15 +33,19 @@ export function declarePlan(program: Command, execute: Execute): void {
 export async function plan(context: Context, release: string, strategy: string, flags: PlanFlags): Promise<Answer> {
   const judged = await judgePlan(context, release, strategy, flags.only ?? []);
   const document = planDocument(judged.frozen.plan, judged.findings);
-  if (flags.output !== undefined) {
+  const path = flags.output === undefined ? undefined : context.path(flags.output);
+  const replaces = path !== undefined && existsSync(path);
+  if (path !== undefined) {
     const request = requestOf(context, release, strategy, flags.only ?? []);
-    await write(context.path(flags.output), { ...document, request, plan: judged.frozen.plan });
+    await write(path, { ...document, request, plan: judged.frozen.plan });
   }
   const basis =
     judged.judgedBy === 'declarations'
       ? 'sites count as reporting what the fleet file declares: no registry here\n'
       : '';
-  const text = `${planText(judged.frozen.plan, judged.findings, context.paint)}${basis}`;
+  const written =
+    path === undefined ? '' : `wrote the plan to ${path}${replaces ? ', over the one that was there' : ''}\n`;
+  const text = `${planText(judged.frozen.plan, judged.findings, context.paint)}${basis}${written}`;
   return { exit: judged.blocked ? EXIT.no : EXIT.done, document, text };
 }
 

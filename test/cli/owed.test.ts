@@ -302,6 +302,7 @@ describe('a misspelt name is no good news', () => {
     [['fleet', 'status', '--stream', 'edge-prox'], 'did you mean edge-proxy?'],
     [['fleet', 'status', '--only', 'region=nordik'], 'did you mean nordic?'],
     [['fleet', 'list', '--only', 'region=nordik'], 'did you mean nordic?'],
+    [['keys', 'rotate-control', 'begin', '--leave-behind', 'osl-1'], 'did you mean osl-01?'],
   ])('[A49] %j ends with 2 and the nearest name', async (argv, words) => {
     await record('run-1', {});
     const said = await run(...argv);
@@ -385,6 +386,7 @@ describe('evidence', () => {
     const path = join(project.directory(), 'e.json');
     const text = await readFile(path, 'utf8');
     expect((await run('evidence', 'export', label)).out).toBe(text);
+    expect((await run('evidence', 'export', label, '-o', 'e.json')).out).toContain('over the file that was there');
 
     const good = await run('evidence', 'verify', 'e.json');
     expect([good.exit, good.out]).toEqual([0, expect.stringMatching(/^VERIFIED · edge-proxy-2\.4\.0-1 · 2 entries/)]);

@@ -14,6 +14,7 @@ import { openRegistry } from '../../records/registry/open.js';
 import type { Registry } from '../../records/registry/registry.js';
 import { emptyDirectory, foothold, ioAt, json, type Said } from './operator.js';
 import { testProject } from './project.js';
+import { reportOf } from './recorded.js';
 
 const NOW = Date.parse('2026-11-22T03:00:00Z');
 const GATED = `apiVersion: foothold/v1
@@ -169,6 +170,29 @@ describe('status with Temporal down', () => {
   });
 });
 
+test('[A43] the list says of a rollout that goes on what its own page says: results come before the rollout is told', async () => {
+  const stage = { name: 'canary', sites: 4, wave: 1, waves: 1, confirmed: 0, failed: 0, owed: 0 };
+  const rollout = await record('run-1', { stages: [{ ...stage, state: 'running' }] });
+  await withRegistry(async (registry) => {
+    const commandId = 'run-1/osl-02/edge-proxy/converge/1';
+    const place = { site: 'osl-02', stage: 'canary', wave: 0 };
+    await registry.recordCommanded('run-1', [{ ...place, commandId, verb: 'converge' }], NOW);
+    const key = { firstRunId: 'run-1', runId: 'run-1', activityId: '1' };
+    const { generation, stream, release } = rollout;
+    const result = {
+      ...{ commandId, site: 'osl-02', stream, verb: 'converge' as const, generation, try: 1, at: NOW },
+      ...{ result: 'confirmed' as const, changed: true },
+    };
+    const report = reportOf('osl-02', release);
+    const settled = { kind: 'result' as const, commandId, result, report, events: [] };
+    await registry.recordSettled(key, { stage: 'canary', wave: 0 }, [settled], NOW);
+  });
+  expect((await run('status', rollout.label)).out).toContain('1 of 4 sites confirmed');
+  const list = await run('status');
+  expect(list.out).toContain('1 of 4 sites confirmed');
+  expect(list.out).toMatch(/edge-proxy-2\.4\.0-1 +running +1\/4/);
+});
+
 describe('the gate in status', () => {
   const sample = (second: number, outcome: Sample['outcome'], value?: number): Sample => ({
     metric: 'errors',
@@ -242,7 +266,7 @@ describe('explain', () => {
     const said = await run('explain', label);
     expect(said.out).toContain(`why        rollout ${label} waits: BUDGET_OWED (2 of 4 sites, limit 1)`);
     expect(said.out).toContain('more sites of the stage are owed the release than its budget allows; see');
-    expect(said.out).toContain('unblocks   absent sites coming back');
+    expect(said.out).toContain('unblocks   a person trying again at sites that are back');
     expect(said.out).toContain('who can    grid-duty; ');
     expect(said.out).toContain('docs/playbooks/BUDGET_OWED.md');
     expect(said.out).toContain('preflight of osl-03 (warn): never reported');
