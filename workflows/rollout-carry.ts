@@ -56,7 +56,11 @@ export async function takeKnown(run: RolloutRun): Promise<{ commanded: number; o
       run.commanded.set(site, { site, switchBy: Math.max(switchBy, run.commanded.get(site)?.switchBy ?? 0) });
       if (number > (run.tries.get(site) ?? 1)) run.tries.set(site, number);
     }
-    for (const outcome of outcomes) takeOutcome(run, { ...outcome, ...placeOf(run, outcome.site) });
+    for (const outcome of outcomes) {
+      // Of a shard that was stopped once: who counts as owed since then, its shard lost, has no newer row.
+      if (outcome.outcome === 'untouched' && run.outcomes.has(outcome.site)) continue;
+      takeOutcome(run, { ...outcome, ...placeOf(run, outcome.site) });
+    }
     taken.commanded += commanded.length;
     taken.outcomes += outcomes.length;
     if (next === undefined) return taken;
