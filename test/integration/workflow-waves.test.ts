@@ -87,15 +87,15 @@ describe('stop in mid-wave', () => {
 
 describe('what a shard tells before its start is known', () => {
   it('is answered once it is: the shard does not wait for ever', async () => {
-    await stage.bringUp('m1', { converge: 'confirmed', afterMs: 1_500 });
-    for (const site of ['m3', 'm4']) await stage.bringUp(site, { converge: 'confirmed', afterMs: 800 });
+    await stage.bringUp('q1', { converge: 'confirmed', afterMs: 1_500 });
+    for (const site of ['q3', 'q4']) await stage.bringUp(site, { converge: 'confirmed', afterMs: 800 });
     const label = 'edge-proxy-2.0.3-1';
-    const outline = oneAtATime(outlineOf(label, { one: [['m1']], two: [['m2', 'm3', 'm4']] }));
+    const outline = oneAtATime(outlineOf(label, { one: [['q1']], two: [['q2', 'q3', 'q4']] }));
     outline.stages = outline.stages.map((one) => ({ ...one, budget: { failed: 1, owed: 0 } }));
     const handle = await stage.start(outline);
-    await received(stage, 'converge m1');
+    await received(stage, 'converge q1');
     const { firstRunId } = (await statusOf(handle)) ?? { firstRunId: '' };
-    const failed = { site: 'm2', outcome: 'rejected', stage: 'two', wave: 0 };
+    const failed = { site: 'q2', outcome: 'rejected', stage: 'two', wave: 0 };
     // As if its start, and this word, had come in one workflow task: signals are handled first.
     const shard = `${label}/two/1/1`;
     await handle.signal('siteOutcomes', { firstRunId, shard, verb: 'converge', outcomes: [failed] });
@@ -110,21 +110,21 @@ describe('what a shard tells before its start is known', () => {
 describe('after the last promotion, before the seal', () => {
   it('a local revert beyond the budget is a failure; what is tried again is judged by budget and gate', async () => {
     const script = { converge: 'confirmed' as 'confirmed' | 'reverted' };
-    await stage.bringUp('n1', script);
-    await stage.bringUp('n2', { converge: 'never' });
+    await stage.bringUp('r1', script);
+    await stage.bringUp('r2', { converge: 'never' });
     const label = 'edge-proxy-2.0.4-1';
-    const outline = outlineOf(label, { all: [['n1', 'n2']] });
+    const outline = outlineOf(label, { all: [['r1', 'r2']] });
     outline.strategy = { ...outline.strategy, onFailure: 'stay' };
     const budget = { failed: 0, owed: '100%' } as const;
     outline.stages = outline.stages.map((one) => ({ ...one, budget, settleWithin: 12_000 }));
     const handle = await stage.start(outline);
-    await received(stage, 'converge n2');
-    // Nobody knows what n2 does: the rollout is not sealed before it may not begin to switch any more.
+    await received(stage, 'converge r2');
+    // Nobody knows what r2 does: the rollout is not sealed before it may not begin to switch any more.
     await stage.client.workflow.getHandle(`${label}/all/1/1`).terminate('as a person might');
     await waitFor(handle, 'NO_CONFIRMED_SITE');
     const { firstRunId } = (await statusOf(handle)) ?? { firstRunId: '' };
     const told = (change: object) => {
-      const outcome = { site: 'n1', outcome: 'confirmed', stage: 'all', wave: 0, at: 1, ...change };
+      const outcome = { site: 'r1', outcome: 'confirmed', stage: 'all', wave: 0, at: 1, ...change };
       return handle.signal('lateNews', { firstRunId, outcomes: [outcome], answers: [] });
     };
     await told({});
@@ -136,14 +136,14 @@ describe('after the last promotion, before the seal', () => {
     expect((await waitFor(handle, 'BUDGET_FAILED')).outcome).toBe('halted');
 
     script.converge = 'reverted';
-    await handle.executeUpdate('retry', { args: [{ ...asker, sites: ['n1'] }] });
-    await received(stage, 'converge n1', 2);
+    await handle.executeUpdate('retry', { args: [{ ...asker, sites: ['r1'] }] });
+    await received(stage, 'converge r1', 2);
     expect((await waitFor(handle, 'BUDGET_FAILED')).stages[0]).toMatchObject({ confirmed: 0, failed: 1 });
 
     script.converge = 'confirmed';
-    const judged = () => stage.seen.gateCalls.filter(({ confirmedSites }) => confirmedSites.includes('n1')).length;
+    const judged = () => stage.seen.gateCalls.filter(({ confirmedSites }) => confirmedSites.includes('r1')).length;
     const before = judged();
-    await handle.executeUpdate('retry', { args: [{ ...asker, sites: ['n1'] }] });
+    await handle.executeUpdate('retry', { args: [{ ...asker, sites: ['r1'] }] });
     expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 1, owed: 1 });
     expect(judged()).toBe(before + 1);
   });
