@@ -1,5 +1,6 @@
 /** Every kind of debt explained. */
 import { CATCH_UP, type Debt } from '../../policies/model/debt.js';
+import { leavesRevertOwed } from '../../policies/site/not-taken.js';
 import { explanationOf, type Explanation, type Situation, type Subject } from './explanation.js';
 
 export type { Explanation } from './explanation.js';
@@ -10,8 +11,9 @@ export function explainDebt(debt: Debt): Explanation {
   const stands = owner === CATCH_UP ? 'promoted' : 'open';
   const subject: Subject = { stream, version: release.version, label, site, stands };
   const explained = explanationOf({ about: `site ${site} owes ${what}`, reason, subject, otherwise: otherwise(debt) });
-  // Whatever holds up a converge, an undo waits for nothing but the site's link.
-  return verb === 'revert' ? { ...explained, ...otherwise(debt) } : explained;
+  // Whatever holds up a converge, an undo waits for the site's link alone, unless the agent there does not take it in.
+  const isTaken = !leavesRevertOwed({ verb, result: 'rejected', reason });
+  return verb === 'revert' && isTaken ? { ...explained, ...otherwise(debt) } : explained;
 }
 
 function otherwise({ verb, owner, site, label, until }: Debt): Situation['otherwise'] {

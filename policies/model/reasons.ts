@@ -122,7 +122,7 @@ export const REASONS = {
   // command line
   BAD_ARGUMENT: 'the command was called with arguments that it does not understand',
   NOT_AVAILABLE: 'the design knows this, but it is not built yet',
-  CONTROL_KEY: 'the control key is missing, or others can read it',
+  CONTROL_KEY: 'the control key is missing, others can read it, or it is not the one that sites trust',
   KEYS_NOT_KNOWN: 'sites do not know the control keys that the next step relies on',
   ROTATION_STEP: 'the step does not fit where the rotation of the control key stands',
   PROJECT_NOT_FOUND: 'there is no foothold.yaml here or above',

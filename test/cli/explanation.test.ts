@@ -236,6 +236,11 @@ describe('[A43] a debt is explained', () => {
     expect(explainDebt(debt('converge', CATCH_UP, code)).unblocks).toMatch(/catch-up brings it/);
   });
 
+  test('[A43] an owed revert that the agent does not take in waits for what the agent objects to', () => {
+    expect(explainDebt(debt('revert', CATCH_UP, 'SIGNATURE_INVALID')).unblocks).toMatch(/control key/);
+    expect(explainDebt(debt('revert', CATCH_UP, 'WRONG_EPOCH')).unblocks).not.toMatch(/link/);
+  });
+
   test('an owed revert waits for the link alone, whatever holds up a converge there', () => {
     expect(explainDebt(debt('revert', CATCH_UP, 'HELD')).unblocks).toMatch(
       /link coming back: owed reverts.*never expire/,
