@@ -4,7 +4,16 @@ import { defineConfig } from 'vitest/config';
 const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra', 'bench', 'faults'];
 
 /** Of the rooms, but slow or with processes of their own: run with the integration tests. */
-const slow = ['test/lint.test.ts', 'test/site/door.test.ts', 'test/infra/dev/process.test.ts'];
+const slow = [
+  'test/lint.test.ts',
+  'test/site/door.test.ts',
+  'test/infra/dev/process.test.ts',
+  'test/infra/dev/load.test.ts',
+  'test/infra/setup/debian.test.ts',
+  'test/infra/setup/cache.test.ts',
+  'test/activities/gate/sample-gate.test.ts',
+  'test/cli/day-two.test.ts',
+];
 
 export default defineConfig({
   test: {
