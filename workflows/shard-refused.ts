@@ -8,7 +8,8 @@ import type { Reason } from '../policies/model/verdict.js';
 import { dispositionOf, recordDisposition, type ShardRun } from './shard-run.js';
 
 const FIRST_PAUSE = 5_000;
-const LONGEST_PAUSE = 600_000;
+/** A replaced agent may be the right one a minute later: the undo, and the release behind it, wait no longer than this. */
+const LONGEST_PAUSE = 60_000;
 
 export function refuse(run: ShardRun, { site }: IssuedCommand, settled: Settled & { kind: 'result' }): void {
   const reason = settled.result.reason ?? { code: 'NO_RESULT' as const, detail: 'refused without a reason' };
