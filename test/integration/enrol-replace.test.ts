@@ -1,5 +1,4 @@
 /** A site's life with real processes: enrolled, commanded, its control key rotated, replaced, and the old agent refused. */
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunningProcess } from '../../infra/dev/process.js';
@@ -50,8 +49,8 @@ describe('one site, from its enrolment to its replacement', () => {
 
   test('[A34] replaced: the old agent refuses, and what it reports is noted and believed in nothing', async () => {
     await said(['fleet', 'replace', SITE, '--reason', 'new box', '-o', join(stage.root, 'second.token')]);
-    const status = await rolled('2.0.0').catch(async () => stage.rollout('relay-2.0.0-1'));
-    expect(status?.outcome).not.toBe('promoted');
+    const label = await stage.begin({ version: '2.0.0' });
+    await until(async () => (await stage.rollout(label))?.state === 'waiting', 'it waits for its one site');
     expect(stage.loads(SITE)).not.toContain('2.0.0');
     const anomalies = await stage.registry.siteAnomalies(SITE, 20);
     expect(anomalies.map(({ detail }) => (detail['reason'] as { code: string } | undefined)?.code)).toContain(
@@ -59,16 +58,12 @@ describe('one site, from its enrolment to its replacement', () => {
     );
     expect(await stage.registry.reports([SITE])).toEqual(new Map());
     await stage.foothold(['abort', 'relay', '--reason', 'the old agent is still there']);
-    await stage.sealed('relay-2.0.0-1', 60_000);
+    expect((await stage.sealed(label)).outcome).toBe('aborted');
   });
 
-  // Known defect, left visible: after a refused undo was signed anew, the new agent's first converge ends `owed` and waits.
-  test.skip('the new agent, with an empty data directory and the next epoch, is bound and commanded', async () => {
+  test('the new agent, with an empty data directory and the next epoch, is bound and commanded', async () => {
     await agent.stop();
-    const old = join(stage.root, 'old-data');
-    cpSync(join(stage.root, SITE, 'data'), old, { recursive: true });
-    rmSync(join(stage.root, SITE, 'data'), { recursive: true });
-    mkdirSync(join(stage.root, SITE, 'data'));
+    stage.renewSite(SITE);
     const enrol = ['agent', 'enrol', join(stage.root, 'second.token'), '--config', stage.agentConfig(SITE)];
     expect(await said(enrol)).toMatchObject({ epoch: 2, how: 'first' });
     agent = await stage.startSite(SITE);

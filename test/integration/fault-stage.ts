@@ -243,6 +243,13 @@ export class FaultStage {
     return verifyEvidence(JSON.parse(JSON.stringify(document)));
   }
 
+  /** A new box in its place: nothing is left of the agent's data, and what was found there at first lies there again. */
+  renewSite(site: string): void {
+    for (const path of ['data', 'live']) rmSync(join(this.root, site, path), { recursive: true });
+    mkdirSync(join(this.root, site, 'data'));
+    this.makeSite(site);
+  }
+
   private makeSite(site: string): void {
     const directory = join(this.root, site);
     mkdirSync(join(directory, 'live'), { recursive: true });
