@@ -1,6 +1,7 @@
 /** The agent's clocks. Deadlines use the elapsed clock only: the wall clock of a site may jump (design §5 rule 5). */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { Moment } from '../policies/site/elapsed.js';
 
 export interface Clock {
   /** Wall clock, epoch ms. */
@@ -11,11 +12,15 @@ export interface Clock {
   bootId(): string;
 }
 
+export function momentOf(clock: Clock): Moment {
+  return { now: clock.now(), elapsed: clock.elapsed(), bootId: clock.bootId() };
+}
+
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 /**
  * The clock of the machine. Off Linux there is no boot id to read: each process then counts as a boot of its own, so
- * that a restart while watching reverts instead of trusting a deadline that cannot be compared.
+ * that a restart while watching is taken for a reboot, whose length the wall clock tells as far as it is plausible.
  */
 export function machineClock(): Clock {
   const bootId = readBootId();

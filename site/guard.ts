@@ -2,6 +2,7 @@
 import { decideAtBoot } from '../policies/site/decide-boot.js';
 import { finishConversions } from './adopt.js';
 import { messageOf } from './advance.js';
+import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { revertStream, strandStream } from './revert.js';
 import type { StreamRow, Trial } from './store/rows.js';
@@ -23,7 +24,7 @@ export async function guardAtBoot(context: SiteContext): Promise<void> {
 async function guardStream(context: SiteContext, row: StreamRow): Promise<void> {
   const { clock } = context;
   const { stream, trial } = row;
-  const decision = decideAtBoot(row.state, trial, { bootId: clock.bootId(), elapsed: clock.elapsed() });
+  const decision = decideAtBoot(row.state, trial, momentOf(clock));
   if (decision.kind === 'carry-on' || !trial) return;
   context.log.info({ stream, state: row.state, decision: decision.kind }, 'found unfinished at start');
   switch (decision.kind) {

@@ -9,7 +9,9 @@ import { renderRelease } from '../policies/render/release.js';
 import { renderText, type RenderView } from '../policies/render/template.js';
 import { digestOf } from '../policies/signing/jcs.js';
 import { isPastSwitchBy, timeLeftToSwitch, type SwitchMoment } from '../policies/site/decide-command.js';
+import { elapsedSince } from '../policies/site/elapsed.js';
 import { advance, messageOf } from './advance.js';
+import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { stageRelease, type FetchedRelease } from './fetch/fetch-release.js';
 import { treeDigest, type TreeEntry } from './files/tree.js';
@@ -60,7 +62,7 @@ async function fetchFor(context: SiteContext, row: CommandRow, signal: AbortSign
       blobs: holdings.blobs,
       incoming: holdings.incoming,
       signal,
-      timeLeft: () => timeLeftToSwitch(command, momentOf(context, row)),
+      timeLeft: () => timeLeftToSwitch(command, switchMoment(context, row)),
       log: (message, detail) => log.warn({ commandId: command.id, ...detail }, message),
     });
   } catch (error) {
@@ -77,17 +79,19 @@ export function rejectionFor(error: unknown): Rejection {
 }
 
 export function refuseLate(context: SiteContext, row: CommandRow): void {
-  if (!isPastSwitchBy(row.command, momentOf(context, row))) return;
+  if (!isPastSwitchBy(row.command, switchMoment(context, row))) return;
   const by = new Date(row.command.switchBy ?? 0).toISOString();
   throw new Rejection({ code: 'SWITCH_BY_PASSED', detail: `the switch had to begin by ${by}` });
 }
 
-function momentOf({ clock, store }: SiteContext, row: CommandRow): SwitchMoment {
-  const now = clock.now();
-  // Across a reboot the elapsed clock begins anew: the wall difference is taken if it is plausible, else nothing.
-  const sameBoot = clock.bootId() === row.bootId;
-  const elapsedSinceAccepted = sameBoot ? clock.elapsed() - row.acceptedElapsed : Math.max(0, now - row.acceptedAt);
-  return { now, timeFloor: store.number('timeFloor'), elapsedSinceAccepted };
+function switchMoment({ clock, store }: SiteContext, row: CommandRow): SwitchMoment {
+  const accepted = { now: row.acceptedAt, elapsed: row.acceptedElapsed, bootId: row.bootId };
+  const at = momentOf(clock);
+  return {
+    now: at.now,
+    timeFloor: store.number('timeFloor'),
+    elapsedSinceAccepted: elapsedSince(accepted, at),
+  };
 }
 
 function refuseQuarantined({ store }: SiteContext, command: Command): void {

@@ -1,13 +1,14 @@
 /** Carries out one stream's commands, one step at a time: every step begins from the store and ends with a durable change. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decideWork, type Work } from '../policies/site/decide-work.js';
+import { isAtRest } from '../policies/site/transitions.js';
 import { advance, atRest, journal, liveRelease, messageOf, resultOf } from './advance.js';
 import { activateConverge, undoBefore } from './activate.js';
 import type { SiteContext } from './context.js';
 import { revertStream } from './revert.js';
 import { rejectionFor, stageConverge } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
-import { watchRelease } from './watching.js';
+import { guardedRelease, watchConfirmed, watchRelease } from './watching.js';
 
 export interface PersonalUndo {
   by: string;
@@ -20,6 +21,8 @@ export class StreamRunner {
   private woken = false;
   private stopping = false;
   private person: PersonalUndo | undefined;
+  /** Under way is only the watch over what is confirmed: whatever is wanted ends it. */
+  private guarding = false;
 
   constructor(
     private readonly context: SiteContext,
@@ -31,6 +34,7 @@ export class StreamRunner {
   wake(): void {
     this.woken = true;
     if (this.stopping) return;
+    if (this.guarding) this.controller.abort();
     this.running ??= this.run().finally(() => {
       this.running = undefined;
       if (this.woken && !this.stopping) this.wake();
@@ -57,7 +61,7 @@ export class StreamRunner {
   }
 
   get busy(): boolean {
-    return this.running !== undefined;
+    return this.running !== undefined && !this.guarding;
   }
 
   private async run(): Promise<void> {
@@ -73,8 +77,13 @@ export class StreamRunner {
   private next(): Work {
     const row = this.row();
     const verb = this.command(row)?.command.verb;
-    const queued = row.queuedId !== undefined;
-    return decideWork({ state: row.state, ...(verb ? { verb } : {}), queued, person: this.person !== undefined });
+    return decideWork({
+      state: row.state,
+      ...(verb ? { verb } : {}),
+      queued: row.queuedId !== undefined,
+      person: this.person !== undefined,
+      guarded: guardedRelease(this.context, this.stream) !== undefined,
+    });
   }
 
   private async attempt(work: Exclude<Work, 'nothing'>): Promise<void> {
@@ -102,6 +111,8 @@ export class StreamRunner {
         return activateConverge(this.context, this.demandCommand(), signal);
       case 'watch':
         return watchRelease(this.context, this.stream, signal);
+      case 'watch-confirmed':
+        return this.watchConfirmed(signal);
       case 'carry-out-revert':
         return this.carryOutRevert(this.demandCommand());
       case 'supersede':
@@ -117,6 +128,18 @@ export class StreamRunner {
       case 'finish-undo':
         return this.finishUndo();
     }
+  }
+
+  private async watchConfirmed(signal: AbortSignal): Promise<void> {
+    const held = guardedRelease(this.context, this.stream);
+    if (!held) return;
+    this.guarding = true;
+    this.onIdle();
+    const reason = await watchConfirmed(this.context, held, signal).finally(() => (this.guarding = false));
+    // A command that has begun meanwhile decides what becomes of what is live.
+    if (!reason || !isAtRest(this.row().state)) return;
+    const undo = { cause: 'check', reason, begunAt: this.context.clock.now() } as const;
+    await revertStream(this.context, this.stream, { trial: this.trialOf(held), undo });
   }
 
   private async reject(error: unknown): Promise<void> {

@@ -1,9 +1,13 @@
-/** From the switch to the confirmation: samples the checks, and confirms or undoes on their verdict. */
-import { advance, atRest, resultOf } from './advance.js';
-import { watchChecks } from './checks/watch.js';
+/** From the switch to the confirmation and for a while after it: samples the checks, and confirms or undoes on their verdict. */
+import { switchOf } from '../policies/site/decide-boot.js';
+import { elapsedSince, onThisBoot } from '../policies/site/elapsed.js';
+import { advance, atRest, liveRelease, resultOf } from './advance.js';
+import { watchChecks, watchConfirmedChecks } from './checks/watch.js';
+import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { CONFIRMED_KEPT } from './files/holdings.js';
 import { revertStream } from './revert.js';
+import type { Reason } from '../policies/model/verdict.js';
 import type { HeldRow, Trial } from './store/rows.js';
 
 /** `signal` ends it with nothing decided: a newer command or a person is about to, or the agent stops. */
@@ -14,7 +18,7 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
   const end = await watchChecks({
     release: held.release,
     cwd: context.holdings.directory(held.root),
-    switchedElapsed: trial.switchedElapsed,
+    switchedElapsed: onThisBoot(switchOf(trial), momentOf(context.clock)),
     // The end of the switch, or the restart of the agent: what was healthy before it proves nothing.
     healthyFrom: context.clock.elapsed(),
     within: trial.within,
@@ -29,6 +33,36 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
   await revertStream(context, stream, { trial, undo });
 }
 
+/** What is live and was confirmed less than `watchFor` ago; undefined: nothing here needs watching. */
+export function guardedRelease(context: SiteContext, stream: string): HeldRow | undefined {
+  const held = liveRelease(context, context.store.stream(stream));
+  if (!held?.confirmed || !held.release.checks.some(({ need }) => need === 'required')) return undefined;
+  return elapsedSince(held.confirmed, momentOf(context.clock)) < held.release.watchFor ? held : undefined;
+}
+
+/**
+ * Checks go on after the confirmation (design §5 rule 7). Returns the reason for an undo, or nothing: `watchFor` is over,
+ * or `signal` ended it.
+ */
+export async function watchConfirmed(
+  context: SiteContext,
+  held: HeldRow,
+  signal: AbortSignal,
+): Promise<Reason | undefined> {
+  const { clock } = context;
+  if (!held.confirmed) return undefined;
+  const end = await watchConfirmedChecks({
+    release: held.release,
+    cwd: context.holdings.directory(held.root),
+    confirmedElapsed: onThisBoot(held.confirmed, momentOf(clock)),
+    healthyFrom: clock.elapsed(),
+    elapsed: () => clock.elapsed(),
+    onTallies: (tallies) => context.tallies.set(held.stream, tallies),
+    signal,
+  });
+  return end.kind === 'undo' ? { code: end.code, detail: end.detail } : undefined;
+}
+
 function confirmRelease(context: SiteContext, stream: string, held: HeldRow, trial: Trial): void {
   const { store, clock } = context;
   const command = trial.commandId === undefined ? undefined : store.command(trial.commandId)?.command;
@@ -40,7 +74,7 @@ function confirmRelease(context: SiteContext, stream: string, held: HeldRow, tri
     event: 'confirm',
     change: atRest,
     also: () => {
-      store.putHeld({ ...held, confirmedAt: clock.now() });
+      store.putHeld({ ...held, confirmedAt: clock.now(), confirmed: momentOf(clock) });
       forgetOld(context, stream, held.id);
       if (command?.allowed) store.liftQuarantine(stream, held.digest);
     },

@@ -164,7 +164,6 @@ export const ADVICE: Partial<Record<ReasonCode, Advice>> = {
   AFTER_FAILED: failedThere('the program of `after` ending with 0', AT_SITE),
   CRASH_IN_SWITCH: failedThere('knowing why the agent was interrupted while it switched', AT_SITE),
   RESTARTS: failedThere('knowing why the agent was restarted so often', AT_SITE),
-  REBOOTED: failedThere('knowing why the site rebooted while it was watched', AT_SITE),
   PERSON: { unblocks: 'the person at the site, who decided it', who: AT_SITE, next: showSite },
   ALREADY_SICK: atSite('the site’s own checks passing before the switch: it was sick already'),
   STALE: { unblocks: 'nothing: a newer command was obeyed', who: ITSELF, next: ofStream },

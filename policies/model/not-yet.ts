@@ -2,7 +2,6 @@
  * What the file format knows and the code does not do yet (design §6). Such a field is refused by name, never ignored:
  * whoever writes it relies on it. Building a feature deletes its lines here.
  */
-import { parseDuration } from './duration.js';
 import { pathText, type Fault, type Path } from './fault.js';
 
 export interface NotYet {
@@ -18,13 +17,11 @@ export interface NotYet {
 const isnt = (refused: string) => (value: unknown) => value !== refused;
 const startsNotWith = (prefix: RegExp) => (value: unknown) => typeof value !== 'string' || !prefix.test(value);
 const isEmptyList = (value: unknown) => Array.isArray(value) && value.length === 0;
-const isZero = (value: unknown) => typeof value === 'string' && parseDuration(value) === 0;
 
 export const NOT_YET: NotYet[] = [
   { kind: 'Release', at: 'undo', harmless: isnt('none'), as: 'undo: none' },
   { kind: 'Release', at: 'secrets', harmless: isEmptyList },
   { kind: 'Release', at: 'confirm.uplink', harmless: isnt('required'), as: 'uplink: required' },
-  { kind: 'Release', at: 'watchFor', harmless: isZero, as: 'watchFor` other than `0s' },
   { kind: 'Release', at: 'checks[].tls' },
   { kind: 'Release', at: 'checks[].metric' },
   { kind: 'Release', at: 'checks[].peer' },

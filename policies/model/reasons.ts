@@ -74,7 +74,6 @@ export const REASONS = {
   AFTER_FAILED: 'the program that runs after the switch failed',
   CRASH_IN_SWITCH: 'the agent was interrupted while switching',
   RESTARTS: 'the agent was restarted too often while watching',
-  REBOOTED: 'the site rebooted while the release was being watched',
   COMMANDED: 'the centre commanded the revert',
   PERSON: 'a person at the site decided it',
   ALREADY_SICK: 'the required checks failed before the switch',

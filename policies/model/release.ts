@@ -86,8 +86,7 @@ export const ReleaseFile = z.strictObject({
       uplink: z.enum(['ignored', 'required']).default('ignored'),
     })
     .prefault({}),
-  // §6 promises 24h: the default moves there once checks go on after confirming.
-  watchFor: Duration.prefault('0s'),
+  watchFor: Duration.prefault('24h'),
 });
 /** The file with every default filled in. Durations in ms. */
 export type ReleaseFile = z.infer<typeof ReleaseFile>;

@@ -1,14 +1,16 @@
 /** What the guard does with a stream at a start of the agent, before any connection (design §5 rules 1, 5, 6). */
 import type { Cause, SiteState } from '../model/command.js';
 import type { Reason } from '../model/verdict.js';
+import { elapsedSince, type Moment } from './elapsed.js';
 
-/** Restarts while watching that are survived; the next one undoes. */
+/** Restarts while watching that are survived, reboots among them; the next one undoes. */
 export const RESTARTS_SURVIVED = 2;
 /** Starts at which an interrupted undo is taken up again; after them the stream is left in safe mode, never in a loop. */
 export const UNDO_ATTEMPTS = 3;
 
 export interface StoredTrial {
   bootId: string;
+  switchedAt: number;
   switchedElapsed: number;
   within: number;
   /** Restarts while watching before this one. */
@@ -16,12 +18,6 @@ export interface StoredTrial {
   /** Times that the undo was begun. */
   undoAttempts: number;
 }
-export interface Boot {
-  bootId: string;
-  /** Ms of the elapsed clock of this boot. */
-  elapsed: number;
-}
-
 export type BootDecision =
   | { kind: 'carry-on' }
   | { kind: 'resume-watch' }
@@ -30,12 +26,12 @@ export type BootDecision =
   | { kind: 'give-up'; reason: Reason };
 
 /** A stream found in `switching`, `watching` or `reverting` has a trial; without one the store is at fault, and says so. */
-export function decideAtBoot(state: SiteState, trial: StoredTrial | undefined, boot: Boot): BootDecision {
+export function decideAtBoot(state: SiteState, trial: StoredTrial | undefined, at: Moment): BootDecision {
   switch (state) {
     case 'switching':
       return { kind: 'undo', cause: 'boot', reason: { code: 'CRASH_IN_SWITCH', detail: 'found switching at start' } };
     case 'watching':
-      return decideWatching(required(trial, state), boot);
+      return decideWatching(required(trial, state), at);
     case 'reverting':
       return decideReverting(required(trial, state));
     case 'idle':
@@ -49,20 +45,25 @@ export function decideAtBoot(state: SiteState, trial: StoredTrial | undefined, b
   }
 }
 
-function decideWatching(trial: StoredTrial, boot: Boot): BootDecision {
-  if (boot.bootId !== trial.bootId) {
-    const detail = 'the site rebooted before the release was confirmed';
-    return { kind: 'undo', cause: 'boot', reason: { code: 'REBOOTED', detail } };
-  }
-  if (boot.elapsed - trial.switchedElapsed >= trial.within) {
+function decideWatching(trial: StoredTrial, at: Moment): BootDecision {
+  if (elapsedSince(switchOf(trial), at) >= trial.within) {
     const detail = `the ${trial.within} ms to confirm passed while the agent was down`;
     return { kind: 'undo', cause: 'deadline', reason: { code: 'DEADLINE_PASSED', detail } };
   }
   if (trial.restarts >= RESTARTS_SURVIVED) {
-    const detail = `restart ${trial.restarts + 1} of the agent while the release was being watched`;
+    const detail = `restart ${trial.restarts + 1} of agent or machine while the release was being watched`;
     return { kind: 'undo', cause: 'boot', reason: { code: 'RESTARTS', detail } };
   }
   return { kind: 'resume-watch' };
+}
+
+/** The durable switch, from which `within` counts. */
+export function switchOf({
+  bootId,
+  switchedAt,
+  switchedElapsed,
+}: Pick<StoredTrial, 'bootId' | 'switchedAt' | 'switchedElapsed'>): Moment {
+  return { bootId, now: switchedAt, elapsed: switchedElapsed };
 }
 
 function decideReverting(trial: StoredTrial): BootDecision {

@@ -1,4 +1,4 @@
-/** How a release is judged between its switch and its confirmation (design §2 confirm, §5 rules 1 and 5). */
+/** How a release is judged from its switch to its confirmation, and for a while after it (design §2 confirm, §5 rules 1, 5, 7). */
 
 /** One check's samples since the switch. Times in ms of the elapsed clock; a sample counts from when it was begun. */
 export interface CheckTally {
@@ -58,11 +58,8 @@ export function nextTally(
  */
 export function judgeWatch(watch: Watch, elapsed: number): WatchVerdict {
   const required = watch.checks.filter((check) => check.need === 'required');
-  const failed = required.find((check) => check.consecutiveFailures >= check.limit);
-  if (failed) {
-    const times = failed.consecutiveFailures === 1 ? 'once' : `${failed.consecutiveFailures} times in a row`;
-    return { kind: 'undo', code: 'CHECK_FAILED', detail: `check ${failed.name} failed ${times}: ${failed.detail}` };
-  }
+  const failed = failedCheck(watch.checks);
+  if (failed) return { kind: 'undo', code: 'CHECK_FAILED', detail: failed };
   if (elapsed - watch.switchedAt >= watch.within) {
     return { kind: 'undo', code: 'DEADLINE_PASSED', detail: whyNotConfirmed(watch, required) };
   }
@@ -71,6 +68,29 @@ export function judgeWatch(watch: Watch, elapsed: number): WatchVerdict {
       ? elapsed - watch.switchedAt >= watch.healthyFor
       : required.every((check) => (check.lastPassAt ?? -Infinity) >= confirmableAt(check, watch));
   return proven ? { kind: 'confirm' } : { kind: 'wait' };
+}
+
+export type ConfirmedVerdict =
+  { kind: 'wait' } | { kind: 'over' } | { kind: 'undo'; code: 'CHECK_FAILED'; detail: string };
+
+/** Judges a confirmed release (design §5 rule 7): required checks may still undo it, for `watchFor` from its confirmation. */
+export function judgeConfirmed(
+  checks: CheckTally[],
+  elapsedSinceConfirmed: number,
+  watchFor: number,
+): ConfirmedVerdict {
+  const failed = failedCheck(checks);
+  if (failed) return { kind: 'undo', code: 'CHECK_FAILED', detail: `after it was confirmed, ${failed}` };
+  return elapsedSinceConfirmed >= watchFor ? { kind: 'over' } : { kind: 'wait' };
+}
+
+function failedCheck(checks: CheckTally[]): string | undefined {
+  const failed = checks.find(
+    ({ need, consecutiveFailures, limit }) => need === 'required' && consecutiveFailures >= limit,
+  );
+  if (!failed) return undefined;
+  const times = failed.consecutiveFailures === 1 ? 'once' : `${failed.consecutiveFailures} times in a row`;
+  return `check ${failed.name} failed ${times}: ${failed.detail}`;
 }
 
 /** From when on a pass of this check counts for the confirmation; Infinity while it does not pass. */

@@ -10,11 +10,14 @@ export interface WorkSituation {
   queued: boolean;
   /** A person at the site asked for an undo. */
   person: boolean;
+  /** What is live was confirmed less than `watchFor` ago. */
+  guarded?: boolean;
 }
 
 /**
  * `undo-crash`: a switch that ended neither way. `supersede`: the command under way ends, with nothing switched.
  * `undo-superseded`: it ends, and what it switched is undone, so that only confirmed releases are ever gone back to.
+ * `watch-confirmed`: checks go on after the confirmation (design §5 rule 7), until a command or a person wants something.
  */
 export type Work =
   | 'undo-crash'
@@ -27,9 +30,10 @@ export type Work =
   | 'activate'
   | 'watch'
   | 'carry-out-revert'
+  | 'watch-confirmed'
   | 'nothing';
 
-export function decideWork({ state, verb, queued, person }: WorkSituation): Work {
+export function decideWork({ state, verb, queued, person, guarded = false }: WorkSituation): Work {
   if (state === 'switching') return 'undo-crash';
   if (state === 'reverting') return 'finish-undo';
   if (person && (state === 'watching' || isAtRest(state))) return 'undo-by-person';
@@ -37,5 +41,6 @@ export function decideWork({ state, verb, queued, person }: WorkSituation): Work
   if (queued) return state === 'watching' ? 'undo-superseded' : 'supersede';
   if (state === 'accepted') return verb === 'revert' ? 'carry-out-revert' : 'stage';
   if (state === 'staged') return 'activate';
-  return state === 'watching' ? 'watch' : 'nothing';
+  if (state === 'watching') return 'watch';
+  return guarded && state !== 'safe-mode' ? 'watch-confirmed' : 'nothing';
 }

@@ -2,6 +2,7 @@
 import type { Cause, Command, Envelope, Result, SiteState } from '../../policies/model/command.js';
 import type { Release } from '../../policies/model/release.js';
 import type { Reason } from '../../policies/model/verdict.js';
+import type { Moment } from '../../policies/site/elapsed.js';
 import type { UndoPoint } from '../drivers/driver.js';
 
 /** One stream: its state, its floor, and what is under way. */
@@ -74,6 +75,8 @@ export interface HeldRow {
   undo: Record<string, UndoPoint>;
   adopted: boolean;
   confirmedAt?: number;
+  /** When a trial confirmed it: its checks go on for `watchFor` from then. Absent for what was adopted. */
+  confirmed?: Moment;
 }
 
 export interface QuarantineRow {

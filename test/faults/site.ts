@@ -189,10 +189,11 @@ export class SimulatedSite implements SiteDoor {
         return this.undoSuperseded(known);
       case 'carry-out-revert':
         return this.carryOutRevert(known);
+      case 'watch-confirmed':
       case 'undo-crash':
       case 'finish-undo':
       case 'nothing':
-        throw new Error(`${books.site}: a simulated site never crashes, got ${work}`);
+        throw new Error(`${books.site}: a simulated site neither crashes nor watches on, got ${work}`);
     }
   }
 

@@ -6,21 +6,28 @@ import { carryOut, directoryRelease, resultOf, TestSite, until } from './test-si
 let site: TestSite;
 let bootId = 'boot-1';
 let elapsed = 0;
-const clock = { now: Date.now, elapsed: () => performance.now() + elapsed, bootId: () => bootId };
+let wall = 0;
+const clock = { now: () => Date.now() + wall, elapsed: () => performance.now() + elapsed, bootId: () => bootId };
+/** Another boot: its elapsed clock has just begun, and the wall has moved by `ms`. */
+const reboot = (ms: number) => {
+  bootId += '+';
+  elapsed = -performance.now();
+  wall += ms;
+};
 const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
 
 beforeEach(() => {
   bootId = 'boot-1';
-  elapsed = 0;
+  elapsed = wall = 0;
   site = new TestSite();
   site.write('live/conf/page', 'healthy original');
 });
 afterEach(() => site.clear());
 
 /** Leaves the site watching a release that stays healthy, with the agent stopped. */
-async function stoppedWhileWatching() {
+async function stoppedWhileWatching(healthyFor = '30s') {
   const agent = await site.start({ clock });
-  const one = site.publish(directoryRelease(site, '1.0.0', { confirm: { within: '1m', healthyFor: '30s' } }), {
+  const one = site.publish(directoryRelease(site, '1.0.0', { confirm: { within: '1m', healthyFor } }), {
     'files/page': 'healthy 1',
   });
   const command = site.command(one);
@@ -50,13 +57,30 @@ describe('the guard', () => {
     });
   });
 
-  it('[A23] undoes after a reboot while watching, before start returns', async () => {
+  it('[A23] counts a reboot as a restart: goes on watching, and undoes at the third of either kind', async () => {
     const command = await stoppedWhileWatching();
-    bootId = 'boot-2';
-    const agent = await site.start({ clock });
+    for (const again of [() => reboot(1_000), () => undefined]) {
+      again();
+      const agent = await site.start({ clock });
+      expect((await agent.report()).streams['edge-proxy']?.state).toBe('watching');
+      await agent.stop();
+    }
+    reboot(1_000);
+    const third = await site.start({ clock });
     expect(page()).toBe('healthy original');
-    expect(await settled(agent, command.id)).toMatchObject({ result: 'reverted', reason: { code: 'REBOOTED' } });
-    expect((await agent.report()).quarantined).toMatchObject([{ code: 'REBOOTED' }]);
+    expect(await settled(third, command.id)).toMatchObject({ result: 'reverted', reason: { code: 'RESTARTS' } });
+  });
+
+  it.each([
+    ['a day off', 86_400_000, 'healthy original', { result: 'reverted', reason: { code: 'DEADLINE_PASSED' } }],
+    ['a clock that came back in the past', -86_400_000, 'healthy 1', { result: 'confirmed' }],
+  ])('[B17] [A32] keeps the deadline across a reboot: %s', async (_, off, live, result) => {
+    const command = await stoppedWhileWatching('300ms');
+    reboot(off);
+    const agent = await site.start({ clock });
+    expect(page()).toBe(live);
+    expect(await settled(agent, command.id)).toMatchObject(result);
+    expect(page()).toBe(live);
   });
 
   it('[A32] keeps the deadline across a restart, by elapsed time', async () => {
@@ -72,7 +96,7 @@ describe('the guard', () => {
     for (const name of readdirSync(`${site.data}/releases/edge-proxy`)) {
       if (name.startsWith('adopted-')) rmSync(`${site.data}/releases/edge-proxy/${name}`, { recursive: true });
     }
-    bootId = 'boot-2';
+    reboot(120_000);
     const agent = await site.start({ clock });
     expect(await settled(agent, command.id)).toMatchObject({ result: 'reverted' });
     expect(page()).toBe('healthy original');
@@ -82,7 +106,7 @@ describe('the guard', () => {
     const command = await stoppedWhileWatching();
     rmSync(`${site.data}/blobs`, { recursive: true });
     rmSync(`${site.data}/releases/edge-proxy`, { recursive: true });
-    bootId = 'boot-2';
+    reboot(120_000);
     const agent = await site.start({ clock });
     expect(await settled(agent, command.id)).toMatchObject({ result: 'safe-mode', reason: { code: 'REVERT_FAILED' } });
     await agent.stop();

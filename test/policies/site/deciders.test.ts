@@ -126,15 +126,27 @@ describe('watching', () => {
 });
 
 describe('the guard', () => {
-  const trial: StoredTrial = { bootId: 'a', switchedElapsed: 1_000, within: 60_000, restarts: 0, undoAttempts: 1 };
-  const boot = { bootId: 'a', elapsed: 2_000 };
+  const trial: StoredTrial = {
+    ...{ bootId: 'a', switchedAt: 500_000, switchedElapsed: 1_000 },
+    ...{ within: 60_000, restarts: 0, undoAttempts: 1 },
+  };
+  const boot = { bootId: 'a', elapsed: 2_000, now: 501_000 };
+  const reboot = (now: number, elapsed = 10) => ({ bootId: 'b', elapsed, now });
   it.each([
     ['switching', trial, boot, { kind: 'undo', cause: 'boot', reason: { code: 'CRASH_IN_SWITCH' } }],
     ['watching', trial, boot, { kind: 'resume-watch' }],
     ['watching', { ...trial, restarts: 1 }, boot, { kind: 'resume-watch' }],
     ['watching', { ...trial, restarts: 2 }, boot, { kind: 'undo', cause: 'boot', reason: { code: 'RESTARTS' } }],
-    ['watching', trial, { bootId: 'b', elapsed: 10 }, { kind: 'undo', cause: 'boot', reason: { code: 'REBOOTED' } }],
-    ['watching', trial, { bootId: 'a', elapsed: 61_000 }, { kind: 'undo', cause: 'deadline' }],
+    ['watching', trial, { ...boot, elapsed: 61_000 }, { kind: 'undo', cause: 'deadline' }],
+    // The wall clock of the same boot is never asked.
+    ['watching', trial, { ...boot, now: 900_000_000 }, { kind: 'resume-watch' }],
+    // A reboot counts as a restart, and the wall tells how long it took, if that is plausible.
+    ['watching', trial, reboot(559_000), { kind: 'resume-watch' }],
+    ['watching', trial, reboot(560_000), { kind: 'undo', cause: 'deadline' }],
+    ['watching', { ...trial, restarts: 2 }, reboot(510_000), { kind: 'undo', reason: { code: 'RESTARTS' } }],
+    ['watching', trial, reboot(0), { kind: 'resume-watch' }],
+    ['watching', trial, reboot(0, 60_000), { kind: 'undo', cause: 'deadline' }],
+    ['watching', trial, reboot(500_000 + 401 * 86_400_000), { kind: 'resume-watch' }],
     ['reverting', trial, boot, { kind: 'finish-undo' }],
     ['reverting', { ...trial, undoAttempts: 3 }, boot, { kind: 'give-up', reason: { code: 'REVERT_FAILED' } }],
     ['staged', undefined, boot, { kind: 'carry-on' }],
@@ -156,6 +168,12 @@ describe('what comes next', () => {
     [{ ...rest, state: 'switching', queued: true, person: true }, 'undo-crash'],
     [{ ...rest, state: 'reverting', queued: true }, 'finish-undo'],
     [{ ...rest, state: 'reverted' }, 'nothing'],
+    [{ ...rest, state: 'confirmed', guarded: true }, 'watch-confirmed'],
+    [{ ...rest, state: 'rejected', guarded: true }, 'watch-confirmed'],
+    [{ ...rest, state: 'confirmed', guarded: true, person: true }, 'undo-by-person'],
+    [{ ...rest, state: 'confirmed', guarded: true, queued: true }, 'begin-queued'],
+    [{ ...rest, state: 'watching', guarded: true }, 'watch'],
+    [{ ...rest, state: 'safe-mode', guarded: true }, 'nothing'],
   ] as const)('%o: %s', (situation, work) => {
     expect(decideWork(situation)).toBe(work);
   });

@@ -56,7 +56,7 @@ describe('[A20] a release file', () => {
       alreadySick: 'reject',
       first: false,
       confirm: { within: 120_000, healthyFor: 20_000, uplink: 'ignored' },
-      watchFor: 0,
+      watchFor: 86_400_000,
     });
   });
 
@@ -118,12 +118,6 @@ describe('[A26] what is not available yet is refused by name', () => {
       'healthyFor: 20s',
       'healthyFor: 20s, uplink: required',
       '9:41: confirm: `uplink: required` is not available yet',
-    ],
-    [
-      'watchFor',
-      'kind: Release',
-      'kind: Release\nwatchFor: 24h',
-      '3:1: `watchFor` other than `0s` is not available yet',
     ],
     ['tls', 'http: "http://127.0.0.1/health"', 'tls: "h:443"', '8:22: checks[0]: `tls` is not available yet'],
     ['metric', 'http: "http://127.0.0.1/health"', 'metric: up', '8:22: checks[0]: `metric` is not available yet'],
@@ -289,7 +283,7 @@ describe('[A26] the shape of a release is checked at the place of the fault', ()
 
   it('says everything that is wrong, in the order of the file', async () => {
     const text = changed(changed(RELEASE, 'stream: edge-proxy', 'stream: Edge'), 'type: directory', 'type: x');
-    const { findings } = await refused(`${text}bogus: 1\nwatchFor: 24h\n`);
+    const { findings } = await refused(`${text}bogus: 1\nundo: none\n`);
     expect(findings.map((line) => line.split(': ')[0])).toEqual([
       'release.yaml:3:9',
       'release.yaml:6:17',

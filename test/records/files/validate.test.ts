@@ -30,7 +30,7 @@ describe('[A26] validate', () => {
       ['Project', 'p.yaml'],
       ['Agent', 'osl-01'],
     ]);
-    expect(valid[0]?.filled).toMatchObject({ watchFor: '0s', confirm: { within: '10m', healthyFor: '30s' } });
+    expect(valid[0]?.filled).toMatchObject({ watchFor: '1d', confirm: { within: '10m', healthyFor: '30s' } });
     expect(valid[2]?.filled).toMatchObject({
       defaults: { soak: '10m', concurrency: 10, budget: { failed: 0, owed: '10%' } },
     });

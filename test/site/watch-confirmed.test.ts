@@ -1,0 +1,122 @@
+/** After the confirmation required checks go on for `watchFor`, and still undo (design §5 rule 7). */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Agent } from '../../site/agent.js';
+import { carryOut, directoryRelease, resultOf, TestSite, until } from './test-site.js';
+
+let site: TestSite;
+let elapsed = 0;
+const clock = { now: Date.now, elapsed: () => performance.now() + elapsed, bootId: () => 'boot' };
+const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
+const state = async (agent: Agent) => (await agent.report()).streams['edge-proxy']?.state;
+
+beforeEach(() => {
+  elapsed = 0;
+  site = new TestSite();
+  site.write('live/conf/page', 'healthy original');
+  site.write('weather', 'healthy');
+});
+afterEach(() => site.clear());
+
+const storm = () => writeFileSync(site.path('weather'), 'storm');
+const check = (need = 'required') => ({
+  ...{ name: 'weather', exec: ['grep', '-q', 'healthy', site.path('weather')] },
+  ...{ every: '30ms', failures: 2, need },
+});
+const release = (version: string, change: Record<string, unknown> = {}) =>
+  site.publish(directoryRelease(site, version, { checks: [check()], watchFor: '1h', ...change }), {
+    'files/page': `healthy ${version}`,
+  });
+
+async function confirmed(agent: Agent, version: string, generation = 1, change: Record<string, unknown> = {}) {
+  const command = site.command(release(version, change), { generation });
+  expect(await carryOut(agent, site, command)).toMatchObject({ result: 'confirmed' });
+  return command;
+}
+const reverted = (agent: Agent) => until(() => agent.history(50).findLast(({ kind }) => kind === 'reverted'));
+
+describe('a confirmed release', () => {
+  it('[A32] [A58] is undone when a required check fails within watchFor, told once, with its result final', async () => {
+    const agent = await site.start({ clock });
+    const command = await confirmed(agent, '1.0.0');
+    storm();
+    const event = await reverted(agent);
+    expect(page()).toBe('healthy original');
+    expect(event).toMatchObject({
+      commandId: command.id,
+      detail: { cause: 'check', reason: { code: 'CHECK_FAILED' } },
+      result: { commandId: command.id, result: 'reverted', cause: 'check', changed: false },
+    });
+    expect(event.detail['reason']).toMatchObject({
+      detail: expect.stringContaining('after it was confirmed') as string,
+    });
+    const settled = await agent.door.observe(command.id, AbortSignal.timeout(5_000), () => undefined);
+    expect(resultOf(settled)).toMatchObject({ result: 'confirmed' });
+    expect((await agent.report()).quarantined).toMatchObject([{ version: '1.0.0', code: 'CHECK_FAILED' }]);
+    expect(agent.history(50).filter(({ kind }) => kind === 'reverted')).toHaveLength(1);
+  });
+
+  it('is watched on after a restart of the agent, and left alone once watchFor is over', async () => {
+    const first = await site.start({ clock });
+    await confirmed(first, '1.0.0');
+    await first.stop();
+    elapsed += 3_599_000;
+    const second = await site.start({ clock });
+    storm();
+    await reverted(second);
+    expect(page()).toBe('healthy original');
+    await second.stop();
+    writeFileSync(site.path('weather'), 'healthy');
+
+    const third = await site.start({ clock });
+    await confirmed(third, '2.0.0', 2);
+    await third.stop();
+    elapsed += 3_601_000;
+    const fourth = await site.start({ clock });
+    storm();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect([await state(fourth), page()]).toEqual(['confirmed', 'healthy 2.0.0']);
+  });
+
+  it('is watched on beside wanted checks, which undo nothing', async () => {
+    const agent = await site.start({ clock });
+    const always = { name: 'up', exec: ['true'], every: '30ms' };
+    await confirmed(agent, '1.0.0', 1, { checks: [always, check('wanted')] });
+    storm();
+    const sick = async () => (await agent.report()).streams['edge-proxy']?.checks.find((one) => one.name === 'weather');
+    for (let tries = 0; (await sick())?.healthy !== false && tries < 100; tries += 1)
+      await new Promise((r) => setTimeout(r, 20));
+    expect([(await sick())?.healthy, page()]).toEqual([false, 'healthy 1.0.0']);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await state(agent)).toBe('confirmed');
+  });
+
+  it('gives way to the next command at once; what that is undone to is watched on', async () => {
+    const agent = await site.start({ clock });
+    await confirmed(agent, '1.0.0');
+    await confirmed(agent, '2.0.0', 2);
+    const bad = release('3.0.0', {
+      checks: [check(), { name: 'never', exec: ['false'], every: '30ms', failures: 1 }],
+      alreadySick: 'proceed',
+    });
+    expect(await carryOut(agent, site, site.command(bad, { generation: 3 }))).toMatchObject({ result: 'reverted' });
+    expect(page()).toBe('healthy 2.0.0');
+    storm();
+    await until(() => page() === 'healthy 1.0.0');
+    await until(() => page() === 'healthy original');
+    expect((await agent.report()).quarantined.map(({ version }) => version).sort()).toEqual([
+      '1.0.0',
+      '2.0.0',
+      '3.0.0',
+    ]);
+  });
+
+  it('can be undone by a person, and stops with the agent', async () => {
+    const agent = await site.start({ clock });
+    await confirmed(agent, '1.0.0');
+    agent.revert('edge-proxy', { by: 'kari', reason: 'sparks' });
+    expect(await reverted(agent)).toMatchObject({ detail: { cause: 'person', by: 'kari' } });
+    await confirmed(agent, '2.0.0', 2);
+    await agent.stop();
+  });
+});
