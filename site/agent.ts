@@ -6,6 +6,7 @@ import { createPublicKey } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { Envelope, Result, Settled, SiteState } from '../policies/model/command.js';
 import { MistakeError } from '../policies/model/failure.js';
+import type { LinkState } from '../policies/model/link.js';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
 import { acceptEnvelope, stateOf, type Accepted } from './accept.js';
@@ -180,9 +181,15 @@ export class Agent {
   }
 
   async status(): Promise<AgentStatus> {
-    const { store } = this.context;
+    const { store, link } = this.context;
     const unacknowledged = (store.lastEvent()?.sequence ?? 0) - store.number('ackedThrough');
-    return { ...(await this.report()), lastContact: this.context.lastContact, unacknowledged };
+    const known = { lastContact: this.context.lastContact, unacknowledged, ...(link && { link }) };
+    return { ...(await this.report()), ...known };
+  }
+
+  /** What the link says of itself: shown, and nothing else. */
+  linkStands(state: LinkState): void {
+    this.context.link = state;
   }
 
   /** The journal, newest last. */

@@ -1,4 +1,5 @@
 /** What every part of one agent works with. One object per agent: there is no global state, many run in one process. */
+import type { LinkState } from '../policies/model/link.js';
 import type { CheckTally } from '../policies/site/decide-watch.js';
 import type { TrustedKeys } from '../policies/site/judge-keyset.js';
 import type { Clock } from './clock.js';
@@ -56,6 +57,8 @@ export interface SiteContext {
   verified: Set<string>;
   /** Last proven contact with the centre, epoch ms; 0: never. Kept on disk now and then. */
   lastContact: number;
+  /** As the link said last; undefined: there was none in this life of the process. */
+  link?: LinkState;
   /** Something on disk may be needed no longer. */
   untidy: boolean;
   /** Removal of what is needed no longer: nothing is staged before it has ended. */

@@ -37,6 +37,10 @@ export async function metricsText(context: SiteContext): Promise<string> {
     { site },
     context.lastContact / 1000,
   );
+  gauge('foothold_link_up', '1 while the link to the centre is up, by its own word', ['site']).set(
+    { site },
+    context.link?.state === 'up' ? 1 : 0,
+  );
   gauge('foothold_quarantined', 'Releases quarantined at the site', ['site']).set({ site }, store.quarantine().length);
   return registry.metrics();
 }

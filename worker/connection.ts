@@ -2,6 +2,7 @@
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, type NativeConnectionOptions } from '@temporalio/worker';
 import { MistakeError } from '../policies/model/failure.js';
+import { retryPause, type LinkTimers } from '../policies/model/link.js';
 import type { Log } from './log.js';
 
 /** What the caller set by hand; it wins over environment and profile. */
@@ -40,30 +41,36 @@ function loadProfile(choice: TemporalChoice): ReturnType<typeof loadClientConnec
   }
 }
 
-export interface Patience {
-  firstMs: number;
-  mostMs: number;
+export type Patience = Pick<LinkTimers, 'firstRetry' | 'mostRetry'>;
+
+export interface Connected {
+  connection: NativeConnection;
+  settings: TemporalSettings;
 }
 
 /**
- * Connects, however long it takes: the SDK does not retry this. Back-off doubles, with jitter, so that a fleet does
- * not come back in step. Undefined once `signal` is aborted.
+ * Connects, however long it takes: the SDK does not retry this. The settings are read anew for every attempt: whoever
+ * mends a profile or renews a certificate restarts nothing. Undefined once `signal` is aborted.
  */
 export async function connectPatiently(
-  settings: TemporalSettings,
+  read: () => TemporalSettings,
   patience: Patience,
   signal: AbortSignal,
   log: Log,
-): Promise<NativeConnection | undefined> {
-  let waitMs = patience.firstMs;
-  while (!signal.aborted) {
+  onFailure: (cause: string, failures: number) => void = () => undefined,
+): Promise<Connected | undefined> {
+  for (let failures = 1; !signal.aborted; failures += 1) {
+    let address = 'Temporal';
     try {
-      return await NativeConnection.connect(settings.connection);
+      const settings = read();
+      address = settings.connection.address ?? address;
+      return { connection: await NativeConnection.connect(settings.connection), settings };
     } catch (error) {
-      const retryMs = Math.round(waitMs * (0.5 + Math.random()));
-      log.warn({ address: settings.connection.address, cause: causeOf(error), retryMs }, 'Temporal cannot be reached');
+      const retryMs = retryPause(patience, failures, Math.random());
+      const cause = `${address} cannot be reached: ${causeOf(error)}`;
+      onFailure(cause, failures);
+      log.warn({ address, cause: causeOf(error), retryMs }, 'Temporal cannot be reached');
       await pause(retryMs, signal);
-      waitMs = Math.min(waitMs * 2, patience.mostMs);
     }
   }
   return undefined;

@@ -27,7 +27,7 @@ export interface ControlWorkerOptions {
   temporal: TemporalChoice;
 }
 
-const PATIENCE = { firstMs: 500, mostMs: 10_000 };
+const PATIENCE = { firstRetry: 500, mostRetry: 10_000 };
 
 /** Runs until SIGINT or SIGTERM. Temporal may be down at start or go away later: both are waited out, with the cause. */
 export async function runControlWorker(options: ControlWorkerOptions): Promise<void> {
@@ -59,7 +59,7 @@ export async function runControlWorker(options: ControlWorkerOptions): Promise<v
 
 /** A registry on a server may be away at start, as Temporal may: waited out, with the cause. A file that fails stays so. */
 async function openPatiently(url: string, signal: AbortSignal, log: Log): Promise<Registry | undefined> {
-  for (let wait = PATIENCE.firstMs; !signal.aborted; wait = Math.min(2 * wait, PATIENCE.mostMs)) {
+  for (let wait = PATIENCE.firstRetry; !signal.aborted; wait = Math.min(2 * wait, PATIENCE.mostRetry)) {
     try {
       return await openRegistry(url);
     } catch (error) {
@@ -76,17 +76,19 @@ async function openPatiently(url: string, signal: AbortSignal, log: Log): Promis
 type Parts = Omit<Parameters<typeof createControlActivities>[0], 'client'> & { registry: Registry };
 
 async function keepServing(options: ControlWorkerOptions, parts: Parts, signal: AbortSignal, log: Log): Promise<void> {
-  const temporal = readTemporalSettings(options.temporal);
+  // A mistake in the profile is the caller's, and said at once; later ones are waited out.
+  readTemporalSettings(options.temporal);
   while (!signal.aborted) {
-    const connection = await connectPatiently(temporal, PATIENCE, signal, log);
-    if (!connection) return;
+    const connected = await connectPatiently(() => readTemporalSettings(options.temporal), PATIENCE, signal, log);
+    if (!connected) return;
+    const { connection, settings } = connected;
     try {
-      await serve(connection, temporal.namespace, parts, signal, log);
+      await serve(connection, settings.namespace, parts, signal, log);
     } catch (error) {
       log.warn({ cause: causeOf(error) }, 'the control worker ended; it is built anew');
     }
     await connection.close().catch(() => undefined);
-    await pause(PATIENCE.firstMs, signal);
+    await pause(PATIENCE.firstRetry, signal);
   }
 }
 

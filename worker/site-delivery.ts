@@ -3,6 +3,7 @@
  * observer carries. Kept at the site until a command acknowledges it; the centre counts it once.
  */
 import type { Client } from '@temporalio/client';
+import { LINK_TIMERS, retryPause, type LinkTimers } from '../policies/model/link.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
 import { TASK_QUEUE } from '../policies/model/rollout.js';
 import { causeOf, pause } from './connection.js';
@@ -10,26 +11,25 @@ import type { Log } from './log.js';
 
 const PAGE = 100;
 const MOST = 5_000;
-/** Events that happen together travel together. */
-const GATHER_MS = 100;
-const RETRY_MS = 2_000;
-const CONTACT_MS = 15_000;
-/** A site that missed a command while it was connected is tried again only once it was heard of. */
-const REPORT_MS = 600_000;
 
 export interface DeliveryOptions {
   site: string;
   door: SiteDoor;
+  /** Read for every call: a renewed certificate comes with another one. */
   client: Client;
   log: Log;
-  /** How often it reports with nothing to tell, in ms; a quarter more or less, so that a fleet does not speak at once. */
+  timers?: LinkTimers;
+  /** Instead of that of `timers`; a quarter more or less, so that a fleet does not speak at once. */
   reportEvery?: number;
+  /** Hears of every answer of the centre, and of every call that had none, with its cause. */
+  onEcho?: (failure?: string) => void;
 }
 
 /** Delivers until `signal` is aborted; never throws. */
 export async function keepDelivering(options: DeliveryOptions, signal: AbortSignal): Promise<void> {
-  const { door, log } = options;
+  const { door, log, timers = LINK_TIMERS.fibre } = options;
   const sent = { through: 0 };
+  let failures = 0;
   let due = true;
   let wake: (() => void) | undefined;
   const stopListening = door.onEvent((event) => {
@@ -37,7 +37,7 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
     due = true;
     wake?.();
   });
-  let contactAt = Date.now() + CONTACT_MS;
+  let contactAt = Date.now() + timers.contactEvery;
   let reportAt = nextReport(options);
   while (!signal.aborted) {
     try {
@@ -46,44 +46,56 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
         await deliver(options, sent);
         reportAt = nextReport(options);
       } else if (Date.now() >= contactAt) {
-        await options.client.workflowService.getSystemInfo({});
+        await echoed(options, () => options.client.workflowService.getSystemInfo({}));
       } else {
         await new Promise<void>((resolve) => {
           wake = resolve;
           void pause(Math.min(contactAt, reportAt) - Date.now(), signal).then(resolve);
         });
-        await pause(GATHER_MS, signal);
+        await pause(timers.gather, signal);
         continue;
       }
       door.contacted(Date.now());
-      contactAt = Date.now() + CONTACT_MS;
+      options.onEcho?.();
+      failures = 0;
+      contactAt = Date.now() + timers.contactEvery;
     } catch (error) {
       due = true;
+      failures += 1;
+      options.onEcho?.(`the centre did not answer: ${causeOf(error)}`);
       log.warn({ cause: causeOf(error) }, 'the centre did not take the report');
-      await pause(RETRY_MS, signal);
+      await pause(retryPause(timers, failures, Math.random()), signal);
     }
   }
   stopListening();
 }
 
-function nextReport({ reportEvery = REPORT_MS }: DeliveryOptions): number {
+/** A connection over which nothing comes back looks open for hours: only an answer in time is one. */
+function echoed<T>({ client, timers = LINK_TIMERS.fibre }: DeliveryOptions, ask: () => Promise<T>): Promise<T> {
+  return client.withDeadline(Date.now() + timers.echoWithin, ask);
+}
+
+function nextReport({ timers = LINK_TIMERS.fibre, reportEvery = timers.reportEvery }: DeliveryOptions): number {
   return Date.now() + reportEvery * (0.75 + Math.random() / 2);
 }
 
 /** Everything unacknowledged that this connection has not carried yet; the report also when there is nothing. */
-async function deliver({ site, door, client }: DeliveryOptions, sent: { through: number }): Promise<void> {
+async function deliver(options: DeliveryOptions, sent: { through: number }): Promise<void> {
+  const { site, door, client } = options;
   const events = door.unacknowledged(MOST).filter((event) => event.sequence > sent.through);
   const report = await door.report();
   for (let start = 0; start === 0 || start < events.length; start += PAGE) {
     const page = events.slice(start, start + PAGE);
-    await client.workflow.signalWithStart('inbox', {
-      workflowId: `inbox/${site}`,
-      taskQueue: TASK_QUEUE,
-      args: [site],
-      signal: 'deliver',
-      signalArgs: [{ report, events: page }],
-      staticSummary: `what site ${site} reports`,
-    });
+    await echoed(options, () =>
+      client.workflow.signalWithStart('inbox', {
+        workflowId: `inbox/${site}`,
+        taskQueue: TASK_QUEUE,
+        args: [site],
+        signal: 'deliver',
+        signalArgs: [{ report, events: page }],
+        staticSummary: `what site ${site} reports`,
+      }),
+    );
     sent.through = page.at(-1)?.sequence ?? sent.through;
   }
 }

@@ -1,5 +1,6 @@
 /** A site's process: the agent, and its link beside it. The guard runs before any connection is tried. */
 import { loadAgent } from '../records/files/agent-file.js';
+import { LINK_TIMERS } from '../policies/model/link.js';
 import { openAgent } from '../site/agent.js';
 import { causeOf, pause, readTemporalSettings, type TemporalChoice } from './connection.js';
 import { openLog, type Log } from './log.js';
@@ -12,7 +13,6 @@ export interface SiteProcessOptions {
   temporal: TemporalChoice;
 }
 
-const PATIENCE = { firstMs: 500, mostMs: 5_000 };
 /** Streams that observers are reserved for; a site that lists more waits for a slot, never for its agent. */
 const STREAMS = 4;
 const RETRY_MS = 5_000;
@@ -37,10 +37,16 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
     const { metrics } = file;
     if (metrics !== undefined) void untilDone('metrics', () => agent.serveMetrics(metrics), signal, log);
     const choice = { ...options.temporal, profile: options.temporal.profile ?? file.profile };
-    const temporal = await untilDone('the Temporal profile', async () => readTemporalSettings(choice), signal, log);
     const { site } = file;
-    const link = { site, queue: `site-${site}`, door: agent.door, streams: STREAMS, patience: PATIENCE, log };
-    if (temporal) await runSiteLink({ ...link, temporal }, signal);
+    await runSiteLink(
+      {
+        ...{ site, queue: `site-${site}`, door: agent.door, streams: STREAMS, log },
+        timers: LINK_TIMERS[file.link],
+        readTemporal: () => readTemporalSettings(choice),
+        onState: (state) => agent.linkStands(state),
+      },
+      signal,
+    );
   } finally {
     await agent.stop();
   }

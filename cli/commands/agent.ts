@@ -99,9 +99,18 @@ function statusText(context: Context, status: AgentStatus): string {
   ];
   return [
     `${status.site}, agent ${status.agentVersion}, ${contact}, ${status.unacknowledged} events not recorded there yet`,
+    linkText(context, status, now),
     table(['STREAM', 'STATE', 'LIVE', 'LAST KNOWN GOOD', 'PENDING', 'CHECKS'], rows).trimEnd() || 'no stream yet',
     ...blocks.filter(([, lines]) => lines.length > 0).map(([title, lines]) => `${title}\n${indent(lines.join('\n'))}`),
   ].join('\n');
+}
+
+function linkText(context: Context, { link }: AgentStatus, now: number): string {
+  if (!link) return 'link not begun yet';
+  const since = `since ${clock(link.since, now)}`;
+  if (link.state === 'up') return `link up ${since}`;
+  const tried = link.failures > 0 ? ` (${link.failures} attempts failed)` : '';
+  return `${context.paint('yellow', 'link down')} ${since}${tried}${link.cause === undefined ? '' : `: ${harmless(link.cause)}`}`;
 }
 
 function sickChecks(status: AgentStatus): string[] {

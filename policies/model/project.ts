@@ -1,5 +1,6 @@
 /** The file kinds `Project` (foothold.yaml) and `Agent` (agent.yaml), design §6. */
 import { z } from 'zod';
+import { LinkName } from './link.js';
 import { ApiVersion, Argv, HttpUrl, Name, Text } from './names.js';
 
 export const Project = z.strictObject({
@@ -39,6 +40,8 @@ export const AgentFile = z.strictObject({
   secrets: Text.optional(),
   uplink: z.array(HttpUrl).default([]),
   profile: Text.optional(),
+  // Beyond design §6: the fleet file is not at the site, and timers that suit fibre flood a satellite link.
+  link: LinkName.default('cellular'),
 });
 /** A site's own configuration. Paths are resolved against the file's directory by the loader. */
 export type AgentFile = z.infer<typeof AgentFile>;

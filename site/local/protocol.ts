@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { LinkState } from '../../policies/model/link.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import type { AdoptRequest, Adopted } from '../adopt-request.js';
 
@@ -9,6 +10,7 @@ import type { AdoptRequest, Adopted } from '../adopt-request.js';
 export interface AgentStatus extends SiteReport {
   lastContact: number;
   unacknowledged: number;
+  link?: LinkState;
 }
 
 /** What can be asked: parameters and answer by method. */

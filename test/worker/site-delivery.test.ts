@@ -12,6 +12,7 @@ async function delivered(reportEvery: number, until: (sent: unknown[]) => boolea
       signalWithStart: async (_type: string, { signalArgs }: { signalArgs: unknown[] }) => sent.push(signalArgs),
     },
     workflowService: { getSystemInfo: async () => ({}) },
+    withDeadline: async (_deadline: number, ask: () => Promise<unknown>) => ask(),
   } as unknown as Client;
   const door = {
     onEvent: () => () => undefined,

@@ -1,0 +1,241 @@
+/** The direct link against a real server: what it says of itself, and that what is mended needs no restart of the agent. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { Connection } from '@temporalio/client';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../../infra/dev/ports.js';
+import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
+import { startRelay } from '../../infra/dev/relay.js';
+import { LINK_TIMERS, type LinkState } from '../../policies/model/link.js';
+import type { SiteDoor } from '../../policies/model/site-door.js';
+import type { TemporalSettings } from '../../worker/connection.js';
+import { openLog } from '../../worker/log.js';
+import { installRuntime } from '../../worker/runtime.js';
+import { runSiteLink } from '../../worker/site-link.js';
+import { until } from './fault-stage.js';
+
+const root = mkdtempSync(join(tmpdir(), 'foothold-link-'));
+const log = openLog('test');
+log.level = 'silent';
+installRuntime(log);
+let temporal: TemporalServer;
+let stop: () => Promise<void> = async () => undefined;
+
+beforeAll(async () => {
+  temporal = await startTemporal({ directory: join(root, 't') });
+}, 120_000);
+afterEach(() => stop());
+afterAll(async () => {
+  await temporal.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const TIMERS = { ...LINK_TIMERS.fibre, firstRetry: 200, mostRetry: 500, contactEvery: 300, echoWithin: 2_000 };
+
+/** A link of a site with nothing to tell, and what it says of itself. */
+function linked(readTemporal: () => TemporalSettings, site = 'osl-01') {
+  const states: LinkState[] = [];
+  const contacts: number[] = [];
+  const door = {
+    onEvent: () => () => undefined,
+    unacknowledged: () => [],
+    report: async () => ({ site }),
+    contacted: (at: number) => contacts.push(at),
+  } as unknown as SiteDoor;
+  const end = new AbortController();
+  const options = { site, queue: `site-${site}`, door, streams: 1, timers: TIMERS, log, settingsEvery: 200 };
+  const running = runSiteLink({ ...options, readTemporal, onState: (state) => states.push(state) }, end.signal);
+  stop = async () => {
+    end.abort();
+    await running;
+    stop = async () => undefined;
+  };
+  const is = (state: LinkState['state'], words = /^/) =>
+    until(
+      () => {
+        const last = states.at(-1);
+        return last?.state === state && words.test(last.cause ?? '') && last;
+      },
+      `the link is ${state} ${String(words)}`,
+    );
+  return { states, contacts, is };
+}
+const plain = (address: string, namespace = 'default'): TemporalSettings => ({ connection: { address }, namespace });
+
+describe('what is wrong is named, and tried again', () => {
+  test('[B7] nobody listens: down with the cause, again and again, and up once somebody does', async () => {
+    const port = await freePort();
+    const { states, is } = linked(() => plain(`127.0.0.1:${port}`));
+    const down = await is('down', /127\.0\.0\.1:\d+ cannot be reached/);
+    expect(down.since).toBeGreaterThan(Date.now() - 60_000);
+    await until(() => (states.at(-1)?.failures ?? 0) >= 3, 'it tries on');
+    const relay = await startRelay({ listen: port, target: temporal.address });
+    try {
+      expect((await is('up')).failures).toBe(0);
+    } finally {
+      await stop();
+      await relay.stop();
+    }
+  });
+
+  test('a namespace that does not exist is named, and used once it does', async () => {
+    const { is } = linked(() => plain(temporal.address, 'later'));
+    await is('down', /namespace later .*not found/i);
+    const connection = await Connection.connect({ address: temporal.address });
+    const workflowExecutionRetentionPeriod = { seconds: 86_400 as unknown as Long };
+    await connection.workflowService.registerNamespace({ namespace: 'later', workflowExecutionRetentionPeriod });
+    await connection.close();
+    await is('up');
+  });
+
+  test('settings that cannot be read are a cause like any other', async () => {
+    let broken = true;
+    const { is } = linked(() => {
+      if (broken) throw new Error('the profile is not readable');
+      return plain(temporal.address);
+    });
+    await is('down', /the profile is not readable/);
+    broken = false;
+    await is('up');
+  });
+
+  test('[B1] a link that passes nothing is down by its echo, whatever its socket says, and up again with a later contact', async () => {
+    const relay = await startRelay({ target: temporal.address });
+    const { contacts, is } = linked(() => plain(relay.address));
+    await is('up');
+    relay.cut();
+    await is('down', /did not answer/);
+    const before = contacts.at(-1) ?? 0;
+    relay.restore();
+    await is('up');
+    expect(contacts.at(-1)).toBeGreaterThan(before);
+    await stop();
+    await relay.stop();
+  });
+});
+
+type Long = import('long').default;
+
+describe('certificates', () => {
+  const file = (name: string) => join(root, name);
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe', cwd: root });
+  const makeLeaf = (name: string, serial: number) => {
+    openssl(
+      'req',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-keyout',
+      `${name}.key`,
+      '-out',
+      `${name}.csr`,
+      '-subj',
+      `/CN=${name}`,
+    );
+    writeFileSync(file(`${name}.ext`), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
+    const by = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-set_serial', String(serial), '-days', '2'];
+    openssl('x509', '-req', '-in', `${name}.csr`, ...by, '-extfile', `${name}.ext`, '-out', `${name}.pem`);
+  };
+  /** Temporal behind mutual TLS; `refused` names whose certificates are good no more. */
+  let gate: Server;
+  const refused = new Set<string>();
+  const sockets = new Set<Socket>();
+  const seen: string[] = [];
+
+  beforeAll(async () => {
+    openssl(
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-keyout',
+      'ca.key',
+      '-out',
+      'ca.pem',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=ca',
+    );
+    for (const [index, name] of ['server', 'first', 'second'].entries()) makeLeaf(name, index + 2);
+    const [host = '', port] = temporal.address.split(':');
+    const tls = {
+      key: readFileSync(file('server.key')),
+      cert: readFileSync(file('server.pem')),
+      ca: readFileSync(file('ca.pem')),
+    };
+    gate = createServer(
+      { ...tls, requestCert: true, rejectUnauthorized: true, ALPNProtocols: ['h2'] },
+      (client: TLSSocket) => {
+        const name = String(client.getPeerCertificate().subject.CN);
+        seen.push(name);
+        client.on('error', () => client.destroy());
+        if (refused.has(name)) return void client.destroy();
+        const upstream = connect(Number(port), host);
+        for (const socket of [client, upstream]) {
+          sockets.add(socket);
+          socket.on('error', () => socket.destroy());
+          socket.on('close', () => sockets.delete(socket));
+        }
+        client.pipe(upstream).pipe(client);
+      },
+    );
+    await new Promise<void>((resolve) => gate.listen(0, '127.0.0.1', resolve));
+  });
+  afterAll(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => gate.close(resolve));
+  });
+
+  test('[A34] [B26] a renewed certificate is used without a restart, and the old one may then be revoked', async () => {
+    const { port } = gate.address() as AddressInfo;
+    let who = 'first';
+    const read = (): TemporalSettings => ({
+      connection: {
+        address: `127.0.0.1:${port}`,
+        tls: {
+          serverRootCACertificate: readFileSync(file('ca.pem')),
+          clientCertPair: { crt: readFileSync(file(`${who}.pem`)), key: readFileSync(file(`${who}.key`)) },
+        },
+      },
+      namespace: 'default',
+    });
+    const { states, contacts, is } = linked(read);
+    await is('up');
+    who = 'second';
+    await until(() => seen.includes('second'), 'it connects with the renewed certificate');
+    refused.add('first');
+    const turned = Date.now();
+    await until(() => (contacts.at(-1) ?? 0) > turned + 1_000, 'contact goes on');
+    expect(states.map(({ state }) => state)).not.toContain('down');
+  });
+
+  test('a revoked credential is down with its cause, and up with a good one', async () => {
+    const { port } = gate.address() as AddressInfo;
+    refused.add('first').delete('second');
+    let who = 'first';
+    const { is } = linked(() => ({
+      connection: {
+        address: `127.0.0.1:${port}`,
+        tls: {
+          serverRootCACertificate: readFileSync(file('ca.pem')),
+          clientCertPair: { crt: readFileSync(file(`${who}.pem`)), key: readFileSync(file(`${who}.key`)) },
+        },
+      },
+      namespace: 'default',
+    }));
+    await is('down', /127\.0\.0\.1:\d+ cannot be reached/);
+    who = 'second';
+    await is('up');
+    refused.add('second');
+    for (const socket of sockets) socket.destroy();
+    await is('down');
+    refused.delete('second');
+    await is('up');
+  });
+});
