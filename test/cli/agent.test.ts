@@ -56,7 +56,7 @@ describe('the agent of this machine', () => {
     const said = await foothold(site.directory, ['agent', 'status']);
     expect(said.exit).toBe(0);
     expect(said.out).toMatch(
-      /^osl-01, agent \S+, the centre was never reached, \d+ events not recorded there yet\nno stream yet/,
+      /^osl-01, agent \S+, the centre was never reached, \d+ events not recorded there yet\nlink not begun yet\nno stream yet/,
     );
     expect(json(await foothold(site.directory, ['agent', 'status', '--json']))).toMatchObject({
       site: 'osl-01',
