@@ -41,7 +41,8 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     recordSettled: (shard, settled) =>
       failing(async () => {
         // What it says of other commands the inbox passes on.
-        await registry.recordSettled(evidenceKey(shard), shard, settled, now());
+        const { disbelieved } = await registry.recordSettled(evidenceKey(shard), shard, settled, now());
+        return disbelieved.length === 0 ? {} : { disbelieved };
       }),
     recordDispositions: (shard, rows) => failing(() => registry.recordDispositions(evidenceKey(shard), rows, now())),
     describeLock: (stream) => describeHolder(deps, stream),

@@ -64,6 +64,8 @@ export interface WorkflowStage {
   deferrals: Map<string, { reason: Reason; until?: number }>;
   /** Sites that report the release as quarantined. */
   quarantined: Set<string>;
+  /** Sites whose answers the registry does not believe, and why. */
+  disbelieved: Map<string, Reason>;
   /** The registry learns how a site has ended, by whatever way. */
   settle(site: string, outcome: SiteOutcome['outcome']): void;
   /** `continueAfterEvents` makes the rollout continue as new before its next wave once its history is as long. */
@@ -101,12 +103,13 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
   const faults: WorkflowStage['faults'] = {};
   const deferrals: WorkflowStage['deferrals'] = new Map();
   const quarantined = new Set<string>();
+  const disbelieved = new Map<string, Reason>();
   const commands = new Map<string, Commanded>();
   const control = await Worker.create({
     connection,
     taskQueue: TASK_QUEUE,
     workflowBundle,
-    activities: rememberingActivities({ client, outlines, seen, gate, faults, deferrals, quarantined, commands }),
+    activities: rememberingActivities({ client, outlines, seen, gate, faults, deferrals, quarantined, disbelieved, commands }),
     shutdownForceTime: '2s',
   });
   const running = control.run();
@@ -143,6 +146,7 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
     faults,
     deferrals,
     quarantined,
+    disbelieved,
     settle(site, outcome) {
       for (const one of commands.values()) if (one.site === site) one.outcome = { site, outcome, stage: '', wave: 0 };
     },
@@ -177,6 +181,7 @@ interface Remembered {
   faults: WorkflowStage['faults'];
   deferrals: WorkflowStage['deferrals'];
   quarantined: WorkflowStage['quarantined'];
+  disbelieved: WorkflowStage['disbelieved'];
   commands: Map<string, Commanded>;
 }
 
@@ -306,12 +311,17 @@ function rememberingActivities(stage: Remembered): ControlActivities {
       });
     },
     async recordSettled(shard, settled) {
+      const disbelieved = settled.flatMap((one) => {
+        const reason = one.kind === 'result' ? stage.disbelieved.get(one.result.site) : undefined;
+        return one.kind === 'result' && reason ? [{ site: one.result.site, commandId: one.commandId, reason }] : [];
+      });
       for (const one of settled) {
         if (one.kind !== 'result') continue;
         seen.settled.push(one.result);
         const known = commands.get(one.commandId);
         if (known) known.outcome = outcomeOf(one.result, shard.stage, shard.wave);
       }
+      return { disbelieved };
     },
     async recordDispositions(_shard, rows) {
       seen.dispositions.push(...rows.map((row) => row.outcome));

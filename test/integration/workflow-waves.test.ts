@@ -296,6 +296,30 @@ describe('retry', () => {
   });
 });
 
+describe('an answer of an agent that does not speak for its site', () => {
+  const reason = { code: 'WRONG_EPOCH' as const, detail: 'the site was replaced' };
+  it.each(['confirmed', 'rejected', 'reverted'] as const)(
+    '[A34] %s: the site is owed, nothing is promoted or undone upon it, and a person can try it again',
+    async (word) => {
+      const site = `s-${word}`;
+      const script = { converge: word as 'confirmed' | 'rejected' | 'reverted' };
+      await stage.bringUp(site, script);
+      stage.disbelieved.set(site, reason);
+      const version = { confirmed: '2.4.0', rejected: '2.4.1', reverted: '2.4.2' }[word];
+      const outline = outlineOf(`edge-proxy-${version}-1`, { all: [[site]] });
+      outline.strategy = { ...outline.strategy, onFailure: 'stay' };
+      outline.stages = outline.stages.map((one) => ({ ...one, budget: { failed: 1, owed: '100%' } }));
+      const handle = await stage.start(outline);
+      const waiting = await waitFor(handle, 'NO_CONFIRMED_SITE');
+      expect(waiting.stages[0]).toMatchObject({ confirmed: 0, failed: 0, owed: 1 });
+      stage.disbelieved.delete(site);
+      script.converge = 'confirmed';
+      await handle.executeUpdate('retry', { args: [{ ...asker, sites: [site] }] });
+      expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 1, owed: 0 });
+    },
+  );
+});
+
 /** What a shard of these sites is asked to do, with nobody to listen. */
 function shardInputOf(label: string, firstRunId: string, sites: string[], change: Record<string, unknown> = {}) {
   const outline = oneAtATime(outlineOf(label, { all: [sites] }));
