@@ -88,6 +88,8 @@ export interface ControlActivities {
   issueCommands(input: ShardInput, sites: OutlineSite[]): Promise<Issued[]>;
   /** Answers of agents that do not speak for their sites count for nothing: named, with the reason. */
   recordSettled(input: ShardRef, settled: Settled[]): Promise<Recorded>;
+  /** Those of `sites` that were retired, with who did it and why as the detail. */
+  retiredAmong(sites: string[]): Promise<{ site: string; reason: Reason }[]>;
   recordDispositions(input: ShardRef, rows: { site: string; commandId: string; outcome: SiteOutcome }[]): Promise<void>;
   sampleGate(input: SampleGateInput): Promise<SampleGateOutput>;
   describeLock(stream: string): Promise<LockHolder | null>;

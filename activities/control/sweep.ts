@@ -10,6 +10,7 @@ import type { Namespace, UnsealedRollout } from '../../records/registry/registry
 import type { GiveUp, SweepSummary } from '../contract.js';
 import { catchUpFacts } from './catch-up-facts.js';
 import type { ControlDeps } from './deps.js';
+import { giveUpRetired } from './retired.js';
 import { findRun, unknownEnding, type RolloutEnding } from './rollout-ending.js';
 import { describeNamespace } from './temporal-facts.js';
 import { wakeCatchUp } from './wake-catch-up.js';
@@ -24,6 +25,9 @@ export async function sweep(deps: ControlDeps, word?: GiveUp): Promise<SweepSumm
       if (ending === 'elsewhere') summary.elsewhere.push(label);
       else if (ending && (await sealEnded(deps, rollout, ending))) summary.terminated.push(label);
     });
+  }
+  for (const debt of await deps.registry.retiredReverts()) {
+    await attempt(summary, `${debt.site} of ${debt.label}`, () => giveUpRetired(deps, debt));
   }
   for (const stream of await streamsWithWork(deps)) {
     await attempt(summary, stream, async () => {

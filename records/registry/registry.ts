@@ -324,6 +324,8 @@ export interface Registry {
     firstRunId?: string;
     limit?: number;
   }): Promise<Debt[]>;
+  /** Reverts that retired sites owed, until it is recorded that they were given up: `debts` shows none of them. */
+  retiredReverts(): Promise<Debt[]>;
   /** How many are open, by stream and verb: counted by the database. */
   debtTotals(): Promise<{ stream: string; verb: Verb; owner: string; count: number }[]>;
   /**

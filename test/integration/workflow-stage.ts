@@ -66,6 +66,8 @@ export interface WorkflowStage {
   quarantined: Set<string>;
   /** Sites whose answers the registry does not believe, and why. */
   disbelieved: Map<string, Reason>;
+  /** Sites that the registry knows to be retired. */
+  retired: Map<string, Reason>;
   /** The registry learns how a site has ended, by whatever way. */
   settle(site: string, outcome: SiteOutcome['outcome']): void;
   /** `continueAfterEvents` makes the rollout continue as new before its next wave once its history is as long. */
@@ -104,12 +106,24 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
   const deferrals: WorkflowStage['deferrals'] = new Map();
   const quarantined = new Set<string>();
   const disbelieved = new Map<string, Reason>();
+  const retired = new Map<string, Reason>();
   const commands = new Map<string, Commanded>();
   const control = await Worker.create({
     connection,
     taskQueue: TASK_QUEUE,
     workflowBundle,
-    activities: rememberingActivities({ client, outlines, seen, gate, faults, deferrals, quarantined, disbelieved, commands }),
+    activities: rememberingActivities({
+      client,
+      outlines,
+      seen,
+      gate,
+      faults,
+      deferrals,
+      quarantined,
+      disbelieved,
+      retired,
+      commands,
+    }),
     shutdownForceTime: '2s',
   });
   const running = control.run();
@@ -147,6 +161,7 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
     deferrals,
     quarantined,
     disbelieved,
+    retired,
     settle(site, outcome) {
       for (const one of commands.values()) if (one.site === site) one.outcome = { site, outcome, stage: '', wave: 0 };
     },
@@ -182,6 +197,7 @@ interface Remembered {
   deferrals: WorkflowStage['deferrals'];
   quarantined: WorkflowStage['quarantined'];
   disbelieved: WorkflowStage['disbelieved'];
+  retired: WorkflowStage['retired'];
   commands: Map<string, Commanded>;
 }
 
@@ -322,6 +338,12 @@ function rememberingActivities(stage: Remembered): ControlActivities {
         if (known) known.outcome = outcomeOf(one.result, shard.stage, shard.wave);
       }
       return { disbelieved };
+    },
+    async retiredAmong(sites) {
+      return sites.flatMap((site) => {
+        const reason = stage.retired.get(site);
+        return reason ? [{ site, reason }] : [];
+      });
     },
     async recordDispositions(_shard, rows) {
       seen.dispositions.push(...rows.map((row) => row.outcome));

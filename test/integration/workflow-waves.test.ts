@@ -442,6 +442,57 @@ describe('a shard', () => {
     expect(runId).not.toBe(handle.firstExecutionRunId);
   });
 
+  it('[A19] signs a refused revert anew at once when the site is heard of; late, twice or nonsense changes nothing', async () => {
+    await stage.bringUp('t1', { converge: 'never', refuses: { times: 3, code: 'WRONG_EPOCH' } });
+    const firstRunId = '00000000-0000-4000-8000-000000000005';
+    const input = shardInputOf('edge-proxy-2.3.4-1', firstRunId, ['t1', 't2'], { verb: 'revert', generation: 2 });
+    const handle = await startShard('shard-heard', input);
+    for (const times of [1, 2, 3]) {
+      await received(stage, 'revert t1', times);
+      const refusedAt = Date.now();
+      // Its own pauses are 5, 10 and 20 seconds; a refusal that is on its way is told of first.
+      await pause(300);
+      for (const sites of [['t1', 't1', 'nobody', 7], ['t1'], 'nonsense', null]) await handle.signal('signAnew', sites);
+      await received(stage, 'revert t1', times + 1);
+      expect(Date.now() - refusedAt).toBeLessThan(4_000);
+    }
+    // t2 is dark, and t1 has answered: nothing is sent again.
+    await handle.signal('signAnew', ['t1', 't2']);
+    await pause(500);
+    expect(commandsOf(stage, ['t1', 't2'])).toEqual(['revert t1', 'revert t1', 'revert t1', 'revert t1']);
+    await stage.bringUp('t2', { converge: 'never' });
+    expect(((await handle.result()) as ShardEnds).outcomes.map(({ outcome }) => outcome)).toEqual([
+      'reverted',
+      'reverted',
+    ]);
+    expect(commandsOf(stage, ['t2'])).toEqual(['revert t2']);
+  });
+
+  it('[A24] gives up the undo of a retired site, dark or refusing, on the registry’s word alone; the others go on', async () => {
+    const reason = { code: 'SITE_RETIRED' as const, detail: 'retired by anna: sold' };
+    await stage.bringUp('u1', { converge: 'never', refuses: { times: 99, code: 'WRONG_EPOCH' } });
+    const firstRunId = '00000000-0000-4000-8000-000000000006';
+    const sites = ['u1', 'u2', 'u3'];
+    const input = shardInputOf('edge-proxy-2.3.5-1', firstRunId, sites, { verb: 'revert', generation: 2 });
+    const handle = await startShard('shard-retired', input);
+    await received(stage, 'revert u1');
+    await handle.signal('retired', sites);
+    await received(stage, 'revert u1', 2);
+    for (const site of ['u1', 'u2']) stage.retired.set(site, reason);
+    await handle.signal('retired', ['u1', 'u2', 'nobody', null]);
+    await handle.signal('retired', sites);
+    const asked = commandsOf(stage, ['u1']).length;
+    await pause(12_000);
+    expect(commandsOf(stage, ['u1']).length - asked).toBeLessThanOrEqual(1);
+    await stage.bringUp('u3', { converge: 'never' });
+    const { outcomes } = (await handle.result()) as ShardEnds;
+    expect(outcomes.map(({ site, outcome, reason: why }) => [site, outcome, why?.code]).toSorted()).toEqual([
+      ['u1', 'owed', 'SITE_RETIRED'],
+      ['u2', 'owed', 'SITE_RETIRED'],
+      ['u3', 'reverted', undefined],
+    ]);
+  });
+
   it('[A19] that is stopped leaves a revert that was refused owed, with the code as the reason', async () => {
     await stage.bringUp('o1', { converge: 'never', refuses: { times: 9, code: 'WRONG_EPOCH' } });
     const firstRunId = '00000000-0000-4000-8000-000000000004';

@@ -15,6 +15,8 @@ let registry: Registry;
 /** By workflow id: the status of its latest run, or what asking for it throws. Others are not there. */
 let temporal: Record<string, string | Error>;
 let namespaceId: string;
+/** `<signal> <workflow id> <arguments>`, to workflows that are there. */
+let signals: string[];
 
 function deps(): ControlDeps {
   const describe = (workflowId: string) => async () => {
@@ -24,9 +26,13 @@ function deps(): ControlDeps {
     const firstRunId = workflowId.replace(/^w-/, '');
     return { runId: `${firstRunId}-last`, status: { name: answer }, raw: { workflowExecutionInfo: { firstRunId } } };
   };
+  const signal = (workflowId: string) => async (name: string, payload: unknown) => {
+    await describe(workflowId)();
+    signals.push(`${name} ${workflowId} ${JSON.stringify(payload)}`);
+  };
   const client = {
     options: { namespace: HERE.name },
-    workflow: { getHandle: (workflowId: string) => ({ describe: describe(workflowId) }) },
+    workflow: { getHandle: (workflowId: string) => ({ describe: describe(workflowId), signal: signal(workflowId) }) },
     workflowService: {
       describeNamespace: async () => ({ namespaceInfo: { id: namespaceId } }),
       getWorkflowExecutionHistory: async () => ({ history: { events: [] } }),
@@ -45,6 +51,7 @@ const outcomeOf = async (firstRunId: string) => (await registry.findRollout(firs
 beforeEach(async () => {
   registry = await openRegistry('sqlite::memory:');
   temporal = {};
+  signals = [];
   namespaceId = HERE.id;
 });
 afterEach(() => registry.close());
@@ -79,6 +86,8 @@ describe('the sweeper', () => {
     const sealed = await registry.findRollout('r1');
     expect(sealed).toMatchObject({ outcome: 'terminated', reason: { code: 'WORKFLOW_UNKNOWN' } });
     expect(sealed?.reason?.detail).toContain('given up by kari: the disk is gone');
+    const told = (await registry.evidence('r1')).findLast(({ kind }) => kind === 'sealed')?.data;
+    expect(told).toMatchObject({ outcome: 'terminated', by: 'kari', reason: sealed?.reason });
   });
 
   it('remembers where it found a rollout of which nobody had said it', async () => {
