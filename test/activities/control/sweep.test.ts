@@ -90,6 +90,20 @@ describe('the sweeper', () => {
     expect(told).toMatchObject({ outcome: 'terminated', by: 'kari', reason: sealed?.reason });
   });
 
+  it('[B36] does not take a person’s word against what Temporal says, nor where it says nothing', async () => {
+    const label = await begin('r1', '2.4.0', HERE);
+    namespaceId = 'n-9';
+    const word = { giveUp: [label], by: 'kari', reason: 'the disk is gone' };
+    for (const answer of ['RUNNING', new Error('unavailable')]) {
+      temporal['w-r1'] = answer;
+      expect((await sweep(deps(), word)).terminated).toEqual([]);
+      expect(await outcomeOf('r1')).toBeUndefined();
+    }
+    temporal['w-r1'] = 'TERMINATED';
+    expect((await sweep(deps(), word)).terminated).toEqual([label]);
+    expect((await registry.findRollout('r1'))?.reason?.code).toBe('TERMINATED');
+  });
+
   it('remembers where it found a rollout of which nobody had said it', async () => {
     const label = await begin('r1', '2.4.0', undefined);
     temporal['w-r1'] = 'RUNNING';
@@ -122,6 +136,39 @@ describe('the sweeper', () => {
     // What a site tells later is what counts.
     await rollout.settle(rollout.answer('b', 'confirmed'));
     expect((await registry.siteRows('r1', { site: 'b' }))[0]?.outcome).toBe('confirmed');
+  });
+
+  it('[A24] gives up what a retired site has to undo, once, with who retired it and why; nobody else’s', async () => {
+    const rollout = await Rollout.begin(registry, 'r1', '2.4.0', ['a', 'b']);
+    for (const site of ['a', 'b']) {
+      await rollout.command(site);
+      await rollout.command(site, 'revert');
+    }
+    temporal['w-r1'] = 'RUNNING';
+    const carrier = 'w-r1/revert';
+    temporal[carrier] = new Error('unavailable');
+    await sweep(deps());
+    expect(await registry.debts()).toHaveLength(2);
+    await registry.retire({ site: 'a', by: 'anna', reason: 'sold' }, NOW);
+    expect((await sweep(deps())).failed).toEqual([`a of ${rollout.label}: unavailable`]);
+    temporal[carrier] = 'RUNNING';
+    for (const _ of [1, 2]) expect((await sweep(deps())).failed).toEqual([]);
+    expect(signals).toEqual([`retired ${carrier} ["a"]`]);
+    const reason = { code: 'SITE_RETIRED', detail: 'retired by anna: sold' };
+    expect(await registry.siteRows('r1', { site: 'a' })).toMatchObject([{ outcome: 'owed', reason }]);
+    const told = (await registry.evidence('r1')).filter(({ kind }) => kind === 'disposition');
+    expect(told.map(({ data }) => data)).toMatchObject([{ site: 'a', outcome: { reason } }]);
+    expect((await registry.debts()).map(({ site }) => site)).toEqual(['b']);
+  });
+
+  it('[A24] gives up what a retired site has to undo also where nobody carries it any more', async () => {
+    const rollout = await Rollout.begin(registry, 'r1', '2.4.0', ['a']);
+    await rollout.command('a', 'revert');
+    temporal['w-r1'] = 'RUNNING';
+    await registry.retire({ site: 'a', by: 'anna', reason: 'sold' }, NOW);
+    expect(await sweep(deps())).toMatchObject({ failed: [] });
+    expect(await registry.retiredReverts()).toEqual([]);
+    expect(await registry.siteRows('r1')).toMatchObject([{ reason: { code: 'SITE_RETIRED' } }]);
   });
 
   it('seals a rollout again that went on after its seal and ended again, as evidence of its own', async () => {
