@@ -376,10 +376,12 @@ function rememberingActivities(stage: Remembered): ControlActivities {
 }
 
 /** A site that answers as its script says; a revert supersedes a converge that is still observed. */
-function scriptedSite(site: string, script: SiteScript, seen: Seen, latest: Map<string, string>): SiteActivities {
+function scriptedSite(own: string, script: SiteScript, seen: Seen, latest: Map<string, string>): SiteActivities {
   return {
     async converge(page) {
       const commandId = page.commands[0]?.commandId ?? '';
+      // Several sites may share its queue.
+      const site = page.commands[0]?.site ?? own;
       const verb = commandId.includes('/revert/') ? 'revert' : 'converge';
       seen.commands.push(`${verb} ${site}`);
       latest.set(site, verb);
