@@ -86,7 +86,10 @@ export interface ControlActivities {
   supersede(request: RolloutRequest, holder: LockHolder, run: RunIdentity): Promise<void>;
   recordBlock(block: { stream: string; digest: string; version: string; rollout: string }): Promise<void>;
   issueCommands(input: ShardInput, sites: OutlineSite[]): Promise<Issued[]>;
-  recordSettled(input: ShardRef, settled: Settled[]): Promise<void>;
+  /** Answers of agents that do not speak for their sites count for nothing: named, with the reason. */
+  recordSettled(input: ShardRef, settled: Settled[]): Promise<Recorded>;
+  /** Those of `sites` that were retired, with who did it and why as the detail. */
+  retiredAmong(sites: string[]): Promise<{ site: string; reason: Reason }[]>;
   recordDispositions(input: ShardRef, rows: { site: string; commandId: string; outcome: SiteOutcome }[]): Promise<void>;
   sampleGate(input: SampleGateInput): Promise<SampleGateOutput>;
   describeLock(stream: string): Promise<LockHolder | null>;
@@ -100,6 +103,11 @@ export interface LateNews {
   firstRunId: string;
   outcomes: SiteOutcome[];
   answers: Result[];
+}
+
+/** `disbelieved`: absent from workers that did not tell. */
+export interface Recorded {
+  disbelieved?: { site: string; commandId: string; reason: Reason }[];
 }
 
 export type ShardRef = Pick<ShardInput, 'firstRunId' | 'stage' | 'wave'>;

@@ -55,6 +55,14 @@ export const goOnSignal = defineSignal('goOn');
  */
 export const heardSignal = defineSignal<[string[]]>('heard');
 
+/**
+ * Activities → shard of owed reverts: these sites were heard of. What their agents had refused is signed anew at once: who
+ * speaks for a site may have become clear with that report.
+ */
+export const signAnewSignal = defineSignal<[unknown]>('signAnew');
+/** Sweeper → shard of owed reverts: these sites are retired. Believed only once the registry says so too. */
+export const retiredSignal = defineSignal<[unknown]>('retired');
+
 export interface ShardNews {
   /** Of the rollout that this is about. */
   firstRunId: string;
@@ -85,6 +93,8 @@ export interface CarriedShard {
   pending: string[];
   deferred: Deferral[];
   refused?: Refusal[];
+  /** Said to be retired; the registry was not asked yet. */
+  retiring?: string[];
   /** Observed again by the next run, under the same command as signed. */
   inFlight: { command: IssuedCommand; hasSlot: boolean }[];
   commanded: CommandedSite[];

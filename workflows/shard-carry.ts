@@ -37,7 +37,10 @@ export async function carry(run: ShardRun, command: IssuedCommand, startsInSlot:
     const neverStarted = 'late' in attempt && attempt.late === 'start';
     if (neverStarted && (await mayScheduleAgain(run, command))) continue;
     run.inFlight.delete(command.site);
-    return 'settled' in attempt ? settle(run, command, attempt.settled) : leaveOwed(run, command, state);
+    if ('settled' in attempt) return settle(run, command, attempt.settled);
+    // Given up meanwhile: its site was retired.
+    if (run.outcomes.has(command.site)) return;
+    return leaveOwed(run, command, state);
   }
 }
 

@@ -1,8 +1,9 @@
 /** Results go to registry and evidence in pages of up to 50: no activity per site except converge (design §4). */
 import { condition } from '@temporalio/workflow';
-import type { ShardRef } from '../activities/contract.js';
+import type { Recorded, ShardRef } from '../activities/contract.js';
+import type { Settled } from '../policies/model/command.js';
 import { patient } from './proxies.js';
-import type { ShardRun } from './shard-run.js';
+import { dispositionOf, tellRollout, type ShardRun } from './shard-run.js';
 
 const PAGE = 50;
 /**
@@ -19,11 +20,26 @@ export async function keepRecording(run: ShardRun): Promise<void> {
     await condition(() => isDue(run), GATHER);
     const results = run.unrecorded.slice(0, PAGE);
     const dispositions = run.unrecordedDispositions.slice(0, PAGE);
-    if (results.length > 0) await patient.recordSettled(refOf(run), results);
+    if (results.length > 0) takeBack(run, results, await patient.recordSettled(refOf(run), results));
     if (dispositions.length > 0) await patient.recordDispositions(refOf(run), dispositions);
     // Taken off only once recorded, so that their number tells how far recording lags behind.
     run.unrecorded.splice(0, results.length);
     run.unrecordedDispositions.splice(0, dispositions.length);
+  }
+}
+
+/**
+ * An answer of an agent that does not speak for its site is none, whatever it says: the site is owed as before, for the
+ * rollout as in the registry. Told before the shard ends, so that nothing is promoted upon it.
+ */
+function takeBack(run: ShardRun, results: Settled[], recorded: Recorded | null): void {
+  if (run.input.verb !== 'converge') return;
+  for (const { site, commandId, reason } of recorded?.disbelieved ?? []) {
+    const answer = results.find((one) => one.kind === 'result' && one.commandId === commandId);
+    if (answer?.kind !== 'result') continue;
+    const outcome = { ...dispositionOf(run, site, 'owed'), reason, state: null, at: answer.result.at };
+    run.outcomes.set(site, outcome);
+    tellRollout(run, { outcomes: [outcome] });
   }
 }
 

@@ -35,6 +35,21 @@ function leaveRefused(run: ShardRun, site: string, reason: Reason): void {
   recordDisposition(run, outcome);
 }
 
+/** The site was heard of: the next answer may be another. What is under way is followed sooner if it is refused again. */
+export function askAnew(run: ShardRun, sites: unknown, now: number): void {
+  for (const site of namedSites(sites)) {
+    const refusal = run.refused.get(site);
+    if (!refusal) continue;
+    refusal.pause = FIRST_PAUSE / 2;
+    if (!refusal.asking) refusal.askAt = now;
+  }
+}
+
+/** Anyone can signal anything. */
+export function namedSites(sites: unknown): string[] {
+  return Array.isArray(sites) ? (sites as unknown[]).filter((site) => typeof site === 'string') : [];
+}
+
 export function nextRefused(run: ShardRun): number {
   let next = Infinity;
   for (const { asking, askAt } of run.refused.values()) if (!asking) next = Math.min(next, askAt);

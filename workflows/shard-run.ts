@@ -23,6 +23,8 @@ export interface ShardRun {
   deferred: Map<string, Deferral>;
   /** Reverts that the agent did not take in; kept until it answers. */
   refused: Map<string, Refusal>;
+  /** Said to be retired: asked about, then given up. */
+  retiring: Set<string>;
   /** Signed, not scheduled. */
   issued: IssuedCommand[];
   /** `hasSlot` is false for sites that did not start in time: they are scheduled again, without a slot. */
@@ -50,6 +52,7 @@ export function openShardRun(input: ShardInput, carried?: CarriedShard | null): 
     pending,
     deferred: new Map((carried?.deferred ?? []).map((one) => [one.site, one])),
     refused: new Map((carried?.refused ?? []).map((one) => [one.site, one])),
+    retiring: new Set(carried?.retiring ?? []),
     issued: [],
     inFlight: new Map(),
     inSlot: 0,
@@ -72,6 +75,7 @@ export function carriedOf(run: ShardRun): CarriedShard {
     pending: [...run.issued.map((command) => command.site), ...run.pending.map((site) => site.id)],
     deferred: [...run.deferred.values()],
     refused: [...run.refused.values()],
+    retiring: [...run.retiring],
     inFlight: [...run.inFlight.values()],
     commanded: [...run.commanded.values()],
     outcomes: [...run.outcomes.values()],

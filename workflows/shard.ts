@@ -13,11 +13,21 @@ import {
 } from '@temporalio/workflow';
 import type { IssuedCommand } from '../activities/contract.js';
 import type { ShardInput } from '../policies/model/outline.js';
-import { goOnSignal, heardSignal, holdSignal, stopSignal, type CarriedShard, type ShardEnd } from './messages.js';
+import {
+  goOnSignal,
+  heardSignal,
+  holdSignal,
+  retiredSignal,
+  signAnewSignal,
+  stopSignal,
+  type CarriedShard,
+  type ShardEnd,
+} from './messages.js';
 import { patient } from './proxies.js';
 import { carry } from './shard-carry.js';
 import { defer, endDeferral, keepAsking } from './shard-defer.js';
-import { giveUpRefused } from './shard-refused.js';
+import { askAnew, giveUpRefused, namedSites } from './shard-refused.js';
+import { keepGivingUp, noteRetired } from './shard-retired.js';
 import { finishRecording, isRecorded, keepRecording, untilRecorded } from './shard-record.js';
 import {
   carriedOf,
@@ -46,6 +56,7 @@ export async function shard(
   return CancellationScope.nonCancellable(async () => {
     const recording = keepRecording(run);
     void keepAsking(run);
+    void keepGivingUp(run);
     for (const { command, hasSlot } of carried?.inFlight ?? []) startCarrying(run, command, hasSlot);
     while (!isFinished(run)) {
       await continueIfLong(run);
@@ -61,6 +72,12 @@ function handleMessages(run: ShardRun): void {
   setHandler(stopSignal, () => stop(run), { description: 'Schedule nothing more; what is in flight settles.' });
   setHandler(holdSignal, () => void (run.held = true), { description: 'No new command until goOn.' });
   setHandler(goOnSignal, () => void (run.held = false), { description: 'Commands may be scheduled again.' });
+  setHandler(signAnewSignal, (sites) => askAnew(run, sites, Date.now()), {
+    description: 'Sites that were heard of: an undo that they refused is signed anew. ["site"]',
+  });
+  setHandler(retiredSignal, (sites) => noteRetired(run, sites), {
+    description: 'Sites that were retired: an undo that they owe is given up once the registry says so too. ["site"]',
+  });
   setHandler(heardSignal, (sites) => hear(run, sites), { description: 'The rollout goes on in spite of these.' });
   // Cancel from the Temporal UI, or by a rollout that was reset: stop, and let go of what is observed as well.
   CancellationScope.current().cancelRequested.catch(() => {
@@ -70,7 +87,7 @@ function handleMessages(run: ShardRun): void {
 }
 
 function hear(run: ShardRun, sites: unknown): void {
-  for (const site of Array.isArray(sites) ? (sites as unknown[]) : []) run.unheard.delete(String(site));
+  for (const site of namedSites(sites)) run.unheard.delete(site);
 }
 
 /** Gives up what never started; a started converge is superseded at the site, and ends with its own result. */
@@ -144,7 +161,7 @@ async function issueIfNeeded(run: ShardRun): Promise<void> {
   if (run.stopped) return answers.forEach(({ site }) => recordNeverScheduled(run, site));
   const asked = new Set(next.map((site) => site.id));
   run.pending = run.pending.filter((site) => !asked.has(site.id));
-  for (const answer of answers) {
+  for (const answer of answers.filter(({ site }) => !run.outcomes.has(site))) {
     if ('deferred' in answer) defer(run, answer);
     else {
       endDeferral(run, answer.site);

@@ -61,11 +61,15 @@ function addresseeOf(identity: SiteIdentity | undefined, acked: Command['ackedTh
   return { fields, ...(hindered && { hindered }) };
 }
 
+export function retiredReason(identity: SiteIdentity | undefined): Reason | undefined {
+  if (!identity?.retired) return undefined;
+  const { by, reason } = identity.retired;
+  return { code: 'SITE_RETIRED', detail: `retired by ${by}: ${reason}` };
+}
+
 function hindranceOf(identity: SiteIdentity | undefined): Reason | undefined {
-  if (identity?.retired) {
-    const { by, reason } = identity.retired;
-    return { code: 'SITE_RETIRED', detail: `retired by ${by}: ${reason}` };
-  }
+  const retired = retiredReason(identity);
+  if (retired) return retired;
   if (!identity?.doubt) return undefined;
   const { code, detail } = identity.doubt;
   return { code, detail: `${detail}; if the hardware or its disk is another: foothold fleet replace ${identity.site}` };

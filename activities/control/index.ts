@@ -11,6 +11,7 @@ import { issueCommands } from './issue-commands.js';
 import { quarantined } from './quarantined.js';
 import { recordInbox } from './record-inbox.js';
 import { knownCommands, recordProgress, recordRefused } from './record-progress.js';
+import { retiredAmong } from './retired.js';
 import { runPreflight } from './run-preflight.js';
 import { supersede } from './supersede.js';
 import { sweep } from './sweep.js';
@@ -41,8 +42,10 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     recordSettled: (shard, settled) =>
       failing(async () => {
         // What it says of other commands the inbox passes on.
-        await registry.recordSettled(evidenceKey(shard), shard, settled, now());
+        const { disbelieved } = await registry.recordSettled(evidenceKey(shard), shard, settled, now());
+        return disbelieved.length === 0 ? {} : { disbelieved };
       }),
+    retiredAmong: (sites) => failing(() => retiredAmong(deps, sites)),
     recordDispositions: (shard, rows) => failing(() => registry.recordDispositions(evidenceKey(shard), rows, now())),
     describeLock: (stream) => describeHolder(deps, stream),
     awaitClosed: (workflowId) => awaitClosed(client, workflowId),

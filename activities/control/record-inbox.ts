@@ -15,7 +15,7 @@ export async function recordInbox(
 ): Promise<LateNews[]> {
   const { activityId, workflowExecution } = Context.current().info;
   const delivery = { runId: workflowExecution?.runId ?? 'none', activityId };
-  const { fresh } = await deps.registry.recordSiteEvents(report, events, deps.now(), delivery);
+  const { fresh, anomalies } = await deps.registry.recordSiteEvents(report, events, deps.now(), delivery);
   const news = new Map<string, LateNews>();
   for (const { workflowId, firstRunId, running, event, outcome } of fresh) {
     if (!running) continue;
@@ -25,7 +25,9 @@ export async function recordInbox(
     news.set(firstRunId, known);
   }
   // Only a quick way: the sweeper finds what it misses, and what the site told is recorded.
-  await waker.heardOf(report).catch((error: unknown) => {
+  // Who is not believed wakes no carrier: an agent that refuses and reports would be asked without end.
+  const speaks = !anomalies.some(({ kind }) => kind === 'identity');
+  await waker.heardOf(report, speaks).catch((error: unknown) => {
     Context.current().log.warn('catchUp was not woken', { error: String(error) });
   });
   return [...news.values()];

@@ -9,6 +9,8 @@ import { hasEnded } from './temporal-facts.js';
 export interface RolloutEnding {
   outcome: RolloutOutcome;
   reason: Reason;
+  /** The person whose word it is; absent: nobody's. */
+  by?: string;
   /** The run that ended, where Temporal knows one: a rollout that was reset may end again. */
   runId?: string;
 }
@@ -51,11 +53,15 @@ async function describe(client: Client, workflowId: string, runId?: string): Pro
   }
 }
 
-/** `word`: of the person who gave it up, where Temporal cannot be asked. */
-export function unknownEnding({ workflowId, namespace }: UnsealedRollout, word?: string): RolloutEnding {
+/** `word`: of the person who gave it up, where this Temporal is not the one that it ran in. */
+export function unknownEnding(
+  { workflowId, namespace }: UnsealedRollout,
+  word?: { by: string; reason: string },
+): RolloutEnding {
   const where = namespace ? ` in the namespace ${namespace.name} (${namespace.id})` : '';
-  const detail = `${workflowId} is not there${where}: ${word ?? 'deleted, or past its retention'}`;
-  return { outcome: 'terminated', reason: { code: 'WORKFLOW_UNKNOWN', detail } };
+  const why = word ? `given up by ${word.by}: ${word.reason}` : 'deleted, or past its retention';
+  const reason: Reason = { code: 'WORKFLOW_UNKNOWN', detail: `${workflowId} is not there${where}: ${why}` };
+  return { outcome: 'terminated', reason, ...(word && { by: word.by }) };
 }
 
 /** An end that the workflow itself had recorded is missing here only if the registry was restored to before it. */

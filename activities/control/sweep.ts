@@ -10,6 +10,7 @@ import type { Namespace, UnsealedRollout } from '../../records/registry/registry
 import type { GiveUp, SweepSummary } from '../contract.js';
 import { catchUpFacts } from './catch-up-facts.js';
 import type { ControlDeps } from './deps.js';
+import { giveUpRetired } from './retired.js';
 import { findRun, unknownEnding, type RolloutEnding } from './rollout-ending.js';
 import { describeNamespace } from './temporal-facts.js';
 import { wakeCatchUp } from './wake-catch-up.js';
@@ -24,6 +25,9 @@ export async function sweep(deps: ControlDeps, word?: GiveUp): Promise<SweepSumm
       if (ending === 'elsewhere') summary.elsewhere.push(label);
       else if (ending && (await sealEnded(deps, rollout, ending))) summary.terminated.push(label);
     });
+  }
+  for (const debt of await deps.registry.retiredReverts()) {
+    await attempt(summary, `${debt.site} of ${debt.label}`, () => giveUpRetired(deps, debt));
   }
   for (const stream of await streamsWithWork(deps)) {
     await attempt(summary, stream, async () => {
@@ -61,9 +65,8 @@ async function judgeEnd(
     if (!namespace) await registry.placeRollout(firstRunId, here);
     return found.is === 'ended' ? found.ending : undefined;
   }
-  if (namespace?.id === here.id) return unknownEnding(rollout);
-  if (!word?.giveUp.includes(label)) return 'elsewhere';
-  return unknownEnding(rollout, `given up by ${word.by}: ${word.reason}`);
+  if (word?.giveUp.includes(label)) return unknownEnding(rollout, word);
+  return namespace?.id === here.id ? unknownEnding(rollout) : 'elsewhere';
 }
 
 /** Read again after Temporal was asked: what a rollout had recorded before it ended is what counts. */
@@ -76,9 +79,9 @@ async function sealEnded(deps: ControlDeps, rollout: UnsealedRollout, ending: Ro
     await registry.handOver(firstRunId, told.outcome, now());
     return false;
   }
-  const { outcome, reason, runId = 'gone' } = ending;
+  const { outcome, reason, by = 'sweeper', runId = 'gone' } = ending;
   await recordUnheard(deps, firstRunId, runId);
-  const draft = { kind: 'sealed', data: { outcome, reason, by: 'sweeper', lastSaid: told?.state ?? null } };
+  const draft = { kind: 'sealed', data: { outcome, reason, by, lastSaid: told?.state ?? null } };
   await registry.appendEvidence({ firstRunId, runId: 'sweep', activityId: `sealed/${runId}` }, [draft], now());
   await registry.handOver(firstRunId, outcome, now());
   await registry.putStatus(sealedStatus(rollout, told, ending, now()));

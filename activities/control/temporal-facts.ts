@@ -42,6 +42,22 @@ export async function describeNamespace(client: Client): Promise<Namespace> {
   return { name, id };
 }
 
+/** False where there is none that is open. */
+export async function signalIfOpen(
+  client: Client,
+  workflowId: string,
+  signal: string,
+  ...args: unknown[]
+): Promise<boolean> {
+  try {
+    await client.workflow.getHandle(workflowId).signal(signal, ...args);
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+}
+
 /** Undefined where there is none that is open. */
 export async function describeRunning(client: Client, workflowId: string) {
   try {

@@ -1,11 +1,13 @@
-/** Waking the reconciler of a stream: a quick way only, for what is missed the sweeper finds. */
+/** Waking the reconciler of a stream, and carriers of refused undos: a quick way only, for what is missed the sweeper finds. */
 import type { Client } from '@temporalio/client';
 import { judgeDrift } from '../../policies/catch-up/drift.js';
-import { CATCH_UP, catchUpId } from '../../policies/model/debt.js';
+import { CATCH_UP, catchUpId, type Debt } from '../../policies/model/debt.js';
 import type { SiteReport } from '../../policies/model/report.js';
 import { TASK_QUEUE } from '../../policies/model/rollout.js';
+import { leavesRevertOwed } from '../../policies/site/not-taken.js';
 import type { ControlDeps } from './deps.js';
 import { readFleet } from './sources.js';
+import { signalIfOpen } from './temporal-facts.js';
 
 /** One reconciler a stream: its fixed workflow id is what makes a second one impossible. */
 export async function wakeCatchUp(client: Client, stream: string): Promise<void> {
@@ -19,6 +21,14 @@ export async function wakeCatchUp(client: Client, stream: string): Promise<void>
   });
 }
 
+/** One that is gone the reconciler starts again. Late or twice: the shard asks for what is refused then, if anything is. */
+async function wakeCarriers(client: Client, site: string, owing: Debt[]): Promise<void> {
+  const refused = owing.filter(({ verb, reason }) => leavesRevertOwed({ verb, result: 'rejected', reason }));
+  for (const carrier of new Set(refused.flatMap((debt) => debt.carrier ?? []))) {
+    await signalIfOpen(client, carrier, 'signAnew', [site]);
+  }
+}
+
 /** A signal for each of thousands of returning sites would fill the history of the one workflow that they are for. */
 const AT_MOST_EVERY = 1_000;
 const FLEET_KEPT = 10_000;
@@ -29,15 +39,19 @@ export class CatchUpWaker {
 
   constructor(readonly deps: ControlDeps) {}
 
-  /** Wakes the reconcilers of the streams in which the site differs from what it should run, or owes an undo. */
-  async heardOf(report: SiteReport): Promise<void> {
-    for (const stream of await this.#apart(report)) await this.#wake(stream);
+  /**
+   * Wakes the reconcilers of the streams in which the site differs from what it should run, or owes an undo that no rollout
+   * has any more; and, for an agent that speaks for its site, whoever carries an undo that was refused there.
+   */
+  async heardOf(report: SiteReport, speaks: boolean): Promise<void> {
+    const owing = await this.deps.registry.debts({ site: report.site, verb: 'revert' });
+    for (const stream of await this.#apart(report, owing)) await this.#wake(stream);
+    if (speaks) await wakeCarriers(this.deps.client, report.site, owing);
   }
 
-  async #apart({ site, streams }: SiteReport): Promise<Set<string>> {
+  async #apart({ site, streams }: SiteReport, owing: Debt[]): Promise<Set<string>> {
     const { registry } = this.deps;
-    const owing = await registry.debts({ site, owner: CATCH_UP, verb: 'revert' });
-    const apart = new Set(owing.map(({ stream }) => stream));
+    const apart = new Set(owing.filter(({ owner }) => owner === CATCH_UP).map(({ stream }) => stream));
     for (const stream of await registry.desiredStreams()) {
       const desired = (await registry.desired(stream, [site])).get(site);
       if (!desired) continue;

@@ -49,6 +49,9 @@ export async function retire(context: Context, site: string, flags: RetireFlags)
   const owed = debts.map(({ verb, stream, release, label }) => `${verb} of ${stream}@${release.version}, of ${label}`);
   const notes = [
     ...(owed.length === 0 ? [] : [`nobody owes any more:\n${indent(owed.join('\n'))}`]),
+    ...(debts.some(({ verb }) => verb === 'revert')
+      ? ['whoever carries its undo lets go of it with the next sweep, within a minute']
+      : []),
     ...running.map((label) => `rollout ${label} runs with a plan that has ${site}: it goes on counting there`),
     ...(inFile === null ? [] : [`the fleet file still says so; write it there too:\n${indent(diffOf(site, inFile))}`]),
   ];

@@ -22,6 +22,7 @@ export interface VerbFlags {
   reason?: string;
   by?: string;
   override?: boolean;
+  lost?: boolean;
   dryRun?: boolean;
 }
 
@@ -35,6 +36,7 @@ export function declareVerbs(program: Command, execute: Execute): void {
       .option('--by <name>', 'who asks (default: FOOTHOLD_BY, else user@host)')
       .option('--dry-run', 'say what would be asked, and ask nothing');
     if (verb === 'promote') command.option('--override', 'also against a failed verdict');
+    if (verb === 'abort') command.option('--lost', 'seal one that Temporal has lost: nothing is undone, debts pass on');
     command.action((rollout: string, flags: VerbFlags, self: Command) =>
       execute(self, (context) => runVerb(context, verb, rollout, flags)),
     );
@@ -53,6 +55,10 @@ export async function runVerb(
     reason: requireReason(flags.reason, verb),
     ...(flags.override === true ? { override: true } : {}),
   };
+  if (verb === 'abort' && flags.lost === true) {
+    const { abortLost } = await import('./abort-lost.js');
+    return abortLost(context, reference, { by: payload.by, reason: payload.reason }, flags.dryRun === true);
+  }
   const { rollout } = await findRunningRollout(context, reference);
   if (flags.dryRun === true) return dryVerb(context, verb, rollout, payload);
   return verbAnswer(context, verb, rollout, await askRollout(context, verb, rollout, payload));
@@ -94,7 +100,11 @@ export async function askRollout(
       return { accepted: false, message: error.cause?.message ?? error.message };
     }
     if (error instanceof errors.WorkflowNotFoundError) {
-      return { accepted: false, message: 'the workflow has ended; foothold status says how' };
+      const lost = `if Temporal was made anew: foothold abort ${rollout.label} --lost --reason …`;
+      return {
+        accepted: false,
+        message: `Temporal has no such workflow open; foothold status says how it ended; ${lost}`,
+      };
     }
     throw noAnswer(verb, rollout, payload, error);
   }

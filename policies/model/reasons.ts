@@ -140,6 +140,7 @@ export const REASONS = {
   REGISTRY_BROKEN: 'the registry could not be read or written',
   PORT_IN_USE: 'another process listens on the address',
   NOTHING_RUNNING: 'no rollout is running that this verb could act on',
+  NOT_LOST: 'Temporal still has the workflow of the rollout that was said to be lost',
   NOTHING_EARLIER: 'the stream has no earlier verified release to go back to',
   NOTHING_OWED: 'nothing is owed that could be tried again',
   EVIDENCE_BROKEN: 'the evidence does not verify',

@@ -13,17 +13,23 @@ export function outcomeOf(result: Result, stage: string, wave: number): SiteOutc
 
 /**
  * Merges what is newly known. What a later try says replaces all that an earlier one ended with. A result is final, save that a site that confirmed may later revert by itself; a
- * disposition never replaces a result, and a result always replaces a disposition.
+ * disposition never replaces a result, and a result always replaces a disposition. Only the very answer of an agent that
+ * does not speak for its site is taken back.
  */
 export function mergeOutcome(known: SiteOutcome | undefined, next: SiteOutcome): SiteOutcome {
   if (!known) return next;
   const isLater = (next.try ?? 1) - (known.try ?? 1);
   if (isLater !== 0) return isLater > 0 ? next : known;
   if (isDisposition(known)) return next;
-  if (isDisposition(next)) return known;
+  if (isDisposition(next)) return takesBack(next, known) ? next : known;
   const laterLocalRevert =
     known.outcome === 'confirmed' && (next.outcome === 'reverted' || next.outcome === 'safe-mode');
   return laterLocalRevert ? next : known;
+}
+
+/** A disposition has a time only if it takes the place of the answer that has the same one. */
+function takesBack(next: SiteOutcome, known: SiteOutcome): boolean {
+  return next.outcome === 'owed' && next.at !== undefined && next.at === known.at;
 }
 
 export function isDisposition(outcome: SiteOutcome): boolean {

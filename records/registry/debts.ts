@@ -21,8 +21,24 @@ export async function debts(db: Db, filter: Parameters<Registry['debts']>[0] = {
   return (await query.execute()).map(debtOf);
 }
 
+/** Reverts that retired sites owed, and of which it is not recorded yet that they were given up. */
+export async function retiredReverts(db: Db): Promise<Debt[]> {
+  const rows = await named(db.selectFrom('debts'))
+    .innerJoin('identities', 'identities.site', 'debts.site')
+    .where('identities.retired_at', 'is not', null)
+    .where('debts.verb', '=', 'revert')
+    .orderBy('debts.site')
+    .orderBy('debts.generation')
+    .execute();
+  return rows.map(debtOf).filter(({ reason }) => reason.code !== 'SITE_RETIRED');
+}
+
 function withRollout(db: Db) {
-  return standing(db)
+  return named(standing(db));
+}
+
+function named(query: ReturnType<typeof standing>) {
+  return query
     .innerJoin('rollouts', 'rollouts.first_run_id', 'debts.first_run_id')
     .selectAll('debts')
     .select(['rollouts.workflow_id', 'rollouts.label', 'rollouts.version', 'rollouts.digest', 'rollouts.plan_digest']);

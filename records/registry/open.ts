@@ -5,7 +5,7 @@ import { readAddress } from './address.js';
 import * as commandedHistory from './commanded-history.js';
 import { changingMembers } from './changing.js';
 import * as commands from './commands.js';
-import { debts, debtTotals } from './debts.js';
+import { debts, debtTotals, retiredReverts } from './debts.js';
 import * as desired from './desired.js';
 import * as documents from './documents.js';
 import * as enrolment from './enrolment.js';
@@ -188,6 +188,7 @@ type OfDebts =
   | 'unsealedRollouts'
   | 'placeRollout'
   | 'debts'
+  | 'retiredReverts'
   | 'debtTotals'
   | 'handOver'
   | 'desired'
@@ -201,6 +202,7 @@ type OfDebts =
 function ofDebts(db: Db): Pick<Registry, OfDebts> {
   return {
     debts: (filter) => debts(db, filter),
+    retiredReverts: () => retiredReverts(db),
     debtTotals: () => debtTotals(db),
     commandsOf: (stream, filter) => commandedHistory.commandsOf(db, stream, filter),
     latestBatch: (of) => commandedHistory.latestBatch(db, of),

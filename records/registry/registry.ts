@@ -11,7 +11,7 @@ import type { Commanded } from '../../policies/catch-up/owed-site.js';
 import type { Debt, Desired, Freeze, HandedOver } from '../../policies/model/debt.js';
 import type { RolloutOutcome, RolloutStatus, SiteOutcome, SiteOutcomeWord } from '../../policies/model/rollout.js';
 import type { Selector } from '../../policies/model/strategy.js';
-import type { Sample } from '../../policies/model/verdict.js';
+import type { Reason, Sample } from '../../policies/model/verdict.js';
 import type { TokenRequest } from './enrolment.js';
 import type { KeyStep } from './keys.js';
 
@@ -82,6 +82,13 @@ export interface FreshEvent {
   running: boolean;
   event: SiteEvent;
   outcome: SiteOutcome;
+}
+
+/** An answer that counts for nothing: the agent that gave it does not speak for the site, and why. */
+export interface Disbelieved {
+  site: string;
+  commandId: string;
+  reason: Reason;
 }
 
 /**
@@ -235,14 +242,15 @@ export interface Registry {
   /**
    * Results with the reports and events they carry, and their evidence, in one transaction. `fresh` are the events among
    * them that say more than these results, the local revert of an earlier stage for instance; the inbox tells their
-   * rollouts too, so that passing them on is quicker but not needed.
+   * rollouts too, so that passing them on is quicker but not needed. `disbelieved` are the answers of agents that do not
+   * speak for their sites: those sites are owed as before.
    */
   recordSettled(
     key: EvidenceKey,
     at: { stage: string; wave: number },
     settled: Settled[],
     now: number,
-  ): Promise<{ fresh: FreshEvent[] }>;
+  ): Promise<{ fresh: FreshEvent[]; disbelieved: Disbelieved[] }>;
   recordDispositions(
     key: EvidenceKey,
     rows: { site: string; commandId: string; outcome: SiteOutcome }[],
@@ -316,6 +324,8 @@ export interface Registry {
     firstRunId?: string;
     limit?: number;
   }): Promise<Debt[]>;
+  /** Reverts that retired sites owed, until it is recorded that they were given up: `debts` shows none of them. */
+  retiredReverts(): Promise<Debt[]>;
   /** How many are open, by stream and verb: counted by the database. */
   debtTotals(): Promise<{ stream: string; verb: Verb; owner: string; count: number }[]>;
   /**

@@ -8,7 +8,7 @@ import { readCommandId } from './command-facts.js';
 import { addToLedger, CommandLedger, scheduled, UNKNOWN_PLACE } from './command-ledger.js';
 import { appendDrafts, keyedDrafts } from './evidence-log.js';
 import { recordJournals } from './inbox.js';
-import type { FreshEvent } from './registry.js';
+import type { Disbelieved, Registry } from './registry.js';
 import { recordReports } from './reports.js';
 import { hearSpeakers } from './speakers.js';
 import type { Db } from './tables.js';
@@ -19,7 +19,7 @@ export async function recordSettled(
   at: { stage: string; wave: number },
   settled: Settled[],
   now: number,
-): Promise<{ fresh: FreshEvent[] }> {
+): ReturnType<Registry['recordSettled']> {
   return db.transaction().execute(async (tx) => {
     const ledger = new CommandLedger();
     await ledger.load(tx, settled.flatMap(idsOf));
@@ -36,8 +36,12 @@ export async function recordSettled(
     );
     const journals = told.map((one) => ({ site: one.result.site, events: one.events }));
     const { fresh } = await recordJournals(tx, ledger, journals, undefined, now);
-    return { fresh };
+    return { fresh, disbelieved: answers.flatMap((one) => disbelievedIn(one, because.get(one.report))) };
   });
+}
+
+function disbelievedIn({ commandId, result }: Settled & { kind: 'result' }, reason?: Reason): Disbelieved[] {
+  return reason === undefined ? [] : [{ site: result.site, commandId, reason }];
 }
 
 function idsOf(settled: Settled): string[] {
@@ -81,23 +85,30 @@ function settleOne(
     return { kind: 'result', data: { ...data, counted: false, arrival: 'foreign', reportOf: report.site } };
   // Asked before who speaks: whoever refused the undo, it is owed as before, and this may be the first heard of it.
   if (leavesRevertOwed(result)) {
-    leaveOwed(ledger, firstRunId, place, result, now);
+    leaveOwed(ledger, firstRunId, place, result, result.reason, now);
     return { kind: 'result', data: { ...data, counted: false, arrival: 'not-taken' } };
   }
   // Of an agent that does not speak for its site: the site itself still owes its answer.
   const reason = refused.get(report);
-  if (reason !== undefined) return { kind: 'result', data: { ...data, counted: false, arrival: 'refused', reason } };
+  if (reason !== undefined) {
+    leaveOwed(ledger, firstRunId, place, result, reason, now);
+    return { kind: 'result', data: { ...data, counted: false, arrival: 'refused', reason } };
+  }
   const arrival = addToLedger(ledger, firstRunId, place, result, now);
   addPrevious(ledger, firstRunId, result, now);
   return { kind: 'result', data: { ...data, counted: arrival === 'first' || arrival === 'moved', arrival } };
 }
 
-/** An undo that the agent did not take in: no result of its id, for the same id, sent right, is carried out. */
+/**
+ * An undo that the agent did not take in, or an answer of an agent that does not speak for the site: no result of its id,
+ * for the same id, sent right, is carried out.
+ */
 function leaveOwed(
   ledger: CommandLedger,
   firstRunId: string,
   place: { stage: string; wave: number },
-  { site, commandId, reason }: Result,
+  { site, commandId }: Result,
+  reason: Reason | undefined,
   now: number,
 ): void {
   const facts = ledger.touch(commandId, () => scheduled(firstRunId, site, commandId, place, now));

@@ -122,6 +122,43 @@ describe('an owed revert', () => {
     expect(new Set(reverts)).toEqual(new Set([owed[0]?.commandId]));
   });
 
+  it('[A24] of a retired site is given up, on the record, and its carrier goes on with the others to its end', async () => {
+    const stream = 'sold';
+    await promotedWithout(stream);
+    const rollout = await stage.start(stream, '3.0.0');
+    await stage.until(() => stage.commands('sold-a').includes('converge 3.0.0'), 'the first stage');
+    await stage.down('sold-c');
+    await stage.until(async () => {
+      const { raw } = await stage.client.workflow
+        .getHandle(`${(await stage.statusOf(rollout.workflowId)).label}/rest/1/1`)
+        .describe()
+        .catch(() => ({ raw: { pendingActivities: [] } }));
+      return raw.pendingActivities?.filter(({ activityType }) => activityType?.name === 'converge').length === 2;
+    }, 'the command to c');
+    await rollout.executeUpdate('revert', { args: [verb] });
+    await rollout.result().catch(() => undefined);
+    const owed = await stage.registry.debts({ stream, verb: 'revert' });
+    expect(owed.map(({ site }) => site)).toEqual(['sold-b', 'sold-c']);
+    const carrier = stage.client.workflow.getHandle(owed[0]?.carrier ?? '');
+    const firstRunId = owed[0]?.firstRunId ?? '';
+    const ofC = async () => (await stage.registry.siteRows(firstRunId, { site: 'sold-c' }))[0]?.reason?.code;
+    await stage.sweep();
+    expect(await ofC()).not.toBe('SITE_RETIRED');
+    await stage.registry.retire({ site: 'sold-c', by: 'anna', reason: 'sold' }, Date.now());
+    expect((await stage.sweep()).failed).toEqual([]);
+    expect(await ofC()).toBe('SITE_RETIRED');
+    const still = async () => {
+      const { raw, status } = await carrier.describe();
+      return status.name === 'RUNNING' && raw.pendingActivities?.length === 1;
+    };
+    await stage.until(still, 'the carrier to ask b alone');
+    await stage.up('sold-b');
+    await stage.until(async () => (await carrier.describe()).status.name === 'COMPLETED', 'the carrier to end');
+    expect(await stage.registry.debts({ stream, verb: 'revert' })).toEqual([]);
+    const told = (await stage.registry.evidence(firstRunId)).map(({ data }) => JSON.stringify(data));
+    expect(told.filter((entry) => entry.includes('retired by anna: sold'))).toHaveLength(1);
+  });
+
   it('[A24] is carried again beside a batch that is open, and the reconciler begins no second one when it continues as new', async () => {
     const stream = 'beside';
     await stage.publish(stream, '1.0.0', '2.0.0', '3.0.0');

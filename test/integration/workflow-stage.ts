@@ -64,6 +64,10 @@ export interface WorkflowStage {
   deferrals: Map<string, { reason: Reason; until?: number }>;
   /** Sites that report the release as quarantined. */
   quarantined: Set<string>;
+  /** Sites whose answers the registry does not believe, and why. */
+  disbelieved: Map<string, Reason>;
+  /** Sites that the registry knows to be retired. */
+  retired: Map<string, Reason>;
   /** The registry learns how a site has ended, by whatever way. */
   settle(site: string, outcome: SiteOutcome['outcome']): void;
   /** `continueAfterEvents` makes the rollout continue as new before its next wave once its history is as long. */
@@ -101,12 +105,25 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
   const faults: WorkflowStage['faults'] = {};
   const deferrals: WorkflowStage['deferrals'] = new Map();
   const quarantined = new Set<string>();
+  const disbelieved = new Map<string, Reason>();
+  const retired = new Map<string, Reason>();
   const commands = new Map<string, Commanded>();
   const control = await Worker.create({
     connection,
     taskQueue: TASK_QUEUE,
     workflowBundle,
-    activities: rememberingActivities({ client, outlines, seen, gate, faults, deferrals, quarantined, commands }),
+    activities: rememberingActivities({
+      client,
+      outlines,
+      seen,
+      gate,
+      faults,
+      deferrals,
+      quarantined,
+      disbelieved,
+      retired,
+      commands,
+    }),
     shutdownForceTime: '2s',
   });
   const running = control.run();
@@ -143,6 +160,8 @@ export async function openWorkflowStage(): Promise<WorkflowStage> {
     faults,
     deferrals,
     quarantined,
+    disbelieved,
+    retired,
     settle(site, outcome) {
       for (const one of commands.values()) if (one.site === site) one.outcome = { site, outcome, stage: '', wave: 0 };
     },
@@ -177,6 +196,8 @@ interface Remembered {
   faults: WorkflowStage['faults'];
   deferrals: WorkflowStage['deferrals'];
   quarantined: WorkflowStage['quarantined'];
+  disbelieved: WorkflowStage['disbelieved'];
+  retired: WorkflowStage['retired'];
   commands: Map<string, Commanded>;
 }
 
@@ -306,12 +327,23 @@ function rememberingActivities(stage: Remembered): ControlActivities {
       });
     },
     async recordSettled(shard, settled) {
+      const disbelieved = settled.flatMap((one) => {
+        const reason = one.kind === 'result' ? stage.disbelieved.get(one.result.site) : undefined;
+        return one.kind === 'result' && reason ? [{ site: one.result.site, commandId: one.commandId, reason }] : [];
+      });
       for (const one of settled) {
         if (one.kind !== 'result') continue;
         seen.settled.push(one.result);
         const known = commands.get(one.commandId);
         if (known) known.outcome = outcomeOf(one.result, shard.stage, shard.wave);
       }
+      return { disbelieved };
+    },
+    async retiredAmong(sites) {
+      return sites.flatMap((site) => {
+        const reason = stage.retired.get(site);
+        return reason ? [{ site, reason }] : [];
+      });
     },
     async recordDispositions(_shard, rows) {
       seen.dispositions.push(...rows.map((row) => row.outcome));
@@ -344,10 +376,12 @@ function rememberingActivities(stage: Remembered): ControlActivities {
 }
 
 /** A site that answers as its script says; a revert supersedes a converge that is still observed. */
-function scriptedSite(site: string, script: SiteScript, seen: Seen, latest: Map<string, string>): SiteActivities {
+function scriptedSite(own: string, script: SiteScript, seen: Seen, latest: Map<string, string>): SiteActivities {
   return {
     async converge(page) {
       const commandId = page.commands[0]?.commandId ?? '';
+      // Several sites may share its queue.
+      const site = page.commands[0]?.site ?? own;
       const verb = commandId.includes('/revert/') ? 'revert' : 'converge';
       seen.commands.push(`${verb} ${site}`);
       latest.set(site, verb);

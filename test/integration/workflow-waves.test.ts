@@ -52,6 +52,51 @@ describe('stop in mid-wave', () => {
     expect(timeOf(scheduled[0])).toBeLessThan(timeOf(told));
   });
 
+  it('of several shards, the others command for as long as the word travels, and nobody once it has come', async () => {
+    const convergeMs = 150;
+    await stage.bringUp('v1', { converge: 'rejected', afterMs: 2_000 });
+    await stage.bringUp('w', { converge: 'confirmed', afterMs: convergeMs });
+    const label = 'edge-proxy-2.0.5-1';
+    const named = (letter: string, count: number) =>
+      Array.from({ length: count }, (_, index) => `${letter}${index + 1}`);
+    const outline = outlineOf(label, { all: [[...named('v', 500), ...named('w', 200)]] });
+    outline.stages = outline.stages.map((one) => ({
+      ...one,
+      concurrency: 8,
+      waves: one.waves.map(({ sites }) => ({
+        sites: sites.map((site) => (site.id.startsWith('w') ? { ...site, queue: 'site-w' } : site)),
+      })),
+    }));
+    const handle = await stage.start(outline);
+    const undone = () => stage.seen.drafts.some(({ kind, data }) => kind === 'undo' && data['block'] !== undefined);
+    await until(() => undone() || undefined, 'the undo');
+    await pause(1_000);
+    const first = await historyOf(stage, `${label}/all/1/1`);
+    const told = first.find((event) => event.workflowExecutionSignaledEventAttributes?.signalName === 'stop');
+    const refusedAt = timeOf(
+      first.find((event) => {
+        const scheduledId = event.activityTaskCompletedEventAttributes?.scheduledEventId;
+        const begun = first.find(({ eventId }) => String(eventId) === String(scheduledId));
+        return begun?.activityTaskScheduledEventAttributes?.activityType?.name === 'converge';
+      }),
+    );
+    const other = await historyOf(stage, `${label}/all/1/2`);
+    const isStop = (e: (typeof other)[number]) => e.workflowExecutionSignaledEventAttributes?.signalName === 'stop';
+    const stopped = other.findIndex(isStop);
+    expect([stopped > 0, told !== undefined]).toEqual([true, true]);
+    const converges = other.flatMap((e, index) =>
+      e.activityTaskScheduledEventAttributes?.activityType?.name === 'converge' ? [{ index, at: timeOf(e) }] : [],
+    );
+    const late = converges.filter(({ at }) => at > refusedAt);
+    const travelled = timeOf(other[stopped]) - refusedAt;
+    expect(converges.length).toBeGreaterThan(8);
+    // Handled in the workflow task that brings it: what was scheduled by the task before may stand behind it.
+    expect(late.filter(({ index }) => index > stopped + 3)).toEqual([]);
+    const slots = 4;
+    expect(late.length, `in ${travelled} ms`).toBeLessThanOrEqual(slots * (1 + Math.ceil(travelled / convergeMs)));
+    await handle.terminate('measured');
+  });
+
   it('goes on after a failure that the budget does allow, once the rollout has heard of it', async () => {
     await stage.bringUp('b1', { converge: 'reverted' });
     for (const site of ['b2', 'b3']) await stage.bringUp(site, { converge: 'confirmed' });
@@ -296,6 +341,30 @@ describe('retry', () => {
   });
 });
 
+describe('an answer of an agent that does not speak for its site', () => {
+  const reason = { code: 'WRONG_EPOCH' as const, detail: 'the site was replaced' };
+  it.each(['confirmed', 'rejected', 'reverted'] as const)(
+    '[A34] %s: the site is owed, nothing is promoted or undone upon it, and a person can try it again',
+    async (word) => {
+      const site = `s-${word}`;
+      const script = { converge: word as 'confirmed' | 'rejected' | 'reverted' };
+      await stage.bringUp(site, script);
+      stage.disbelieved.set(site, reason);
+      const version = { confirmed: '2.4.0', rejected: '2.4.1', reverted: '2.4.2' }[word];
+      const outline = outlineOf(`edge-proxy-${version}-1`, { all: [[site]] });
+      outline.strategy = { ...outline.strategy, onFailure: 'stay' };
+      outline.stages = outline.stages.map((one) => ({ ...one, budget: { failed: 1, owed: '100%' } }));
+      const handle = await stage.start(outline);
+      const waiting = await waitFor(handle, 'NO_CONFIRMED_SITE');
+      expect(waiting.stages[0]).toMatchObject({ confirmed: 0, failed: 0, owed: 1 });
+      stage.disbelieved.delete(site);
+      script.converge = 'confirmed';
+      await handle.executeUpdate('retry', { args: [{ ...asker, sites: [site] }] });
+      expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 1, owed: 0 });
+    },
+  );
+});
+
 /** What a shard of these sites is asked to do, with nobody to listen. */
 function shardInputOf(label: string, firstRunId: string, sites: string[], change: Record<string, unknown> = {}) {
   const outline = oneAtATime(outlineOf(label, { all: [sites] }));
@@ -416,6 +485,57 @@ describe('a shard', () => {
     expect(stage.seen.issued.filter((one) => one === id)).toHaveLength(2);
     const { runId } = await stage.client.workflow.getHandle('shard-refused').describe();
     expect(runId).not.toBe(handle.firstExecutionRunId);
+  });
+
+  it('[A19] signs a refused revert anew at once when the site is heard of; late, twice or nonsense changes nothing', async () => {
+    await stage.bringUp('t1', { converge: 'never', refuses: { times: 3, code: 'WRONG_EPOCH' } });
+    const firstRunId = '00000000-0000-4000-8000-000000000005';
+    const input = shardInputOf('edge-proxy-2.3.4-1', firstRunId, ['t1', 't2'], { verb: 'revert', generation: 2 });
+    const handle = await startShard('shard-heard', input);
+    for (const times of [1, 2, 3]) {
+      await received(stage, 'revert t1', times);
+      const refusedAt = Date.now();
+      // Its own pauses are 5, 10 and 20 seconds; a refusal that is on its way is told of first.
+      await pause(300);
+      for (const sites of [['t1', 't1', 'nobody', 7], ['t1'], 'nonsense', null]) await handle.signal('signAnew', sites);
+      await received(stage, 'revert t1', times + 1);
+      expect(Date.now() - refusedAt).toBeLessThan(4_000);
+    }
+    // t2 is dark, and t1 has answered: nothing is sent again.
+    await handle.signal('signAnew', ['t1', 't2']);
+    await pause(500);
+    expect(commandsOf(stage, ['t1', 't2'])).toEqual(['revert t1', 'revert t1', 'revert t1', 'revert t1']);
+    await stage.bringUp('t2', { converge: 'never' });
+    expect(((await handle.result()) as ShardEnds).outcomes.map(({ outcome }) => outcome)).toEqual([
+      'reverted',
+      'reverted',
+    ]);
+    expect(commandsOf(stage, ['t2'])).toEqual(['revert t2']);
+  });
+
+  it('[A24] gives up the undo of a retired site, dark or refusing, on the registry’s word alone; the others go on', async () => {
+    const reason = { code: 'SITE_RETIRED' as const, detail: 'retired by anna: sold' };
+    await stage.bringUp('u1', { converge: 'never', refuses: { times: 99, code: 'WRONG_EPOCH' } });
+    const firstRunId = '00000000-0000-4000-8000-000000000006';
+    const sites = ['u1', 'u2', 'u3'];
+    const input = shardInputOf('edge-proxy-2.3.5-1', firstRunId, sites, { verb: 'revert', generation: 2 });
+    const handle = await startShard('shard-retired', input);
+    await received(stage, 'revert u1');
+    await handle.signal('retired', sites);
+    await received(stage, 'revert u1', 2);
+    for (const site of ['u1', 'u2']) stage.retired.set(site, reason);
+    await handle.signal('retired', ['u1', 'u2', 'nobody', null]);
+    await handle.signal('retired', sites);
+    const asked = commandsOf(stage, ['u1']).length;
+    await pause(12_000);
+    expect(commandsOf(stage, ['u1']).length - asked).toBeLessThanOrEqual(1);
+    await stage.bringUp('u3', { converge: 'never' });
+    const { outcomes } = (await handle.result()) as ShardEnds;
+    expect(outcomes.map(({ site, outcome, reason: why }) => [site, outcome, why?.code]).toSorted()).toEqual([
+      ['u1', 'owed', 'SITE_RETIRED'],
+      ['u2', 'owed', 'SITE_RETIRED'],
+      ['u3', 'reverted', undefined],
+    ]);
   });
 
   it('[A19] that is stopped leaves a revert that was refused owed, with the code as the reason', async () => {

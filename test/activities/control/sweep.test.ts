@@ -15,6 +15,8 @@ let registry: Registry;
 /** By workflow id: the status of its latest run, or what asking for it throws. Others are not there. */
 let temporal: Record<string, string | Error>;
 let namespaceId: string;
+/** `<signal> <workflow id> <arguments>`, to workflows that are there. */
+let signals: string[];
 
 function deps(): ControlDeps {
   const describe = (workflowId: string) => async () => {
@@ -24,9 +26,13 @@ function deps(): ControlDeps {
     const firstRunId = workflowId.replace(/^w-/, '');
     return { runId: `${firstRunId}-last`, status: { name: answer }, raw: { workflowExecutionInfo: { firstRunId } } };
   };
+  const signal = (workflowId: string) => async (name: string, payload: unknown) => {
+    await describe(workflowId)();
+    signals.push(`${name} ${workflowId} ${JSON.stringify(payload)}`);
+  };
   const client = {
     options: { namespace: HERE.name },
-    workflow: { getHandle: (workflowId: string) => ({ describe: describe(workflowId) }) },
+    workflow: { getHandle: (workflowId: string) => ({ describe: describe(workflowId), signal: signal(workflowId) }) },
     workflowService: {
       describeNamespace: async () => ({ namespaceInfo: { id: namespaceId } }),
       getWorkflowExecutionHistory: async () => ({ history: { events: [] } }),
@@ -45,6 +51,7 @@ const outcomeOf = async (firstRunId: string) => (await registry.findRollout(firs
 beforeEach(async () => {
   registry = await openRegistry('sqlite::memory:');
   temporal = {};
+  signals = [];
   namespaceId = HERE.id;
 });
 afterEach(() => registry.close());
@@ -79,6 +86,22 @@ describe('the sweeper', () => {
     const sealed = await registry.findRollout('r1');
     expect(sealed).toMatchObject({ outcome: 'terminated', reason: { code: 'WORKFLOW_UNKNOWN' } });
     expect(sealed?.reason?.detail).toContain('given up by kari: the disk is gone');
+    const told = (await registry.evidence('r1')).findLast(({ kind }) => kind === 'sealed')?.data;
+    expect(told).toMatchObject({ outcome: 'terminated', by: 'kari', reason: sealed?.reason });
+  });
+
+  it('[B36] does not take a person’s word against what Temporal says, nor where it says nothing', async () => {
+    const label = await begin('r1', '2.4.0', HERE);
+    namespaceId = 'n-9';
+    const word = { giveUp: [label], by: 'kari', reason: 'the disk is gone' };
+    for (const answer of ['RUNNING', new Error('unavailable')]) {
+      temporal['w-r1'] = answer;
+      expect((await sweep(deps(), word)).terminated).toEqual([]);
+      expect(await outcomeOf('r1')).toBeUndefined();
+    }
+    temporal['w-r1'] = 'TERMINATED';
+    expect((await sweep(deps(), word)).terminated).toEqual([label]);
+    expect((await registry.findRollout('r1'))?.reason?.code).toBe('TERMINATED');
   });
 
   it('remembers where it found a rollout of which nobody had said it', async () => {
@@ -113,6 +136,39 @@ describe('the sweeper', () => {
     // What a site tells later is what counts.
     await rollout.settle(rollout.answer('b', 'confirmed'));
     expect((await registry.siteRows('r1', { site: 'b' }))[0]?.outcome).toBe('confirmed');
+  });
+
+  it('[A24] gives up what a retired site has to undo, once, with who retired it and why; nobody else’s', async () => {
+    const rollout = await Rollout.begin(registry, 'r1', '2.4.0', ['a', 'b']);
+    for (const site of ['a', 'b']) {
+      await rollout.command(site);
+      await rollout.command(site, 'revert');
+    }
+    temporal['w-r1'] = 'RUNNING';
+    const carrier = 'w-r1/revert';
+    temporal[carrier] = new Error('unavailable');
+    await sweep(deps());
+    expect(await registry.debts()).toHaveLength(2);
+    await registry.retire({ site: 'a', by: 'anna', reason: 'sold' }, NOW);
+    expect((await sweep(deps())).failed).toEqual([`a of ${rollout.label}: unavailable`]);
+    temporal[carrier] = 'RUNNING';
+    for (const _ of [1, 2]) expect((await sweep(deps())).failed).toEqual([]);
+    expect(signals).toEqual([`retired ${carrier} ["a"]`]);
+    const reason = { code: 'SITE_RETIRED', detail: 'retired by anna: sold' };
+    expect(await registry.siteRows('r1', { site: 'a' })).toMatchObject([{ outcome: 'owed', reason }]);
+    const told = (await registry.evidence('r1')).filter(({ kind }) => kind === 'disposition');
+    expect(told.map(({ data }) => data)).toMatchObject([{ site: 'a', outcome: { reason } }]);
+    expect((await registry.debts()).map(({ site }) => site)).toEqual(['b']);
+  });
+
+  it('[A24] gives up what a retired site has to undo also where nobody carries it any more', async () => {
+    const rollout = await Rollout.begin(registry, 'r1', '2.4.0', ['a']);
+    await rollout.command('a', 'revert');
+    temporal['w-r1'] = 'RUNNING';
+    await registry.retire({ site: 'a', by: 'anna', reason: 'sold' }, NOW);
+    expect(await sweep(deps())).toMatchObject({ failed: [] });
+    expect(await registry.retiredReverts()).toEqual([]);
+    expect(await registry.siteRows('r1')).toMatchObject([{ reason: { code: 'SITE_RETIRED' } }]);
   });
 
   it('seals a rollout again that went on after its seal and ended again, as evidence of its own', async () => {

@@ -49,6 +49,16 @@ describe('mergeOutcome', () => {
     expect(mergeOutcome(owed, confirmed)).toBe(confirmed);
     expect(mergeOutcome(confirmed, owed)).toBe(confirmed);
   });
+  it('the very answer of an agent that is not believed is taken back, and no other of that site', () => {
+    const answer = outcome({ outcome: 'confirmed', at: 7 });
+    const back = outcome({ outcome: 'owed', state: null, at: 7 });
+    expect(mergeOutcome(answer, back)).toBe(back);
+    const own = outcome({ outcome: 'confirmed', at: 8 });
+    expect(mergeOutcome(back, own)).toBe(own);
+    // Told once more when its shard ends.
+    expect(mergeOutcome(own, back)).toBe(own);
+    expect(mergeOutcome(outcome({ outcome: 'confirmed', at: 7, try: 2 }), back).try).toBe(2);
+  });
   it('a later local revert moves a site from confirmed; nothing else moves a result', () => {
     expect(mergeOutcome(confirmed, reverted)).toBe(reverted);
     expect(mergeOutcome(reverted, confirmed)).toBe(reverted);

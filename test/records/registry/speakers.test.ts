@@ -4,6 +4,7 @@ import type { SiteReport } from '../../../policies/model/report.js';
 import { publicHalf, signKeyset } from '../../../policies/signing/keyset.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { commandId, frozenPlan, Journal, key, PLACE, report, result, settled, status } from './facts.js';
+import { Rollout } from './centre.js';
 import { CENTRE, newKey, proven } from './enrolled.js';
 import { registryUnderTest } from './on-each-database.js';
 
@@ -94,6 +95,11 @@ describe('replace', () => {
     await registry.recordSettled(key('run-1', '1'), PLACE, [settled(result(id, 'confirmed'), [], ofOld)], NOW);
     expect(await codes(registry)).toEqual(['WRONG_EPOCH']);
     expect((await registry.siteRows('run-1')).map((row) => row.outcome)).not.toContain('confirmed');
+    expect(await registry.siteRows('run-1')).toMatchObject([{ outcome: 'owed', reason: { code: 'WRONG_EPOCH' } }]);
+    expect(await registry.debts({ site: SITE })).toMatchObject([
+      { verb: 'converge', owner: 'run-1', reason: { code: 'WRONG_EPOCH' }, commandId: id },
+    ]);
+    expect(await registry.siteTotals('run-1')).toMatchObject([{ outcome: 'owed', count: 1 }]);
     const told = (await registry.evidence('run-1')).find((entry) => entry.kind === 'result')?.data;
     expect(told).toMatchObject({ counted: false, arrival: 'refused', reason: { code: 'WRONG_EPOCH' } });
     expect(await registry.reports([SITE])).toEqual(new Map());
@@ -108,6 +114,33 @@ describe('replace', () => {
       ['bound', 'the site'],
       ['replaced', 'anna'],
     ]);
+  });
+
+  it('[A34] leaves the release owed that the old agent answered for: to the rollout, then to catch-up', async () => {
+    const registry = await under.openEmpty();
+    const rollout = await Rollout.begin(registry, 'run-1', '2.4.0', [SITE, 'osl-02']);
+    await registry.replace(ask('t2'), NOW);
+    for (const site of [SITE, 'osl-02']) await rollout.command(site);
+    await rollout.settle(rollout.answer('osl-02', 'confirmed'));
+    const reason = { code: 'WRONG_EPOCH' as const, detail: 'epoch 1' };
+    const refusing = settled(rollout.answer(SITE, 'rejected', 'converge', { reason }));
+    const at = (activityId: string) => registry.recordSettled(key('run-1', activityId), PLACE, [refusing], NOW);
+    for (const activityId of ['s1', 's1', 's2'])
+      expect((await at(activityId)).disbelieved).toMatchObject([{ site: SITE, reason: { code: 'WRONG_EPOCH' } }]);
+    expect(await registry.debts()).toMatchObject([{ site: SITE, owner: 'run-1', reason: { code: 'WRONG_EPOCH' } }]);
+    expect(await rollout.seal('promoted')).toMatchObject({ passed: { converge: 1, revert: 0 } });
+    expect(await registry.debts()).toMatchObject([{ site: SITE, verb: 'converge', owner: 'catchUp' }]);
+    // Whoever tells it late: what is known of a result of the site itself stays.
+    const ofNew = report(SITE, { epoch: 2, ...enrolled('i2', 't2') });
+    await registry.recordSettled(
+      key('run-1', 's3'),
+      PLACE,
+      [settled(rollout.answer(SITE, 'confirmed'), [], ofNew)],
+      NOW,
+    );
+    await at('s4');
+    expect(await registry.debts()).toEqual([]);
+    expect(await registry.siteTotals('run-1')).toMatchObject([{ outcome: 'confirmed', count: 2 }]);
   });
 
   it('goes beyond every epoch that a journal here knows, also after the registry was put back', async () => {
