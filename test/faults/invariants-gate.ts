@@ -2,7 +2,7 @@
 import type { Metric } from '../../policies/model/strategy.js';
 import type { Sample } from '../../policies/model/verdict.js';
 import type { RolloutFacts, SeedFacts } from './facts.js';
-import { liveAt } from './prometheus.js';
+import { liveAt } from './site-logs.js';
 
 interface Promotion {
   stage: string;

@@ -1,6 +1,6 @@
 /** What Temporal keeps of a seed: its workflow executions, and what its shards scheduled and learned. */
 import type { Client } from '@temporalio/client';
-import type { Result } from '../../policies/model/command.js';
+import type { Page, Result } from '../../policies/model/command.js';
 import type { ShardInput } from '../../policies/model/outline.js';
 import type { Run, ShardHistory } from './facts.js';
 
@@ -17,6 +17,7 @@ export async function listRuns(client: Client, stream: string, which = ''): Prom
       type: run.type,
       runId: run.runId,
       running: run.status.name === 'RUNNING',
+      continued: run.status.name === 'CONTINUED_AS_NEW',
       startedAt: run.startTime.getTime(),
       ...(run.closeTime ? { closedAt: run.closeTime.getTime() } : {}),
     });
@@ -38,16 +39,16 @@ type Payloads = { payloads?: { data?: Uint8Array | null }[] | null } | null | un
 /** Of the shards that converge. */
 export async function readShards(client: Client, runs: Run[]): Promise<ShardHistory[]> {
   const histories: ShardHistory[] = [];
-  for (const { workflowId, runId, type } of runs) {
+  for (const { workflowId, runId, type, startedAt } of runs) {
     if (type !== 'shard' || workflowId.includes('/revert/')) continue;
     const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-    const history = events && shardHistory(workflowId, events);
+    const history = events && shardHistory(workflowId, startedAt, events);
     if (history) histories.push(history);
   }
   return histories;
 }
 
-function shardHistory(workflowId: string, events: Events): ShardHistory | undefined {
+function shardHistory(workflowId: string, startedAt: number, events: Events): ShardHistory | undefined {
   const [input] = decode(events[0]?.workflowExecutionStartedEventAttributes?.input) as [ShardInput?];
   if (input?.verb !== 'converge') return undefined;
   const { stage, wave, firstRunId } = input;
@@ -56,19 +57,23 @@ function shardHistory(workflowId: string, events: Events): ShardHistory | undefi
   for (const event of events) {
     const scheduled = event.activityTaskScheduledEventAttributes;
     if (scheduled?.activityType?.name === 'converge') {
-      const [page] = decode(scheduled.input) as [{ commands: { site: string }[] }?];
-      const site = page?.commands[0]?.site ?? '';
+      const [page] = decode(scheduled.input) as [Page?];
+      const { site = '', commandId = '' } = page?.commands[0] ?? {};
       sites.set(String(event.eventId), site);
-      steps.push({ kind: 'scheduled', site });
+      steps.push({ kind: 'scheduled', at: timeOf(event), site, commandId });
     }
     const completed = event.activityTaskCompletedEventAttributes;
     const site = sites.get(String(completed?.scheduledEventId));
     if (!completed || site === undefined) continue;
     const [settled] = decode(completed.result) as [{ kind: string; result: Result }[]?];
     for (const one of settled ?? [])
-      if (one.kind === 'result') steps.push({ kind: 'settled', site, result: one.result });
+      if (one.kind === 'result') steps.push({ kind: 'settled', at: timeOf(event), site, result: one.result });
   }
-  return { workflowId, stage, wave, firstRunId, steps };
+  return { workflowId, stage, wave, firstRunId, startedAt, steps };
+}
+
+function timeOf({ eventTime }: Events[number]): number {
+  return Number(eventTime?.seconds ?? 0) * 1_000 + Math.floor((eventTime?.nanos ?? 0) / 1_000_000);
 }
 
 function decode(payloads: Payloads): unknown[] {

@@ -1,6 +1,7 @@
 /** Many seeds side by side on one server. */
 import { availableParallelism } from 'node:os';
-import { killsWorker, planSeed, type SeedPlan } from './seed.js';
+import { planSeed, type SeedPlan } from './seed.js';
+import { killsWorker } from './seed-faults.js';
 import { Scenario, type SeedOutcome } from './scenario.js';
 import { openStand, type Lane, type Stand } from './stand.js';
 
@@ -14,6 +15,8 @@ export interface SweepReport {
   room: 'centre';
   seeds: number;
   faultsInjected: number;
+  /** How many of each kind. */
+  faults: Record<string, number>;
   violations: { seed: number; invariant: string; detail: string; replay: string }[];
 }
 
@@ -28,10 +31,11 @@ const KILL_LANE_SEEDS = 4;
 
 export async function sweep({ seeds, tell, onOutcome }: SweepOptions): Promise<SweepReport> {
   const stand = await openStand();
-  const report: SweepReport = { room: 'centre', seeds: 0, faultsInjected: 0, violations: [] };
+  const report: SweepReport = { room: 'centre', seeds: 0, faultsInjected: 0, faults: {}, violations: [] };
   const take = (outcome: SeedOutcome) => {
     report.seeds += 1;
     report.faultsInjected += outcome.injected.length;
+    for (const kind of outcome.injected) report.faults[kind] = (report.faults[kind] ?? 0) + 1;
     for (const violation of outcome.violations) {
       report.violations.push({ ...violation, replay: `npm run faults -- --room centre --seed ${violation.seed}` });
       tell(`seed ${violation.seed}: ${violation.invariant}: ${violation.detail}`);
