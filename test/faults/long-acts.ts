@@ -7,7 +7,7 @@ import { STEPS } from '../../cli/rotate-control.js';
 import type { SignedToken } from '../../policies/model/enrolment.js';
 import type { VerbAnswer, VerbPayload } from '../../policies/model/rollout.js';
 import type { Acted } from './operators.js';
-import { isRunning } from './runs.js';
+import { Closing, isRunning } from './runs.js';
 import type { Scene } from './scene.js';
 import { VERSIONS } from './seed.js';
 import type { Act, LongAct } from './seed-faults.js';
@@ -49,7 +49,8 @@ async function supersede(scene: Scene): Promise<boolean> {
   const { workflowId } = scene.target;
   const next = nextWorkflowId(scene);
   await scene.start(next, VERSIONS.next, { ...WORDS, supersede: workflowId });
-  const over = async () => (await obeyed(scene, 'supersede')) || !(await isRunning(scene.lane.client, next));
+  const closing = new Closing(scene.lane.client, next);
+  const over = async () => (await obeyed(scene, 'supersede')) || closing.isOver();
   await scene.until(TAKEN_WITHIN_MS, over, 500);
   return obeyed(scene, 'supersede');
 }

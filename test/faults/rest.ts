@@ -2,7 +2,7 @@
 import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import type { Run } from './facts.js';
 import { verb } from './operators.js';
-import { isRunning, listRuns } from './runs.js';
+import { Closing, listRuns } from './runs.js';
 import type { Scene } from './scene.js';
 import { VERSIONS } from './seed.js';
 
@@ -16,7 +16,8 @@ export async function sweepOnce(scene: Scene): Promise<void> {
   const workflowId = `sweep/${scene.plan.stream}-${(sweeps += 1)}`;
   const { client } = scene.lane;
   await client.workflow.start('sweep', { workflowId, taskQueue: TASK_QUEUE });
-  await scene.until(QUIET_WITHIN_MS, async () => !(await isRunning(client, workflowId)));
+  const closing = new Closing(client, workflowId);
+  await scene.until(QUIET_WITHIN_MS, async () => closing.isOver(), 50);
 }
 
 export async function bringBackAll(scene: Scene): Promise<void> {

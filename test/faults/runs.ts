@@ -33,6 +33,33 @@ export async function isRunning(client: Client, workflowId: string): Promise<boo
   }
 }
 
+/** Until a workflow has closed for good: one long poll, where asking again and again would load the server. */
+export class Closing {
+  private over = false;
+
+  constructor(
+    private readonly client: Client,
+    private readonly workflowId: string,
+  ) {
+    void this.watch();
+  }
+
+  isOver(): boolean {
+    return this.over;
+  }
+
+  /** A run that was reset is closed, and another one runs. */
+  private async watch(): Promise<void> {
+    do
+      await this.client.workflow
+        .getHandle(this.workflowId)
+        .result()
+        .catch(() => undefined);
+    while (await isRunning(this.client, this.workflowId));
+    this.over = true;
+  }
+}
+
 type Events = NonNullable<Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['fetchHistory']>>['events']>;
 type Payloads = { payloads?: { data?: Uint8Array | null }[] | null } | null | undefined;
 

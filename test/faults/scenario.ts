@@ -8,10 +8,10 @@ import { actAtLength, isLong, nextWorkflowId } from './long-acts.js';
 import { act, verb } from './operators.js';
 import { workerFaults } from './orders.js';
 import { bringBackAll, QUIET_WITHIN_MS, sweepOnce, untilQuiet } from './rest.js';
-import { isRunning } from './runs.js';
+import { Closing } from './runs.js';
 import { Scene } from './scene.js';
 import { VERSIONS, type SeedPlan, type SeedSite } from './seed.js';
-import { killsWorker, type Act } from './seed-faults.js';
+import { kindOf, killsWorker, type Act } from './seed-faults.js';
 import type { Lane, Stand } from './stand.js';
 
 export interface SeedOutcome {
@@ -48,7 +48,8 @@ export class Scenario {
       await scene.start(scene.target.workflowId, VERSIONS.main);
       for (const site of scene.plan.sites) this.returnLater(site);
       await this.untilClosed(scene.target.workflowId);
-      await this.untilClosed(nextWorkflowId(scene));
+      if (scene.plan.faults.some(({ how }) => kindOf(how) === 'supersede'))
+        await this.untilClosed(nextWorkflowId(scene));
       await sweepOnce(scene);
       const debtsAtSeal = { at: Date.now(), debts: await scene.debts() };
       await Promise.all(this.returning);
@@ -87,7 +88,7 @@ export class Scenario {
     lane.listeners.set(plan.stream, {
       onInjected: ({ index, what }) => {
         const fault = plan.faults[index];
-        scene.note(`${typeof fault?.how === 'string' ? fault.how : '?'} ${fault?.on}`, what);
+        if (fault) scene.note(`${kindOf(fault.how)} ${fault.on}`, what);
       },
       onAsk: async ({ index }) => {
         const fault = plan.faults[index];
@@ -108,7 +109,7 @@ export class Scenario {
     const { scene } = this;
     const { words, took } = isLong(how) ? actAtLength(scene, how) : await act(scene.target, how);
     scene.say(`at task ${at}: ${words}`);
-    const kind = how.kind === 'verb' ? how.verb : how.kind;
+    const kind = how.kind === 'verb' ? how.verb : kindOf(how);
     const known = took.then(
       (effect) => (effect ? scene.note(kind, words) : scene.say(`in vain: ${words}`)),
       (error: unknown) => scene.violate('what a person does is done or refused', `${words}: ${String(error)}`),
@@ -156,12 +157,11 @@ export class Scenario {
     const target = { ...scene.target, workflowId };
     const decisions: RolloutVerb[] = [plan.closing, 'promote', 'abort'];
     // Whoever asks for a retry comes before who decides.
-    const patience = plan.faults.some(({ how }) => typeof how === 'object' && how.kind === 'retry')
-      ? LOOKS_EVERY_MS
-      : 0;
+    const patience = plan.faults.some(({ how }) => kindOf(how) === 'retry') ? LOOKS_EVERY_MS : 0;
+    const closing = new Closing(lane.client, workflowId);
     let lookAt = 0;
     const closed = async () => {
-      if (!(await isRunning(lane.client, workflowId))) return true;
+      if (closing.isOver()) return true;
       const status = await registry.findRollout(workflowId);
       const waits = status?.state === 'paused' || (status?.wait !== undefined && status.wait.until === undefined);
       if (!waits || Date.now() < lookAt || Date.now() - (status.wait?.since ?? 0) < patience) return false;
@@ -179,7 +179,7 @@ export class Scenario {
   /** After what may leave a lock behind, and now and then after anything else. */
   private isDisturbed(): boolean {
     const { seed, faults } = this.scene.plan;
-    const ends = faults.some(({ how }) => typeof how === 'object' && ['reset', 'terminate'].includes(how.kind));
+    const ends = faults.some(({ how }) => ['reset', 'terminate'].includes(kindOf(how)));
     return ends || faults.some(killsWorker) || seed % 4 === 0;
   }
 
@@ -191,14 +191,14 @@ export class Scenario {
     await scene.start(workflowId, VERSIONS.after);
     const label = `${plan.stream}-${VERSIONS.after}-1`;
     const begun = async () => (await registry.findRollout(label)) !== undefined;
-    const running = () => isRunning(lane.client, workflowId);
-    const met = await scene.until(QUIET_WITHIN_MS, async () => (await begun()) || !(await running()));
+    const closing = new Closing(lane.client, workflowId);
+    const met = await scene.until(QUIET_WITHIN_MS, async () => (await begun()) || closing.isOver());
     if (!met || !(await begun())) {
       const why = await endOf(lane.client.workflow.getHandle(workflowId).result());
       return scene.violate('a new rollout can begin', `${workflowId} did not: ${why}`);
     }
     await verb({ ...scene.target, workflowId }, 'abort', 'signal').catch(() => undefined);
-    await scene.until(QUIET_WITHIN_MS, async () => !(await running()), 300);
+    await scene.until(QUIET_WITHIN_MS, async () => closing.isOver(), 100);
     await untilQuiet(scene);
   }
 }

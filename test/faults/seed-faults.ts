@@ -78,8 +78,13 @@ export function anyFault(chance: Chance, mayKill: boolean): Fault {
   return killsWorker(fault) && !mayKill ? anyFault(chance, mayKill) : fault;
 }
 
+/** In one word. */
+export function kindOf(how: Fault['how']): string {
+  return typeof how === 'string' ? how : how.kind;
+}
+
 export function killsWorker({ how }: Fault): boolean {
-  return typeof how === 'string' && how.startsWith('kill');
+  return kindOf(how).startsWith('kill');
 }
 
 /** `share`: where between the first and the last place. */

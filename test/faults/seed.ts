@@ -1,7 +1,7 @@
 /** What a seed decides: the sites and how each goes, the gates, its faults, and who decides at the end. Pure. */
 import type { GateFate } from './prometheus.js';
 import { chanceOf, type Chance } from './random.js';
-import { anyFault, firstFault, killsWorker, type Fault } from './seed-faults.js';
+import { anyFault, firstFault, killsWorker, kindOf, type Fault } from './seed-faults.js';
 import type { Fate, SiteScript } from './site.js';
 
 export interface SeedSite {
@@ -45,7 +45,7 @@ export function planSeed(seed: number): SeedPlan {
   const more = Array.from({ length: chance.between(0, 2) }, () => anyFault(chance, killsWorker(first)));
   const faults = [first, ...more];
   const dark = sites.some((site) => site.dark);
-  const retried = faults.some(asksForRetry);
+  const retried = faults.some(({ how }) => kindOf(how) === 'retry');
   if (retried) failOnce(chance, sites);
   return {
     seed,
@@ -62,10 +62,6 @@ export function planSeed(seed: number): SeedPlan {
     faults,
     closing: dark && chance.in(0.5) ? 'promote' : chance.pick(['promote', 'abort', 'revert']),
   };
-}
-
-function asksForRetry({ how }: Fault): boolean {
-  return typeof how === 'object' && how.kind === 'retry';
 }
 
 /** At one site that is there the release fails at first: else there would seldom be anything to try again. */

@@ -14,6 +14,7 @@ export interface SweepOptions {
 export interface SweepReport {
   room: 'centre';
   seeds: number;
+  seconds: number;
   faultsInjected: number;
   /** How many of each kind. */
   faults: Record<string, number>;
@@ -30,8 +31,9 @@ const KILL_LANES = 5;
 const KILL_LANE_SEEDS = 4;
 
 export async function sweep({ seeds, tell, onOutcome }: SweepOptions): Promise<SweepReport> {
+  const began = Date.now();
   const stand = await openStand();
-  const report: SweepReport = { room: 'centre', seeds: 0, faultsInjected: 0, faults: {}, violations: [] };
+  const report: SweepReport = { room: 'centre', seeds: 0, seconds: 0, faultsInjected: 0, faults: {}, violations: [] };
   const take = (outcome: SeedOutcome) => {
     report.seeds += 1;
     report.faultsInjected += outcome.injected.length;
@@ -57,10 +59,15 @@ export async function sweep({ seeds, tell, onOutcome }: SweepOptions): Promise<S
       }),
     ];
     await Promise.all(lanes);
+    report.seconds = secondsSince(began);
     return report;
   } finally {
     await stand.close();
   }
+}
+
+function secondsSince(began: number): number {
+  return Math.round((Date.now() - began) / 1_000);
 }
 
 function kills({ faults }: SeedPlan): boolean {
