@@ -1,6 +1,7 @@
 /** Budgets: who counts as failed, once, and that nothing goes on after a budget is exceeded. */
 import { sitesOf } from '../../policies/cohort/share.js';
 import type { Result } from '../../policies/model/command.js';
+import type { EvidenceEntry } from '../../policies/model/evidence.js';
 import type { RolloutFacts, SeedFacts, ShardHistory } from './facts.js';
 import { ownerOf, resultsOf } from './site-logs.js';
 
@@ -30,11 +31,17 @@ function limitOf(rollout: RolloutFacts, stage: string): number {
   return budget ? sitesOf(budget.failed, sitesIn(rollout, stage).length) : 0;
 }
 
-/** When a site was last told to try again, by an instant; what it had ended with before that counts no longer. */
+/**
+ * When a site was last tried again, by an instant; what it had ended with before that counts no longer. A retry that an
+ * abort of the same moment has overtaken is followed by no wave of its own.
+ */
 function retriedAt({ evidence }: RolloutFacts, site: string, until: number): number {
-  const retries = evidence.filter(({ kind, data, at }) => {
-    const sites = (data['sites'] ?? []) as string[];
-    return kind === 'verb' && data['verb'] === 'retry' && at <= until && sites.includes(site);
+  const names = ({ data, at }: EvidenceEntry) => at <= until && ((data['sites'] ?? []) as string[]).includes(site);
+  const waves = evidence.filter((entry) => entry.kind === 'wave' && names(entry));
+  const retries = evidence.filter((entry) => {
+    const { kind, data, sequence } = entry;
+    if (kind !== 'verb' || data['verb'] !== 'retry' || !names(entry)) return false;
+    return waves.some((wave) => wave.sequence > sequence);
   });
   return Math.max(-Infinity, ...retries.map(({ at }) => at));
 }

@@ -170,8 +170,13 @@ const retriedSteps = () => [
   settled(answered(command({}), 'reverted', T0 + 5, failure)),
   scheduled('a', 2, T0 + 30),
 ];
-const retriedEvidence = () =>
-  chain([...promotion.slice(0, 1), [T0 + 20, 'verb', { verb: 'retry', sites: ['a'] }], ...promotion.slice(1)]);
+const retriedEvidence = (wave = true) =>
+  chain([
+    ...promotion.slice(0, 1),
+    [T0 + 20, 'verb', { verb: 'retry', sites: ['a'] }],
+    ...(wave ? [[T0 + 20, 'wave', { stage: 'one', wave: 0, sites: ['a'] }] as (typeof promotion)[number]] : []),
+    ...promotion.slice(1),
+  ]);
 
 /** By a rollout that gave way at T0 + 500. */
 function withSuperseded(facts: SeedFacts): SeedFacts {
@@ -438,6 +443,14 @@ describe('the invariants of the fault sweep', () => {
     const shards = [...facts.shards, ...(again ? [again] : [])];
     const rollouts = [rollout({ evidence: retriedEvidence() })];
     expect(judgeSeed({ ...facts, sites: { ...facts.sites, a: log }, shards, rollouts })).toEqual([]);
+  });
+
+  it('say nothing of a failure that counts on because its retry was overtaken by an abort', () => {
+    const facts = withLog(answered(command({}), 'reverted', T0 + 5, failure));
+    const { status } = rollout();
+    const stages = status.stages.map((stage) => ({ ...stage, confirmed: 1, failed: 1 }));
+    const rollouts = [rollout({ evidence: retriedEvidence(false), status: { ...status, stages } })];
+    expect(judgeSeed({ ...facts, rollouts })).toEqual([]);
   });
 
   it('say nothing of a new box that goes back to what it came with', () => {

@@ -1,5 +1,6 @@
 /** What Temporal keeps of a seed: its workflow executions, and what its shards scheduled and learned. */
-import type { Client } from '@temporalio/client';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Client, WorkflowFailedError, WorkflowNotFoundError } from '@temporalio/client';
 import type { Page, Result } from '../../policies/model/command.js';
 import type { ShardInput } from '../../policies/model/outline.js';
 import type { Run, ShardHistory } from './facts.js';
@@ -25,11 +26,18 @@ export async function listRuns(client: Client, stream: string, which = ''): Prom
   return runs;
 }
 
+const TRIES = 20;
+
+/** A server that is slow to answer has not said that it does not run. */
 export async function isRunning(client: Client, workflowId: string): Promise<boolean> {
-  try {
-    return (await client.workflow.getHandle(workflowId).describe()).status.name === 'RUNNING';
-  } catch {
-    return false;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return (await client.workflow.getHandle(workflowId).describe()).status.name === 'RUNNING';
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return false;
+      if (tries === TRIES) throw error;
+      await sleep(500);
+    }
   }
 }
 
@@ -41,7 +49,7 @@ export class Closing {
     private readonly client: Client,
     private readonly workflowId: string,
   ) {
-    void this.watch();
+    this.watch().catch(() => undefined);
   }
 
   isOver(): boolean {
@@ -50,13 +58,18 @@ export class Closing {
 
   /** A run that was reset is closed, and another one runs. */
   private async watch(): Promise<void> {
-    do
-      await this.client.workflow
-        .getHandle(this.workflowId)
-        .result()
-        .catch(() => undefined);
+    do await this.untilAnswered();
     while (await isRunning(this.client, this.workflowId));
     this.over = true;
+  }
+
+  private async untilAnswered(): Promise<void> {
+    try {
+      await this.client.workflow.getHandle(this.workflowId).result();
+    } catch (error) {
+      const isAnswer = error instanceof WorkflowFailedError || error instanceof WorkflowNotFoundError;
+      if (!isAnswer) await sleep(500);
+    }
   }
 }
 

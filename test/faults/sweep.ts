@@ -21,14 +21,14 @@ export interface SweepReport {
   violations: { seed: number; invariant: string; detail: string; replay: string }[];
 }
 
-/** Side by side in the lane whose worker is never killed. */
-const SHARED_LANE_SEEDS = 8 * availableParallelism();
+/** Side by side in the lane whose worker is never killed: most of a seed is waiting, and a core carries as many. */
+const SHARED_LANE_SEEDS = 12 * availableParallelism();
 /**
  * Seeds whose faults kill the worker share one with few others, and live through the kills of those as well: what a
  * killed worker had begun the server gives away only half a minute later, and one seed after the other would take an hour.
  */
 const KILL_LANES = 5;
-const KILL_LANE_SEEDS = 4;
+const KILL_LANE_SEEDS = 6;
 
 export async function sweep({ seeds, tell, onOutcome }: SweepOptions): Promise<SweepReport> {
   const began = Date.now();
