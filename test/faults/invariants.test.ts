@@ -453,6 +453,11 @@ describe('the invariants of the fault sweep', () => {
     expect(judgeSeed({ ...facts, rollouts })).toEqual([]);
   });
 
+  it('say nothing of a sample that was asked for twice, and kept as it was answered last', () => {
+    const lost = { stage: 'one', at: T0 + 600, value: 'nothing' } as const;
+    expect(judgeSeed({ ...sound(), answers: [lost, ...sound().answers] })).toEqual([]);
+  });
+
   it('say nothing of a new box that goes back to what it came with', () => {
     const revert = command({ verb: 'revert', run: 'run-0', generation: 9, epoch: 2, issuedAt: T0 + 750 });
     const own = { ...received(revert), epoch: 2 };

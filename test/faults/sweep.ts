@@ -1,5 +1,6 @@
 /** Many seeds side by side on one server. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { planSeed, type SeedPlan } from './seed.js';
 import { killsWorker } from './seed-faults.js';
 import { Scenario, type SeedOutcome } from './scenario.js';
@@ -28,7 +29,9 @@ const SHARED_LANE_SEEDS = 12 * availableParallelism();
  * killed worker had begun the server gives away only half a minute later, and one seed after the other would take an hour.
  */
 const KILL_LANES = 5;
-const KILL_LANE_SEEDS = 6;
+/** Over the last minute, of a core; the sweep itself makes three or four. */
+const BUSY_LOAD = 6;
+const KILL_LANE_SEEDS = 4;
 
 export async function sweep({ seeds, tell, onOutcome }: SweepOptions): Promise<SweepReport> {
   const began = Date.now();
@@ -74,6 +77,11 @@ function kills({ faults }: SeedPlan): boolean {
   return faults.some(killsWorker);
 }
 
+/** Sites have seconds: on a machine that does much else, a quarter as many seeds at once come to their ends at all. */
+function isBusy(): boolean {
+  return (loadavg()[0] ?? 0) > BUSY_LOAD * availableParallelism();
+}
+
 async function laneOf(
   stand: Stand,
   name: string,
@@ -85,8 +93,13 @@ async function laneOf(
   if (plans.length === 0) return;
   const lane = await stand.openLane(name, options);
   const waiting = [...plans];
-  const one = async (): Promise<void> => {
-    for (let plan = waiting.shift(); plan; plan = waiting.shift()) take(await runSeed(stand, lane, plan));
+  const one = async (_: unknown, place: number): Promise<void> => {
+    for (;;) {
+      while (place >= together / 4 && waiting.length > 0 && isBusy()) await sleep(1_000);
+      const plan = waiting.shift();
+      if (!plan) return;
+      take(await runSeed(stand, lane, plan));
+    }
   };
   await Promise.all(Array.from({ length: Math.min(together, plans.length) }, one));
   await lane.control.close();
