@@ -64,9 +64,10 @@ async function open({ address, namespace, bundlePath, forgetful }: OpenOrder): P
 async function takeSeed(order: SeedOrder): Promise<void> {
   if (!client) throw new Error('a seed before the worker');
   const registry = await openRegistry(order.registry);
-  const { projectPath, controlKeyPem, prometheusUrl } = order;
+  const { projectPath, controlKeyPem, controlKeyPath, prometheusUrl } = order;
   const made = createControlActivities({
     ...{ registry, depot: openDepot(order.depot), projectPath, controlKeyPem, prometheusUrl, client },
+    ...(controlKeyPath === undefined ? {} : { controlKeyPath }),
     now: Date.now,
     catchUpPace: PACE,
   });

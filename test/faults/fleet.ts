@@ -8,7 +8,7 @@ import { createSiteActivities } from '../../activities/site/converge.js';
 import type { Page, Settled } from '../../policies/model/command.js';
 import type { SiteEvent } from '../../policies/model/report.js';
 import { keepDelivering } from '../../worker/site-delivery.js';
-import type { CallFault } from './seed.js';
+import type { CallFault } from './seed-faults.js';
 import type { SimulatedSite } from './site.js';
 
 export interface Link {
@@ -25,6 +25,7 @@ const log = pino({ level: 'silent' });
 
 export class Fleet {
   private readonly sites = new Map<string, { site: SimulatedSite; spoil: Spoiler }>();
+  private readonly away = new Set<string>();
   private readonly workers = new Map<string, { worker: Worker; running: Promise<void> }>();
   private readonly delivering = new Map<string, { ended: AbortController; over: Promise<void> }>();
 
@@ -32,6 +33,17 @@ export class Fleet {
 
   add(id: string, site: SimulatedSite, spoil: Spoiler): void {
     this.sites.set(id, { site, spoil });
+  }
+
+  /** Another box in the place of the one before, on the same link: nobody answers in between. */
+  async swap(id: string, make: () => SimulatedSite): Promise<void> {
+    const known = this.sites.get(id);
+    if (!known) return;
+    this.away.add(id);
+    await this.disconnect(id);
+    await known.site.stop();
+    this.sites.set(id, { ...known, site: make() });
+    this.away.delete(id);
   }
 
   /** Serves a queue; until then every site behind it is dark. */
@@ -101,6 +113,7 @@ export class Fleet {
     const id = page.commands[0]?.site ?? '';
     const known = this.sites.get(id);
     if (!known) throw ApplicationFailure.nonRetryable(`no site ${id} is here any more`, 'SITE_NOT_FOUND');
+    if (this.away.has(id)) throw ApplicationFailure.retryable(`no agent runs at ${id}`, 'LINK');
     const door = createSiteActivities(known.site, Date.now);
     const fault = known.spoil(id);
     if (fault === 'fail-before') throw ApplicationFailure.retryable('injected: the link failed before', 'LINK');

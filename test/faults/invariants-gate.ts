@@ -2,7 +2,7 @@
 import type { Metric } from '../../policies/model/strategy.js';
 import type { Sample } from '../../policies/model/verdict.js';
 import type { RolloutFacts, SeedFacts } from './facts.js';
-import { liveAt } from './prometheus.js';
+import { liveAt } from './site-logs.js';
 
 interface Promotion {
   stage: string;
@@ -62,9 +62,12 @@ function judgeSamples(
   if (of('pass').length === 0) found.push('no sample that passed is kept');
   if (of('fail').length > metric.failureLimit) found.push(`${of('fail').length} samples failed`);
   for (const sample of of('pass')) {
-    const given = facts.answers.find((answer) => answer.stage === promotion.stage && answer.at === sample.scheduledAt);
-    if (typeof given?.value !== 'number' || given.value !== sample.values[0]?.value) {
-      found.push(`the sample of ${sample.scheduledAt} is ${sample.values[0]?.value}, Prometheus said ${given?.value}`);
+    // A sample that was lost with its worker was asked for again.
+    const given = facts.answers.filter(({ stage, at }) => stage === promotion.stage && at === sample.scheduledAt);
+    const kept = sample.values[0]?.value;
+    if (kept === undefined || !given.some(({ value }) => value === kept)) {
+      const said = given.map(({ value }) => value).join(' and ') || 'nothing';
+      found.push(`the sample of ${sample.scheduledAt} is ${kept}, Prometheus said ${said}`);
     }
     const shown = sitesShowing(facts, rollout, promotion, sample, metric.window);
     if (shown * 10 < promotion.confirmedSites.length * 9) {

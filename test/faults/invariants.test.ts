@@ -6,11 +6,12 @@ import type { EvidenceEntry } from '../../policies/model/evidence.js';
 import type { Plan } from '../../policies/model/plan.js';
 import type { Metric } from '../../policies/model/strategy.js';
 import { linkEntry } from '../../policies/signing/chain.js';
-import type { RolloutFacts, SeedFacts, SiteEntry } from './facts.js';
+import type { RolloutFacts, SeedFacts, ShardHistory, SiteEntry } from './facts.js';
 import { INVARIANTS, judgeSeed } from './invariants.js';
 
 const OLD = `sha256:${'0'.repeat(64)}`;
 const NEW = `sha256:${'1'.repeat(64)}`;
+const BOX = `sha256:${'2'.repeat(64)}`;
 const T0 = 1_000_000;
 
 function command(of: Partial<Command> & { run?: string; site?: string }): Command {
@@ -24,7 +25,7 @@ function command(of: Partial<Command> & { run?: string; site?: string }): Comman
 }
 
 function received(of: Command): SiteEntry {
-  return { kind: 'command', at: of.issuedAt + 1, judged: 'fresh', command: of };
+  return { kind: 'command', at: of.issuedAt + 1, judged: 'fresh', command: of, epoch: 1, signedBy: ['key-1'] };
 }
 
 function answered(of: Command, result: Result['result'], at: number, more: Partial<Result> = {}): SiteEntry {
@@ -110,6 +111,15 @@ function rollout(of: Partial<RolloutFacts> = {}): RolloutFacts {
   };
 }
 
+function scheduled(site: string, number = 1, at = T0 + 1): ShardHistory['steps'][number] {
+  return { kind: 'scheduled', at, site, commandId: `run-1/${site}/s/converge/${number}` };
+}
+
+function settled(of: SiteEntry): ShardHistory['steps'][number] {
+  if (of.kind !== 'result') throw new Error('no result');
+  return { kind: 'settled', at: of.at, site: of.result.site, result: of.result };
+}
+
 /** A rollout of two sites that went well. */
 function sound(): SeedFacts {
   const log = (site: string): SiteEntry[] => {
@@ -120,15 +130,13 @@ function sound(): SeedFacts {
     ...{ seed: 1, stream: 's', before: OLD, sites: { a: log('a'), b: log('b') }, rollouts: [rollout()] },
     shards: [
       {
-        ...{ workflowId: 's-2-1/one/1/1', stage: 'one', wave: 0, firstRunId: 'run-1' },
-        steps: [
-          { kind: 'scheduled', site: 'a' },
-          { kind: 'scheduled', site: 'b' },
-        ],
+        ...{ workflowId: 's-2-1/one/1/1', stage: 'one', wave: 0, firstRunId: 'run-1', startedAt: T0 },
+        steps: [scheduled('a'), scheduled('b')],
       },
     ],
     runs: [{ workflowId: 'w-1', type: 'rollout', runId: 'run-1', running: false, startedAt: T0, closedAt: T0 + 1_001 }],
     answers: [{ stage: 'one', at: T0 + 600, value: 0.1 }],
+    ...{ replacements: [], rotations: [], believed: { a: 1, b: 1 } },
     debtsAtSeal: { at: T0 + 2_000, debts: [] },
     debtsAtEnd: { at: T0 + 9_000, debts: [] },
   };
@@ -145,8 +153,36 @@ function withLog(...entries: SiteEntry[]): SeedFacts {
   return { ...facts, sites: { ...facts.sites, a: [...(facts.sites['a'] ?? []), ...entries] } };
 }
 
+const newBox = (at: number): SiteEntry => ({ kind: 'replaced', at, epoch: 2, live: BOX });
+
 function withRollout(of: Partial<RolloutFacts>): SeedFacts {
   return { ...sound(), rollouts: [rollout(of)] };
+}
+
+function withSteps(steps: ShardHistory['steps']): SeedFacts {
+  const facts = sound();
+  return { ...facts, shards: facts.shards.map((shard) => ({ ...shard, steps })) };
+}
+
+/** A site fails, and a person has it tried again. */
+const retriedSteps = () => [
+  scheduled('a'),
+  settled(answered(command({}), 'reverted', T0 + 5, failure)),
+  scheduled('a', 2, T0 + 30),
+];
+const retriedEvidence = (wave = true) =>
+  chain([
+    ...promotion.slice(0, 1),
+    [T0 + 20, 'verb', { verb: 'retry', sites: ['a'] }],
+    ...(wave ? [[T0 + 20, 'wave', { stage: 'one', wave: 0, sites: ['a'] }] as (typeof promotion)[number]] : []),
+    ...promotion.slice(1),
+  ]);
+
+/** By a rollout that gave way at T0 + 500. */
+function withSuperseded(facts: SeedFacts): SeedFacts {
+  const { status } = rollout();
+  const evidence = chain([...promotion.slice(0, 1), [T0 + 500, 'superseded', {}], ...promotion.slice(3)]);
+  return { ...facts, rollouts: [rollout({ evidence, status: { ...status, outcome: 'aborted' } })] };
 }
 
 const budgetFailed = (count: number) => ({
@@ -210,15 +246,25 @@ const PLANTED: [keyof typeof INVARIANTS, string, () => SeedFacts][] = [
   [
     'nothing is scheduled after the budget is exceeded',
     'a shard goes on after a failure',
+    () => withSteps([scheduled('a'), settled(answered(command({}), 'reverted', T0 + 5, failure)), scheduled('b')]),
+  ],
+  [
+    'nothing is scheduled after the budget is exceeded',
+    'a later run of the shard goes on after a failure of the one before',
     () => {
-      const facts = sound();
+      const facts = withSteps([scheduled('a'), settled(answered(command({}), 'reverted', T0 + 5, failure))]);
       const [shard] = facts.shards;
-      const result = answered(command({}), 'reverted', T0, failure);
-      if (!shard || result.kind !== 'result') throw new Error('no shard');
-      const settled = { kind: 'settled', site: 'a', result: result.result } as const;
-      const [first, second] = shard.steps;
-      const steps = [first, settled, second].filter((step) => step !== undefined);
-      return { ...facts, shards: [{ ...shard, steps }] };
+      const next = shard && { ...shard, startedAt: T0 + 10, steps: [scheduled('b')] };
+      return { ...facts, shards: [...(next ? [next] : []), ...facts.shards] };
+    },
+  ],
+  [
+    'nothing is scheduled after the budget is exceeded',
+    'a site fails again after it was tried again',
+    () => {
+      const again = settled(answered(command({ try: 2 }), 'reverted', T0 + 40, failure));
+      const facts = withSteps([...retriedSteps(), again, scheduled('b', 1, T0 + 50)]);
+      return { ...facts, rollouts: [rollout({ evidence: retriedEvidence() })] };
     },
   ],
   [
@@ -304,6 +350,68 @@ const PLANTED: [keyof typeof INVARIANTS, string, () => SeedFacts][] = [
       return { ...facts, sites: { ...facts.sites, a: unconfirmed }, rollouts: [aborted] };
     },
   ],
+  [
+    'a superseded rollout commands nobody any more',
+    'it undoes afterwards what it brought',
+    () => withSuperseded(withLog(received(command({ verb: 'revert', issuedAt: T0 + 501 })))),
+  ],
+  [
+    'a superseded rollout commands nobody any more',
+    'it goes on owing a site its release',
+    () => {
+      const debt = { verb: 'converge', site: 'a', firstRunId: 'run-1' } as unknown as Debt;
+      return { ...withSuperseded(sound()), debtsAtEnd: { at: T0 + 9_000, debts: [debt] } };
+    },
+  ],
+  [
+    'no command is taken in by an agent of another epoch',
+    'the agent of before obeys what is meant for the new one',
+    () => withLog(received(command({ epoch: 2, generation: 3 }))),
+  ],
+  [
+    'no command is taken in by an agent of another epoch',
+    'a converge is issued to the agent of before',
+    () => {
+      const late = command({ generation: 3, issuedAt: T0 + 700 });
+      return { ...withLog(received(late)), replacements: [{ site: 'a', epoch: 2, at: T0 + 600 }] };
+    },
+  ],
+  [
+    'an agent that was replaced speaks for its site no more',
+    'its report is what the centre believes',
+    () => ({ ...sound(), replacements: [{ site: 'a', epoch: 2, at: T0 + 600 }] }),
+  ],
+  [
+    'a control key signs nothing after its rotation',
+    'a converge is signed by it as well',
+    () => ({
+      ...withLog(received(command({ generation: 3, issuedAt: T0 + 700 }))),
+      rotations: [{ oldKeyId: 'key-1', at: T0 + 600 }],
+    }),
+  ],
+  [
+    'a site that is tried again counts once',
+    'its first failure still counts',
+    () => {
+      const { status } = rollout();
+      const stages = status.stages.map((stage) => ({ ...stage, confirmed: 1, failed: 1 }));
+      const facts = withLog(answered(command({}), 'reverted', T0 + 5, failure));
+      return { ...facts, rollouts: [rollout({ evidence: retriedEvidence(), status: { ...status, stages } })] };
+    },
+  ],
+  [
+    'a site that is tried again counts once',
+    'it has two outcomes',
+    () => {
+      const row = { site: 'a', stage: 'one', wave: 0, outcome: 'confirmed', commandId: 'x', verb: 'converge' } as const;
+      return withRollout({ rows: [row, row].map((one) => ({ ...one, recordedAt: T0 })) });
+    },
+  ],
+  [
+    'a site never goes one release too far back',
+    'a new box goes back to what only the old one had',
+    () => withLog(newBox(T0 + 400), switched(BOX, NEW, T0 + 500), switched(NEW, OLD, T0 + 600, 'check')),
+  ],
 ];
 
 describe('the invariants of the fault sweep', () => {
@@ -325,6 +433,38 @@ describe('the invariants of the fault sweep', () => {
       debtsAtEnd: { at: T0 + 9_000, debts: [debt] },
     };
     expect(judgeSeed(owed)).toEqual([]);
+  });
+
+  it('say nothing of a site that was tried again, nor of a shard that goes on observing what it had in flight', () => {
+    const facts = withSteps([...retriedSteps(), scheduled('b', 1, T0 + 40)]);
+    const [shard] = facts.shards;
+    const again = shard && { ...shard, startedAt: T0 + 50, steps: [scheduled('b', 1, T0 + 51)] };
+    const log = [answered(command({}), 'reverted', T0 + 5, failure), ...(facts.sites['a'] ?? [])];
+    const shards = [...facts.shards, ...(again ? [again] : [])];
+    const rollouts = [rollout({ evidence: retriedEvidence() })];
+    expect(judgeSeed({ ...facts, sites: { ...facts.sites, a: log }, shards, rollouts })).toEqual([]);
+  });
+
+  it('say nothing of a failure that counts on because its retry was overtaken by an abort', () => {
+    const facts = withLog(answered(command({}), 'reverted', T0 + 5, failure));
+    const { status } = rollout();
+    const stages = status.stages.map((stage) => ({ ...stage, confirmed: 1, failed: 1 }));
+    const rollouts = [rollout({ evidence: retriedEvidence(false), status: { ...status, stages } })];
+    expect(judgeSeed({ ...facts, rollouts })).toEqual([]);
+  });
+
+  it('say nothing of a sample that was asked for twice, and kept as it was answered last', () => {
+    const lost = { stage: 'one', at: T0 + 600, value: 'nothing' } as const;
+    expect(judgeSeed({ ...sound(), answers: [lost, ...sound().answers] })).toEqual([]);
+  });
+
+  it('say nothing of a new box that goes back to what it came with', () => {
+    const revert = command({ verb: 'revert', run: 'run-0', generation: 9, epoch: 2, issuedAt: T0 + 750 });
+    const own = { ...received(revert), epoch: 2 };
+    const box = [newBox(T0 + 700), switched(BOX, NEW, T0 + 720), switched(NEW, BOX, T0 + 800, 'command', revert.id)];
+    const facts = withLog(own, ...box, answered(revert, 'reverted', T0 + 800));
+    const replacements = [{ site: 'a', epoch: 2, at: T0 + 690 }];
+    expect(judgeSeed({ ...facts, replacements, believed: { a: 2 } })).toEqual([]);
   });
 
   it('are each planted at least once', () => {

@@ -57,7 +57,10 @@ describe('O15: a plan that is edited after it was frozen', () => {
     const waits = { stageMs: 1, switchMs: 1, watchMs: 1, undoMs: 1, laterMs: 1 };
     const identity = { site: 'a', stream: 's', confirmed: [] };
     const site = new SimulatedSite(identity, { fates: {}, ...waits }, keys.publicPem);
-    await expect(site.accept(edited)).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
+    const { commandId, state } = await site.accept(edited);
+    const answer = await site.observe(commandId, new AbortController().signal, () => undefined);
+    expect([state, answer]).toMatchObject(['rejected', { result: { reason: { code: 'SIGNATURE_INVALID' } } }]);
+    expect([site.books.commands.size, site.books.events, site.books.generation]).toEqual([0, [], 0]);
   });
 });
 

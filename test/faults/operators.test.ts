@@ -2,7 +2,7 @@
 import type { Client } from '@temporalio/client';
 import { describe, expect, it } from 'vitest';
 import { act, type Target } from './operators.js';
-import type { Act } from './seed.js';
+import type { ShortAct } from './seed-faults.js';
 
 interface Answers {
   /** `fails`: as for a rollout that has closed, or that refuses. */
@@ -36,7 +36,7 @@ function target({ asked, tasks, shards }: Answers): Target {
 }
 
 const FINE: Answers = { asked: 'works', tasks: 2, shards: ['seed-1-1.2.0-1/canary/1/1'] };
-const ACTS: [string, Act, Partial<Answers>][] = [
+const ACTS: [string, ShortAct, Partial<Answers>][] = [
   ['an update', { kind: 'verb', verb: 'abort', as: 'update' }, { asked: 'fails' }],
   ['a signal', { kind: 'verb', verb: 'abort', as: 'signal' }, { asked: 'fails' }],
   ['two updates', { kind: 'verbs', verbs: ['abort', 'promote'], as: 'update' }, { asked: 'fails' }],

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { RolloutVerb } from '../../policies/model/rollout.js';
 import { listRuns } from './runs.js';
-import type { Act } from './seed.js';
+import type { ShortAct } from './seed-faults.js';
 
 export interface Target {
   client: Client;
@@ -21,7 +21,7 @@ export interface Acted {
 }
 
 /** Returns once it is under way: the workflow task that an update comes in may be held until then. */
-export async function act(target: Target, what: Act): Promise<Acted> {
+export async function act(target: Target, what: ShortAct): Promise<Acted> {
   switch (what.kind) {
     case 'verb':
       return sent(target, [what.verb], what.as, what.override);

@@ -1,5 +1,5 @@
 /** What the sweep and the process of a control worker say to each other. */
-import type { CallFault, Fault } from './seed.js';
+import type { CallFault, Fault } from './seed-faults.js';
 
 /** A fault that the worker's process injects, by its place in the seed's list. */
 export type WorkerFault = { index: number; at: number } & (
@@ -23,6 +23,8 @@ export interface SeedOrder {
   registry: string;
   prometheusUrl: string;
   controlKeyPem: string;
+  /** Where a rotation puts the next one in its place; without it no key is ever rotated. */
+  controlKeyPath?: string;
   faults: WorkerFault[];
   /** Calls and tasks before the process that was here was killed. */
   counts: Counts;

@@ -11,6 +11,8 @@ export const STRATEGY = 'sweep';
 /** One queue for all sites that are always reached; a site that goes dark has its own. */
 export const SHARED_QUEUE = 'sim';
 const apiVersion = 'foothold/v1';
+const CONTROL_KEY = 'control.key';
+const DEPOT = { write: 'depot/', read: 'http://127.0.0.1:9/' };
 
 export interface Keys {
   privatePem: string;
@@ -21,6 +23,7 @@ export interface SeedProject {
   path: string;
   depot: string;
   registry: string;
+  controlKey: string;
   /** By version. */
   digests: Record<string, string>;
 }
@@ -33,7 +36,10 @@ export function makeKeys(): Keys {
   };
 }
 
-export async function writeSeed(directory: string, plan: SeedPlan): Promise<SeedProject> {
+/** Each seed has its own file of the one control key: it may be rotated. */
+export async function writeSeed(directory: string, plan: SeedPlan, keys: Keys): Promise<SeedProject> {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, CONTROL_KEY), keys.privatePem, { mode: 0o600 });
   return writeProject(directory, { stream: plan.stream, fleet: fleetOf(plan), strategy: strategyOf(plan) });
 }
 
@@ -44,7 +50,7 @@ export async function writeProject(
 ): Promise<SeedProject> {
   mkdirSync(join(directory, 'strategies'), { recursive: true });
   const write = (name: string, content: unknown) => writeFileSync(join(directory, name), stringify(content));
-  write('foothold.yaml', { apiVersion, kind: 'Project', depot: { write: 'depot/', read: 'http://127.0.0.1:9/' } });
+  write('foothold.yaml', { apiVersion, kind: 'Project', depot: DEPOT, controlKey: CONTROL_KEY });
   write('fleet.yaml', fleet);
   write(join('strategies', `${STRATEGY}.yaml`), strategy);
   const depot = join(directory, 'depot');
@@ -54,6 +60,7 @@ export async function writeProject(
     path: join(directory, 'foothold.yaml'),
     depot,
     registry: `sqlite:${join(directory, 'registry.db')}`,
+    controlKey: join(directory, CONTROL_KEY),
     digests,
   };
 }

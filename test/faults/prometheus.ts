@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { GivenAnswer, SiteEntry } from './facts.js';
+import { liveAt } from './site-logs.js';
 
 /** How the gate of a stage goes. `late`: nothing at first, good after a second. */
 export type GateFate = 'good' | 'bad' | 'late' | 'nothing' | 'down';
@@ -98,12 +99,6 @@ function shown(metrics: ScriptedMetrics, sites: string[], at: number) {
     if (!log) return [];
     return [{ metric: { site, digest: liveAt(log, metrics.before, at) }, value: [at / 1_000, String(at / 1_000)] }];
   });
-}
-
-/** What was live at a site at an instant, by its own log. */
-export function liveAt(log: readonly SiteEntry[], before: string, at: number): string {
-  const last = log.findLast((entry) => entry.kind === 'switch' && entry.at <= at);
-  return last?.kind === 'switch' ? last.to : before;
 }
 
 function reply(response: ServerResponse, result: unknown[]): void {

@@ -1,6 +1,7 @@
 /** What Temporal keeps of a seed: its workflow executions, and what its shards scheduled and learned. */
-import type { Client } from '@temporalio/client';
-import type { Result } from '../../policies/model/command.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Client, WorkflowFailedError, WorkflowNotFoundError } from '@temporalio/client';
+import type { Page, Result } from '../../policies/model/command.js';
 import type { ShardInput } from '../../policies/model/outline.js';
 import type { Run, ShardHistory } from './facts.js';
 
@@ -17,6 +18,7 @@ export async function listRuns(client: Client, stream: string, which = ''): Prom
       type: run.type,
       runId: run.runId,
       running: run.status.name === 'RUNNING',
+      continued: run.status.name === 'CONTINUED_AS_NEW',
       startedAt: run.startTime.getTime(),
       ...(run.closeTime ? { closedAt: run.closeTime.getTime() } : {}),
     });
@@ -24,11 +26,50 @@ export async function listRuns(client: Client, stream: string, which = ''): Prom
   return runs;
 }
 
+const TRIES = 20;
+
+/** A server that is slow to answer has not said that it does not run. */
 export async function isRunning(client: Client, workflowId: string): Promise<boolean> {
-  try {
-    return (await client.workflow.getHandle(workflowId).describe()).status.name === 'RUNNING';
-  } catch {
-    return false;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return (await client.workflow.getHandle(workflowId).describe()).status.name === 'RUNNING';
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return false;
+      if (tries === TRIES) throw error;
+      await sleep(500);
+    }
+  }
+}
+
+/** Until a workflow has closed for good: one long poll, where asking again and again would load the server. */
+export class Closing {
+  private over = false;
+
+  constructor(
+    private readonly client: Client,
+    private readonly workflowId: string,
+  ) {
+    this.watch().catch(() => undefined);
+  }
+
+  isOver(): boolean {
+    return this.over;
+  }
+
+  /** A run that was reset is closed, and another one runs. */
+  private async watch(): Promise<void> {
+    do await this.untilAnswered();
+    while (await isRunning(this.client, this.workflowId));
+    this.over = true;
+  }
+
+  private async untilAnswered(): Promise<void> {
+    try {
+      await this.client.workflow.getHandle(this.workflowId).result();
+    } catch (error) {
+      const isAnswer = error instanceof WorkflowFailedError || error instanceof WorkflowNotFoundError;
+      if (!isAnswer) await sleep(500);
+    }
   }
 }
 
@@ -38,16 +79,16 @@ type Payloads = { payloads?: { data?: Uint8Array | null }[] | null } | null | un
 /** Of the shards that converge. */
 export async function readShards(client: Client, runs: Run[]): Promise<ShardHistory[]> {
   const histories: ShardHistory[] = [];
-  for (const { workflowId, runId, type } of runs) {
+  for (const { workflowId, runId, type, startedAt } of runs) {
     if (type !== 'shard' || workflowId.includes('/revert/')) continue;
     const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-    const history = events && shardHistory(workflowId, events);
+    const history = events && shardHistory(workflowId, startedAt, events);
     if (history) histories.push(history);
   }
   return histories;
 }
 
-function shardHistory(workflowId: string, events: Events): ShardHistory | undefined {
+function shardHistory(workflowId: string, startedAt: number, events: Events): ShardHistory | undefined {
   const [input] = decode(events[0]?.workflowExecutionStartedEventAttributes?.input) as [ShardInput?];
   if (input?.verb !== 'converge') return undefined;
   const { stage, wave, firstRunId } = input;
@@ -56,19 +97,23 @@ function shardHistory(workflowId: string, events: Events): ShardHistory | undefi
   for (const event of events) {
     const scheduled = event.activityTaskScheduledEventAttributes;
     if (scheduled?.activityType?.name === 'converge') {
-      const [page] = decode(scheduled.input) as [{ commands: { site: string }[] }?];
-      const site = page?.commands[0]?.site ?? '';
+      const [page] = decode(scheduled.input) as [Page?];
+      const { site = '', commandId = '' } = page?.commands[0] ?? {};
       sites.set(String(event.eventId), site);
-      steps.push({ kind: 'scheduled', site });
+      steps.push({ kind: 'scheduled', at: timeOf(event), site, commandId });
     }
     const completed = event.activityTaskCompletedEventAttributes;
     const site = sites.get(String(completed?.scheduledEventId));
     if (!completed || site === undefined) continue;
     const [settled] = decode(completed.result) as [{ kind: string; result: Result }[]?];
     for (const one of settled ?? [])
-      if (one.kind === 'result') steps.push({ kind: 'settled', site, result: one.result });
+      if (one.kind === 'result') steps.push({ kind: 'settled', at: timeOf(event), site, result: one.result });
   }
-  return { workflowId, stage, wave, firstRunId, steps };
+  return { workflowId, stage, wave, firstRunId, startedAt, steps };
+}
+
+function timeOf({ eventTime }: Events[number]): number {
+  return Number(eventTime?.seconds ?? 0) * 1_000 + Math.floor((eventTime?.nanos ?? 0) / 1_000_000);
 }
 
 function decode(payloads: Payloads): unknown[] {

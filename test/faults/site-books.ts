@@ -2,8 +2,9 @@
  * What a simulated site knows and keeps: releases, commands with their results, and two journals. `events` is the one
  * that it reports, linked like a real agent's; `log` is for the judge alone and never leaves the site.
  */
+import { FIRST_EPOCH } from '../../policies/model/enrolment.js';
 import type { Cause, Command, Result, ResultWord, SiteState } from '../../policies/model/command.js';
-import type { SiteEvent, SiteEventKind, SiteReport } from '../../policies/model/report.js';
+import type { SiteEvent, SiteEventKind, SiteReport, StreamReport } from '../../policies/model/report.js';
 import type { Reason } from '../../policies/model/verdict.js';
 import { linkSiteEvent } from '../../policies/signing/chain.js';
 import { nextState, type StreamEvent } from '../../policies/site/transitions.js';
@@ -41,6 +42,7 @@ const KEPT = 3;
 
 export class SiteBooks {
   state: SiteState = 'confirmed';
+  epoch = FIRST_EPOCH;
   generation = 0;
   try = 0;
   commandId: string | undefined;
@@ -49,7 +51,6 @@ export class SiteBooks {
   readonly commands = new Map<string, KnownCommand>();
   readonly quarantine: SiteReport['quarantined'] = [];
   readonly events: SiteEvent[] = [];
-  readonly log: SiteEntry[] = [];
   ackedThrough = 0;
   private readonly listeners = new Set<(event: SiteEvent) => void>();
 
@@ -58,7 +59,11 @@ export class SiteBooks {
     readonly stream: string,
     /** Newest first; the last of them are what an undo may go back to. */
     public confirmed: Held[],
-  ) {}
+    /** A box that was put in the place of another goes on in its log: it is that of the place. */
+    readonly log: SiteEntry[] = [],
+  ) {
+    if (confirmed.length === 0) this.state = 'idle';
+  }
 
   /** From its durable switch on a release is live. */
   get live(): Held | undefined {
@@ -128,7 +133,7 @@ export class SiteBooks {
     const event = linkSiteEvent(
       {
         site: this.site,
-        epoch: 1,
+        epoch: this.epoch,
         at: Date.now(),
         kind,
         stream: this.stream,
@@ -140,6 +145,34 @@ export class SiteBooks {
     );
     this.events.push(event);
     for (const listener of [...this.listeners]) listener(event);
+  }
+
+  /** Which of them is asked about by a command that says what the centre has. */
+  hashAt(sequence: number): string | undefined {
+    return this.events[sequence - 1]?.hash;
+  }
+
+  lastWordOn(commandId: string | undefined): Result | undefined {
+    const known = commandId === undefined ? undefined : this.commands.get(commandId);
+    return known?.later ?? known?.result;
+  }
+
+  notLive(command: Command): Result {
+    const known = this.latestConverge(command.digest);
+    const reason = { code: 'NOT_LIVE', detail: `${command.releaseVersion} is not live here` } as const;
+    const previous = known?.later ?? known?.result;
+    return this.resultOf(command, { result: 'reverted', changed: false, cause: 'command', reason, previous });
+  }
+
+  endSuperseded({ command }: KnownCommand, newer: string): void {
+    const reason = { code: 'SUPERSEDED', detail: `${newer} was accepted` } as const;
+    const result = this.resultOf(command, { result: 'superseded', changed: false, reason });
+    this.journal('superseded', command.id, {}, result);
+  }
+
+  logSwitch(from: Held | undefined, to: Held | undefined, commandId: string, why: string): void {
+    const words = { from: from?.digest ?? 'nothing', to: to?.digest ?? 'nothing', commandId, why };
+    this.log.push({ kind: 'switch', at: Date.now(), ...words });
   }
 
   onEvent(listener: (event: SiteEvent) => void): () => void {
@@ -156,30 +189,37 @@ export class SiteBooks {
   }
 
   report(): SiteReport {
-    const { live } = this;
-    const lkg = this.confirmed[live === this.confirmed[0] ? 1 : 0];
-    const pending = this.underWay()?.command;
+    const head = this.events.at(-1)?.hash;
     return {
       site: this.site,
       at: Date.now(),
-      epoch: 1,
+      epoch: this.epoch,
       sequence: this.events.length,
+      acked: this.ackedThrough,
+      ...(head === undefined ? {} : { head }),
       agentVersion: '0.1.0',
-      streams: {
-        [this.stream]: {
-          state: this.state,
-          ...(live ? { live } : {}),
-          ...(lkg ? { lkg } : {}),
-          ...(pending?.verb === 'converge'
-            ? { pending: { version: pending.releaseVersion, digest: pending.digest } }
-            : {}),
-          generation: this.generation,
-          try: this.try,
-          checks: [],
-        },
-      },
+      streams: this.isUntouched() ? {} : { [this.stream]: this.streamReport() },
       versions: {},
       quarantined: [...this.quarantine],
+    };
+  }
+
+  /** A new box has no row of the stream before its first command. */
+  private isUntouched(): boolean {
+    return this.state === 'idle' && this.commands.size === 0;
+  }
+
+  private streamReport(): StreamReport {
+    const { live } = this;
+    const lkg = this.confirmed[live === this.confirmed[0] ? 1 : 0];
+    const under = this.underWay()?.command;
+    const pending = under?.verb === 'converge' && { version: under.releaseVersion, digest: under.digest };
+    const { state, generation } = this;
+    return {
+      ...{ state, generation, try: this.try, checks: [] },
+      ...(live && { live }),
+      ...(lkg && { lkg }),
+      ...(pending && { pending }),
     };
   }
 }

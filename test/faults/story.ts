@@ -5,7 +5,7 @@ import type { SeedOutcome } from './scenario.js';
 import { planSeed } from './seed.js';
 
 export function tellStory({ seed, story, facts, violations }: SeedOutcome, tell: (line: string) => void): void {
-  const { sites, gates, faults, onFailure, thenInconclusive, freeze, closing } = planSeed(seed);
+  const { sites, gates, faults, onFailure, thenInconclusive, freeze, closing, continueAfter } = planSeed(seed);
   tell(`\nseed ${seed}: on failure ${onFailure}, on a wait that ends ${thenInconclusive}, a person would ${closing}`);
   tell(`  gates ${JSON.stringify(gates)}${freeze ? `, freeze ${JSON.stringify(freeze)}` : ''}`);
   for (const { id, risk, script, dark, group } of sites) {
@@ -14,6 +14,7 @@ export function tellStory({ seed, story, facts, violations }: SeedOutcome, tell:
       `  ${id} ${risk} ${fate}${dark ? ` dark ${JSON.stringify(dark)}` : ''}${group === undefined ? '' : ' paired'}`,
     );
   }
+  if (continueAfter !== undefined) tell(`  continues as new after ${continueAfter} events`);
   for (const fault of faults) tell(`  fault ${JSON.stringify(fault)}`);
   tell('what was done');
   for (const line of story) tell(`  ${line}`);
@@ -34,6 +35,9 @@ function wordsOf(entry: SiteEntry): string {
     const { verb, rollout, generation, try: tries, releaseVersion } = entry.command;
     return `${entry.judged} ${verb} of ${rollout} (${releaseVersion}), generation ${generation}, try ${tries}`;
   }
+  if (entry.kind === 'replaced') return `a new box of epoch ${entry.epoch} is in its place`;
+  if (entry.kind === 'refused')
+    return `refused ${entry.command.verb} of ${entry.command.rollout}: ${entry.reason.code}`;
   if (entry.kind === 'switch') return `switch by ${entry.why}: ${entry.from.slice(7, 15)} → ${entry.to.slice(7, 15)}`;
   const { verb, result, reason, changed } = entry.result;
   return `${verb} ${result}${changed ? '' : ', nothing changed'}${reason ? ` ${reason.code}` : ''}`;

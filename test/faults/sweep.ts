@@ -1,6 +1,8 @@
 /** Many seeds side by side on one server. */
-import { availableParallelism } from 'node:os';
-import { killsWorker, planSeed, type SeedPlan } from './seed.js';
+import { availableParallelism, loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { planSeed, type SeedPlan } from './seed.js';
+import { killsWorker } from './seed-faults.js';
 import { Scenario, type SeedOutcome } from './scenario.js';
 import { openStand, type Lane, type Stand } from './stand.js';
 
@@ -13,25 +15,32 @@ export interface SweepOptions {
 export interface SweepReport {
   room: 'centre';
   seeds: number;
+  seconds: number;
   faultsInjected: number;
+  /** How many of each kind. */
+  faults: Record<string, number>;
   violations: { seed: number; invariant: string; detail: string; replay: string }[];
 }
 
-/** Side by side in the lane whose worker is never killed. */
-const SHARED_LANE_SEEDS = 8 * availableParallelism();
+/** Side by side in the lane whose worker is never killed: most of a seed is waiting, and a core carries as many. */
+const SHARED_LANE_SEEDS = 12 * availableParallelism();
 /**
  * Seeds whose faults kill the worker share one with few others, and live through the kills of those as well: what a
  * killed worker had begun the server gives away only half a minute later, and one seed after the other would take an hour.
  */
 const KILL_LANES = 5;
+/** Over the last minute, of a core; the sweep itself makes three or four. */
+const BUSY_LOAD = 6;
 const KILL_LANE_SEEDS = 4;
 
 export async function sweep({ seeds, tell, onOutcome }: SweepOptions): Promise<SweepReport> {
+  const began = Date.now();
   const stand = await openStand();
-  const report: SweepReport = { room: 'centre', seeds: 0, faultsInjected: 0, violations: [] };
+  const report: SweepReport = { room: 'centre', seeds: 0, seconds: 0, faultsInjected: 0, faults: {}, violations: [] };
   const take = (outcome: SeedOutcome) => {
     report.seeds += 1;
     report.faultsInjected += outcome.injected.length;
+    for (const kind of outcome.injected) report.faults[kind] = (report.faults[kind] ?? 0) + 1;
     for (const violation of outcome.violations) {
       report.violations.push({ ...violation, replay: `npm run faults -- --room centre --seed ${violation.seed}` });
       tell(`seed ${violation.seed}: ${violation.invariant}: ${violation.detail}`);
@@ -53,14 +62,24 @@ export async function sweep({ seeds, tell, onOutcome }: SweepOptions): Promise<S
       }),
     ];
     await Promise.all(lanes);
+    report.seconds = secondsSince(began);
     return report;
   } finally {
     await stand.close();
   }
 }
 
+function secondsSince(began: number): number {
+  return Math.round((Date.now() - began) / 1_000);
+}
+
 function kills({ faults }: SeedPlan): boolean {
   return faults.some(killsWorker);
+}
+
+/** Sites have seconds: on a machine that does much else, a quarter as many seeds at once come to their ends at all. */
+function isBusy(): boolean {
+  return (loadavg()[0] ?? 0) > BUSY_LOAD * availableParallelism();
 }
 
 async function laneOf(
@@ -74,8 +93,13 @@ async function laneOf(
   if (plans.length === 0) return;
   const lane = await stand.openLane(name, options);
   const waiting = [...plans];
-  const one = async (): Promise<void> => {
-    for (let plan = waiting.shift(); plan; plan = waiting.shift()) take(await runSeed(stand, lane, plan));
+  const one = async (_: unknown, place: number): Promise<void> => {
+    for (;;) {
+      while (place >= together / 4 && waiting.length > 0 && isBusy()) await sleep(1_000);
+      const plan = waiting.shift();
+      if (!plan) return;
+      take(await runSeed(stand, lane, plan));
+    }
   };
   await Promise.all(Array.from({ length: Math.min(together, plans.length) }, one));
   await lane.control.close();

@@ -105,7 +105,7 @@ async function addSite(
   let flaps = kind === 'flapping' ? FLAPS : 0;
   lane.fleet.add(id, site, () => (flaps-- > 0 ? 'fail-after' : undefined));
   simulated.set(id, site);
-  await registry.recordReport(site.books.report(), Date.now());
+  await registry.recordReport(await site.report(), Date.now());
   if (!kind.startsWith('dark')) lane.fleet.connectWhenNeeded(id);
 }
 

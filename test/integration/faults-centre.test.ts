@@ -11,6 +11,13 @@ import type { SweepReport } from '../faults/sweep.js';
 /** Built by the set-up of `npm test`. */
 const MAIN = resolve(import.meta.dirname, '../../dist/test/faults/main.js');
 const SEEDS = 200;
+/** Each of them had an effect at least once. */
+const KINDS = [
+  ...['fail-before', 'fail-after', 'delay', 'twice', 'kill-before', 'kill-after'].map((how) => `${how} activity`),
+  ...['fail-before', 'fail-after', 'delay', 'twice'].map((how) => `${how} converge`),
+  ...['kill task', 'reset', 'terminate', 'pause', 'promote', 'abort', 'revert', 'verbs'],
+  ...['supersede', 'retry', 'replace', 'rotate', 'continue-as-new rollout', 'continue-as-new shard'],
+];
 const WITHIN_MS = 1_200_000;
 
 function runSweep(args: string[]): Promise<{ code: number; report: SweepReport; said: string }> {
@@ -37,6 +44,7 @@ describe('the fault sweep of the centre', () => {
       expect({ code, seeds: report.seeds }).toEqual({ code: 0, seeds: SEEDS });
       // A sweep whose faults never come proves nothing.
       expect(report.faultsInjected).toBeGreaterThan(SEEDS / 2);
+      expect(Object.keys(report.faults)).toEqual(expect.arrayContaining(KINDS));
     },
     WITHIN_MS,
   );

@@ -1,0 +1,150 @@
+/** Budgets: who counts as failed, once, and that nothing goes on after a budget is exceeded. */
+import { sitesOf } from '../../policies/cohort/share.js';
+import type { Result } from '../../policies/model/command.js';
+import type { EvidenceEntry } from '../../policies/model/evidence.js';
+import type { RolloutFacts, SeedFacts, ShardHistory } from './facts.js';
+import { ownerOf, resultsOf } from './site-logs.js';
+
+const AS_OWED = new Set([
+  ...['ALREADY_SICK', 'HELD', 'STALE', 'SWITCH_BY_PASSED', 'DEPOT_UNREACHABLE', 'QUARANTINED'],
+  // Answered by an agent that does not speak for the site.
+  ...['WRONG_EPOCH', 'ENROLMENT_USED', 'JOURNAL_FORKED'],
+]);
+
+/** A result that counts against `failed`, by the words of the design and not by the code under test. */
+export function isFailure({ verb, result, cause, reason }: Result): boolean {
+  if (verb !== 'converge') return false;
+  if (result === 'rejected') return !AS_OWED.has(reason?.code ?? '');
+  return (result === 'reverted' || result === 'safe-mode') && cause !== 'command';
+}
+
+function stageOf({ plan }: RolloutFacts, name: string) {
+  return plan.stages.find((stage) => stage.name === name);
+}
+
+export function sitesIn(rollout: RolloutFacts, stage: string): string[] {
+  return stageOf(rollout, stage)?.waves.flatMap((wave) => wave.sites.map((site) => site.id)) ?? [];
+}
+
+function limitOf(rollout: RolloutFacts, stage: string): number {
+  const budget = stageOf(rollout, stage)?.budget;
+  return budget ? sitesOf(budget.failed, sitesIn(rollout, stage).length) : 0;
+}
+
+/**
+ * When a site was last tried again, by an instant; what it had ended with before that counts no longer. A retry that an
+ * abort of the same moment has overtaken is followed by no wave of its own.
+ */
+function retriedAt({ evidence }: RolloutFacts, site: string, until: number): number {
+  const names = ({ data, at }: EvidenceEntry) => at <= until && ((data['sites'] ?? []) as string[]).includes(site);
+  const waves = evidence.filter((entry) => entry.kind === 'wave' && names(entry));
+  const retries = evidence.filter((entry) => {
+    const { kind, data, sequence } = entry;
+    if (kind !== 'verb' || data['verb'] !== 'retry' || !names(entry)) return false;
+    return waves.some((wave) => wave.sequence > sequence);
+  });
+  return Math.max(-Infinity, ...retries.map(({ at }) => at));
+}
+
+/** Of this rollout, by the sites' own logs. */
+function failedSites(facts: SeedFacts, rollout: RolloutFacts, stage: string, until: number): string[] {
+  return sitesIn(rollout, stage).filter((site) =>
+    resultsOf(facts.sites[site] ?? []).some((result) => {
+      const own = ownerOf(result.commandId) === rollout.firstRunId && isFailure(result);
+      return own && result.at <= until && result.at > retriedAt(rollout, site, until);
+    }),
+  );
+}
+
+const EXCEEDED = /^(\d+) of (\d+) sites, limit (\d+): (.*)$/;
+
+export function judgeBudgets(facts: SeedFacts): string[] {
+  return facts.rollouts.flatMap((rollout) => {
+    const found: string[] = [];
+    for (const { confirmed, failed, owed, sites, name } of rollout.status.stages) {
+      if (confirmed + failed + owed > sites)
+        found.push(`${name}: ${confirmed} + ${failed} + ${owed} of ${sites} sites`);
+    }
+    for (const { kind, data, at } of rollout.evidence) {
+      const reason = data['reason'] as { code?: string; detail?: string } | undefined;
+      const told = EXCEEDED.exec(reason?.detail ?? '');
+      if (kind !== 'decision' || reason?.code !== 'BUDGET_FAILED' || !told) continue;
+      const stage = exceededStage(rollout, told[4] ?? '') ?? String(data['stage']);
+      const really = failedSites(facts, rollout, stage, at).length;
+      if (Number(told[1]) > really)
+        found.push(`${stage}: ${told[1]} failures were counted, ${really} sites had failed`);
+    }
+    return found;
+  });
+}
+
+/** A decision about one stage may be for the failures of an earlier one: the sites that it names tell. */
+function exceededStage(rollout: RolloutFacts, names: string): string | undefined {
+  const first = names.split(', ')[0]?.replace(/ …$/, '') ?? '';
+  return rollout.plan.stages.find((stage) => sitesIn(rollout, stage.name).includes(first))?.name;
+}
+
+function isOverridden({ evidence }: RolloutFacts): boolean {
+  return evidence.some(({ kind, data }) => kind === 'verb' && data['verb'] === 'promote');
+}
+
+/** In the order of a shard's own history: once more sites failed than may, nothing further is scheduled. */
+export function judgeStop(facts: SeedFacts): string[] {
+  return facts.rollouts
+    .filter((rollout) => !isOverridden(rollout))
+    .flatMap((rollout) => {
+      const shards = facts.shards
+        .filter((shard) => shard.firstRunId === rollout.firstRunId)
+        .toSorted((a, b) => a.wave - b.wave || a.startedAt - b.startedAt);
+      const stages = new Map<string, StageSoFar>();
+      return shards.flatMap((shard) => {
+        const soFar = stages.get(shard.stage) ?? { failed: new Map(), seen: new Map() };
+        stages.set(shard.stage, soFar);
+        return lateIn(rollout, shard, soFar);
+      });
+    });
+}
+
+interface StageSoFar {
+  /** When each site failed. */
+  failed: Map<string, number>;
+  /** The run of a shard that scheduled a command first. */
+  seen: Map<string, ShardHistory>;
+}
+
+function lateIn(rollout: RolloutFacts, shard: ShardHistory, { failed, seen }: StageSoFar): string[] {
+  return shard.steps.flatMap((step) => {
+    if (step.kind === 'settled') {
+      if (isFailure(step.result)) failed.set(step.site, step.at);
+      return [];
+    }
+    const before = seen.get(step.commandId) ?? shard;
+    seen.set(step.commandId, before);
+    // A shard that continued as new observes again what it had in flight.
+    if (before !== shard && before.workflowId === shard.workflowId) return [];
+    const standing = [...failed].filter(([site, at]) => at > retriedAt(rollout, site, step.at)).map(([site]) => site);
+    if (standing.length <= limitOf(rollout, shard.stage)) return [];
+    return [`${shard.workflowId}: ${step.site} was scheduled after ${standing.join(', ')} had failed`];
+  });
+}
+
+/** Whatever was tried again, each site is counted once, and by its last word. */
+export function judgeRetried(facts: SeedFacts): string[] {
+  return facts.rollouts.flatMap((rollout) => {
+    const { status, rows } = rollout;
+    const twice = rows.filter((row, index) => rows.findIndex(({ site }) => site === row.site) !== index);
+    const found = twice.map(({ site }) => `${status.label}: ${site} has two outcomes`);
+    if (status.state !== 'sealed') return found;
+    for (const { name, confirmed, failed } of status.stages) {
+      const really = failedSites(facts, rollout, name, Infinity).length;
+      if (failed > really) found.push(`${status.label} ${name}: ${failed} sites count as failed, ${really} had`);
+      const well = sitesIn(rollout, name).filter((site) => {
+        return resultsOf(facts.sites[site] ?? []).some(({ commandId, result }) => {
+          return ownerOf(commandId) === rollout.firstRunId && result === 'confirmed';
+        });
+      }).length;
+      if (confirmed > well) found.push(`${status.label} ${name}: ${confirmed} sites count as confirmed, ${well} had`);
+    }
+    return found;
+  });
+}

@@ -1,0 +1,69 @@
+/** Coming to rest: the sweeper runs, the dark come back, and nothing is owed or open that need not be. */
+import { TASK_QUEUE } from '../../policies/model/rollout.js';
+import type { Run } from './facts.js';
+import { verb } from './operators.js';
+import { Closing, listRuns } from './runs.js';
+import type { Scene } from './scene.js';
+import { VERSIONS } from './seed.js';
+
+/** Generous: other work on the machine makes everything slow, and only what never comes is wrong. */
+export const QUIET_WITHIN_MS = 90_000;
+
+let sweeps = 0;
+
+/** The sweeper, as the schedule of a control worker starts it every minute; here whenever it is asked for. */
+export async function sweepOnce(scene: Scene): Promise<void> {
+  const workflowId = `sweep/${scene.plan.stream}-${(sweeps += 1)}`;
+  const { client } = scene.lane;
+  await client.workflow.start('sweep', { workflowId, taskQueue: TASK_QUEUE });
+  const closing = new Closing(client, workflowId);
+  await scene.until(QUIET_WITHIN_MS, async () => closing.isOver(), 50);
+}
+
+export async function bringBackAll(scene: Scene): Promise<void> {
+  for (const { id, dark } of scene.plan.sites) if (dark) await scene.bringBack(id);
+  // The reconciler brings who was heard of since: on a busy machine a site that was there all along may be owed as well.
+  for (const { site } of await scene.debts()) {
+    await scene.lane.fleet.disconnect(site);
+    scene.lane.fleet.connect(site);
+  }
+}
+
+/** No revert is owed any more, what can be brought is brought, and nothing but reconciler and inboxes runs. */
+export async function untilQuiet(scene: Scene): Promise<void> {
+  const quiet = async () => {
+    const owed = (await scene.debts()).filter((debt) => debt.verb === 'revert');
+    return owed.length === 0 && (await unreached(scene)).length === 0 && (await openRuns(scene)).length === 0;
+  };
+  await sweepOnce(scene);
+  if (await scene.until(15_000, quiet, 500)) return scene.say('quiet');
+  // A batch of the reconciler may wait for a person as any rollout does.
+  for (const { workflowId } of (await openRuns(scene)).filter((run) => run.type === 'rollout')) {
+    scene.say(`a person comes to ${workflowId}: abort`);
+    await verb({ ...scene.target, workflowId }, 'abort', 'signal').catch(() => undefined);
+  }
+  await sweepOnce(scene);
+  if (await scene.until(QUIET_WITHIN_MS, quiet, 500)) return scene.say('quiet');
+  const owed = (await scene.debts()).map(
+    (debt) => `${debt.verb} of ${debt.label} at ${debt.site}, owner ${debt.owner}`,
+  );
+  const [open, left] = [await openRuns(scene), await unreached(scene)];
+  const words = `open: ${open.map((run) => run.workflowId).join(', ')}; owed: ${owed.join(', ')}`;
+  scene.violate('the centre comes to rest once every site is back', `${words}; not brought: ${left.join(', ')}`);
+}
+
+async function openRuns({ lane, plan }: Scene): Promise<Run[]> {
+  const open = await listRuns(lane.client, plan.stream, ' AND ExecutionStatus = "Running"');
+  return open.filter((run) => !['inbox', 'catchUp'].includes(run.type));
+}
+
+/** Sites that should run another release than they do, where nothing in the seed stands against it. */
+async function unreached({ plan, registry, sites }: Scene): Promise<string[]> {
+  const fates = plan.sites.flatMap(({ script }) => [script.fates[VERSIONS.main], script.fates[VERSIONS.next]]);
+  if (fates.some((fate) => fate !== 'confirm') || Object.values(plan.gates).some((gate) => gate !== 'good')) return [];
+  const desired = await registry.desired(plan.stream, [...sites.keys()]);
+  return [...desired].flatMap(([id, { release }]) => {
+    const live = sites.get(id)?.books.live;
+    return live?.digest === release.digest ? [] : [`${id} of ${release.version}, runs ${live?.version}`];
+  });
+}
