@@ -29,18 +29,18 @@ export async function fleetStatus(context: Context, flags: FleetStatusFlags): Pr
   const streams = streamsOf(sites, flags.stream);
   const tally = (await registry?.tally(streams)) ?? NOTHING_KNOWN;
   refuseUnknownStream(flags.stream, all, sites, tally);
-  const { totals, order, neverReported, speakers } = countFleet(sites, tally, streams, flags.stream);
-  const limit = limitOf(flags.limit, context.flags.json === true ? undefined : SHOWN) ?? order.length;
-  const shown = order.slice(0, limit);
+  const { totals, of, first, neverReported, speakers } = countFleet(sites, tally, streams, flags.stream);
+  const limit = limitOf(flags.limit, context.flags.json === true ? undefined : SHOWN) ?? of;
+  const shown = first(limit);
   const rows = await fleetRows(registry, distinct(shown), tally.known, context.io.now());
   const found = new Map(rows.map((row) => [`${row.stream} ${row.site}`, row]));
-  const first: StreamRow[] = shown.flatMap(({ site, stream }) => found.get(`${stream} ${site.id}`) ?? []);
+  const chosen: StreamRow[] = shown.flatMap(({ site, stream }) => found.get(`${stream} ${site.id}`) ?? []);
   const known = registry !== undefined;
   const missing = known ? {} : { missing: ['reports', 'desired', 'owed'] };
   return done(
-    { totals, sites: first, neverReported, speakers, ...missing },
+    { totals, sites: chosen, neverReported, speakers, ...missing },
     fleetStatusText(context, {
-      ...{ totals, rows: first, of: order.length, sites: sites.length, neverReported, speakers, known },
+      ...{ totals, rows: chosen, of, sites: sites.length, neverReported, speakers, known },
     }),
   );
 }
@@ -52,7 +52,7 @@ const NOTHING_KNOWN: Tally = {
   speakers: { doubt: [], refused: [], waiting: [] },
 };
 
-function distinct(shown: FleetCount['order']): Site[] {
+function distinct(shown: ReturnType<FleetCount['first']>): Site[] {
   return [...new Set(shown.map(({ site }) => site))];
 }
 
