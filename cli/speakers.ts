@@ -15,7 +15,7 @@ export async function speakerNotes(
   sites: string[],
   now: number,
 ): Promise<Map<string, SpeakerNote>> {
-  const [identities, refused] = [await registry.identities(sites), await registry.refusedSpeakers()];
+  const [identities, refused] = [await registry.identities(sites), await registry.refusedSpeakers(sites)];
   const notes = new Map<string, SpeakerNote>();
   for (const site of sites) {
     const note = speakerNote(identities.get(site), refused.get(site), now);

@@ -1,5 +1,6 @@
 /** The fleet on one screen: totals a stream, then the sites that need a look. */
-import type { StreamRow, StreamTotals } from '../commands/fleet-status.js';
+import type { StreamTotals } from '../fleet-count.js';
+import type { StreamRow } from '../fleet-rows.js';
 import type { Context } from '../context.js';
 import type { Colour } from './paint.js';
 import { harmless } from './paint.js';

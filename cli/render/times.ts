@@ -8,7 +8,8 @@ const LOCALE = 'en';
 /** `04:10` today (relative to `now`), else `23 Nov 04:10`. */
 export function clock(at: number, now: number, zone = 'local'): string {
   const then = DateTime.fromMillis(at, { zone, locale: LOCALE });
-  const sameDay = then.hasSame(DateTime.fromMillis(now, { zone, locale: LOCALE }), 'day');
+  // `hasSame` calculates with durations, which look the locale up after all.
+  const sameDay = then.toISODate() === DateTime.fromMillis(now, { zone, locale: LOCALE }).toISODate();
   return then.toFormat(sameDay ? 'HH:mm' : 'd LLL HH:mm');
 }
 

@@ -1,6 +1,5 @@
 /** What a site's report says against what it should run (design §4.7; promise 4). */
-import type { Desired } from '../model/debt.js';
-import type { StreamReport } from '../model/report.js';
+import type { SiteState } from '../model/command.js';
 import { isAtRest } from '../site/transitions.js';
 
 /**
@@ -10,20 +9,31 @@ import { isAtRest } from '../site/transitions.js';
  */
 export type Drift = 'same' | 'owed' | 'ahead' | 'pending' | 'unknown';
 
+/** What decides it, of what a site reports and of what it should run. A state that is not known is no rest. */
+export interface JudgedReport {
+  state: string;
+  live?: { digest: string };
+  generation: number;
+}
+export interface JudgedDesired {
+  generation: number;
+  release: { digest: string };
+}
+
 /**
  * `reported`: the stream as the site last told of it; null if it told of others only, undefined if it never reported.
  * `commanded`: the highest generation of a rollout that the registry knows to have commanded this site, 0 without any.
  * The stream's own highest will not do: rollouts begun since a restore would hide that a site obeyed a forgotten one.
  */
 export function judgeDrift(
-  reported: StreamReport | null | undefined,
-  desired: Pick<Desired, 'release' | 'generation'>,
+  reported: JudgedReport | null | undefined,
+  desired: JudgedDesired,
   commanded: number,
 ): Drift {
   if (reported === undefined) return 'unknown';
   if (reported === null) return 'owed';
   const { state, live, generation } = reported;
-  if (!isAtRest(state)) return 'pending';
+  if (!isAtRest(state as SiteState)) return 'pending';
   if (live?.digest === desired.release.digest) return state === 'safe-mode' ? 'owed' : 'same';
   // One above is the undo of the same rollout: it is issued with the registry down as well, so it may not be recorded.
   const known = Math.max(commanded, desired.generation) + 1;

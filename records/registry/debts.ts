@@ -14,6 +14,7 @@ export async function debts(db: Db, filter: Parameters<Registry['debts']>[0] = {
     .orderBy('debts.generation');
   if (filter.stream !== undefined) query = query.where('debts.stream', '=', filter.stream);
   if (filter.site !== undefined) query = query.where('debts.site', '=', filter.site);
+  if (filter.sites !== undefined) query = query.where('debts.site', 'in', filter.sites);
   if (filter.owner !== undefined) query = query.where('debts.owner', '=', filter.owner);
   if (filter.verb !== undefined) query = query.where('debts.verb', '=', filter.verb);
   if (filter.firstRunId !== undefined) query = query.where('debts.first_run_id', '=', filter.firstRunId);
@@ -45,7 +46,7 @@ function named(query: ReturnType<typeof standing>) {
 }
 
 /** Without those of retired sites, and without converges that a newer debt of the site hides, or that the site has confirmed or gone beyond. */
-function standing(db: Db) {
+export function standing(db: Db) {
   return db.selectFrom('debts').where((eb) => {
     const retired = eb
       .selectFrom('identities')

@@ -55,6 +55,7 @@ async function ownRows(db: Db, stream: string, sites: string[]): Promise<Map<str
       .where('stream', '=', stream)
       .where('site', 'in', sites.slice(from, from + SITES_AT_ONCE))
       .orderBy('generation')
+      .orderBy('first_run_id')
       .execute();
     for (const row of rows) own.set(row.site, row);
   }

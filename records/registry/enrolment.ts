@@ -81,6 +81,7 @@ export async function replace(
     if (dryRun === true) return replaced;
     await putIdentity(tx, replaced);
     await tx.deleteFrom('reports').where('site', '=', site).execute();
+    await tx.deleteFrom('reported').where('site', '=', site).execute();
     await tx.deleteFrom('converged').where('site', '=', site).execute();
     const detail = { epoch, tokenId: token.id, before: known.epoch };
     await noteChange(tx, { site, at: now, what: 'replaced', by, reason, detail });

@@ -3,6 +3,7 @@ import type { CreateTableBuilder } from 'kysely';
 import { MistakeError } from '../../policies/model/failure.js';
 import { fillFirstTables } from './fill.js';
 import { identityTables } from './identity-tables.js';
+import { fillReported, reportedTables } from './reported.js';
 import type { Db, Tables, Tx } from './tables.js';
 
 export interface Step {
@@ -17,6 +18,7 @@ export const STEPS: Step[] = [
   { name: 'debts and desired state', up: debtTables, fill: fillFirstTables },
   { name: 'identities and control keys', up: identityTables },
   { name: 'namespaces of rollouts', up: (tx) => column(tx, 'rollouts', { namespace: 'text?', namespace_id: 'text?' }) },
+  { name: 'what sites report of streams', up: reportedTables, fill: fillReported },
 ];
 
 /** Brings the schema up to date, in one transaction; a schema newer than this program is refused by name. */

@@ -29,6 +29,7 @@ import { refusedSpeakers, siteAnomalies } from './site-anomalies.js';
 import { acknowledged } from './speakers.js';
 import type { Store } from './store.js';
 import type { Db, Tables, Tx } from './tables.js';
+import { tally } from './tally.js';
 import * as totals from './totals.js';
 import { WorkerLock } from './worker-lock.js';
 
@@ -157,6 +158,7 @@ type OfSites =
   | 'recordSiteEvents'
   | 'siteAnomalies'
   | 'refusedSpeakers'
+  | 'tally'
   | 'reports'
   | 'siteEvents'
   | 'ackedThrough';
@@ -175,7 +177,8 @@ function ofSites(db: Db): Pick<Registry, OfSites> {
     recordReport: (report, now) => reports.recordReport(db, report, now),
     recordSiteEvents: (report, events, now, delivery) => inbox.recordSiteEvents(db, report, events, now, delivery),
     siteAnomalies: (site, limit) => siteAnomalies(db, site, limit),
-    refusedSpeakers: () => refusedSpeakers(db),
+    refusedSpeakers: (sites) => refusedSpeakers(db, sites),
+    tally: (streams) => tally(db, streams),
     reports: (sites) => reports.reports(db, sites),
     siteEvents: (site, limit) => journal.siteEvents(db, site, limit),
     ackedThrough: (sites) => journal.ackedThrough(db, sites),

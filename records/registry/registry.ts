@@ -7,6 +7,7 @@ import type { Command, ResultWord, Settled, SiteState, Verb } from '../../polici
 import type { EvidenceDraft, EvidenceEntry, EvidenceKey } from '../../policies/model/evidence.js';
 import type { Finding, FrozenPlan } from '../../policies/model/plan.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
+import type { JudgedDesired, JudgedReport } from '../../policies/catch-up/drift.js';
 import type { Commanded } from '../../policies/catch-up/owed-site.js';
 import type { Debt, Desired, Freeze, HandedOver } from '../../policies/model/debt.js';
 import type { RolloutOutcome, RolloutStatus, SiteOutcome, SiteOutcomeWord } from '../../policies/model/rollout.js';
@@ -118,6 +119,21 @@ export interface ChangingMember {
 export interface KnownReport {
   report: SiteReport;
   receivedAt: number;
+}
+
+/** All that decides how the sites of a fleet stand: each row for all sites that say the same. */
+export interface Tally {
+  /** Of every site that reported. */
+  versions: { versions: Record<string, string>; sites: string[] }[];
+  reported: { stream: string; report: JudgedReport; sites: string[] }[];
+  /** Of sites, ascending: of two for one site the later counts, unless the stream's own is later still. */
+  desired: { stream: string; decided: JudgedDesired; sites: string[] }[];
+  desiredOfStream: Map<string, JudgedDesired>;
+  /** `knownGeneration` of each stream that was asked about. */
+  known: Map<string, number>;
+  reverts: { stream: string; sites: string[] }[];
+  /** Sites whose speaker a person has to know of. */
+  speakers: Record<'doubt' | 'refused' | 'waiting', string[]>;
 }
 
 /** How many sites of a rollout stand alike. `unsettled`: commanded, and nothing is known yet. */
@@ -284,8 +300,10 @@ export interface Registry {
   /** The latest anomalies of a site, newest first. */
   siteAnomalies(site: string, limit: number): Promise<SiteAnomaly[]>;
   /** By site: the agent that was refused last, why, and when that was first so. */
-  refusedSpeakers(): Promise<Map<string, { code: string; detail: string; at: number }>>;
+  refusedSpeakers(sites?: string[]): Promise<Map<string, { code: string; detail: string; at: number }>>;
   reports(sites?: string[]): Promise<Map<string, KnownReport>>;
+  /** Of all sites at once, by groups: what would be ten thousand rows each. */
+  tally(streams: string[]): Promise<Tally>;
   /** The latest `limit` events of a site, in the order of its journal. */
   siteEvents(site: string, limit: number): Promise<SiteEvent[]>;
   /**
@@ -319,6 +337,8 @@ export interface Registry {
   debts(filter?: {
     stream?: string;
     site?: string;
+    /** At most 500. */
+    sites?: string[];
     owner?: string;
     verb?: Verb;
     firstRunId?: string;

@@ -1,6 +1,7 @@
 /** What sites last said of themselves. */
 import type { SiteReport } from '../../policies/model/report.js';
 import { passLost } from './journal.js';
+import { putReported, versionsText } from './reported.js';
 import { hearSpeakers } from './speakers.js';
 import { noteAnomalies } from './site-anomalies.js';
 import type { KnownReport, SiteAnomaly } from './registry.js';
@@ -53,10 +54,12 @@ function isReport({ epoch, sequence, at, streams }: SiteReport): boolean {
 }
 
 async function keepLatest(tx: Tx, reports: SiteReport[], now: number): Promise<void> {
+  const latest = new Map<string, SiteReport>();
   for (const report of reports) {
     const row = { site: report.site, epoch: report.epoch, sequence: report.sequence, at: report.at };
-    const kept = { ...row, received_at: now, body: JSON.stringify(withoutToken(report)) };
-    await tx
+    const body = JSON.stringify(withoutToken(report));
+    const kept = { ...row, received_at: now, body, versions: versionsText(report) };
+    const written = await tx
       .insertInto('reports')
       .values(kept)
       .onConflict((conflict) =>
@@ -72,8 +75,11 @@ async function keepLatest(tx: Tx, reports: SiteReport[], now: number): Promise<v
             ]);
           }),
       )
-      .execute();
+      .returning('site')
+      .executeTakeFirst();
+    if (written !== undefined) latest.set(report.site, report);
   }
+  await putReported(tx, [...latest.values()]);
 }
 
 /** It was proven on the way in; no reader needs it, and there is one for every site. */

@@ -23,7 +23,18 @@ export interface Tables extends IdentityTables {
   findings: { first_run_id: string; body: string };
 
   commands: CommandRow;
-  reports: { site: string; epoch: number; sequence: number; at: number; received_at: number; body: string };
+  reports: {
+    site: string;
+    epoch: number;
+    sequence: number;
+    at: number;
+    received_at: number;
+    body: string;
+    /** Of the body, ready to be compared; null in rows of before, until they are filled. */
+    versions: string | null;
+  };
+  /** One a stream that the latest report of a site tells of. */
+  reported: ReportedRow;
   site_events: SiteEventRow;
   /** `contiguous`: the last sequence without a gap before it. */
   site_epochs: { site: string; epoch: number; contiguous: number };
@@ -76,6 +87,16 @@ export interface Tables extends IdentityTables {
   standings: StandingRow;
   freezes: FreezeRow;
   counters: { name: string; value: number };
+}
+
+/** What a report says of a stream, as far as it decides whether the site runs what it should. */
+export interface ReportedRow {
+  site: string;
+  stream: string;
+  state: string;
+  /** Of what is live; null: nothing is. */
+  digest: string | null;
+  generation: number;
 }
 
 /** Debts that a newer one of the site hides stay: they show again if the newer rollout is not promoted. */

@@ -37,7 +37,7 @@ async function fill(registry: Registry): Promise<void> {
   const journal = new Journal('osl-01');
   journal.ended(confirmed);
   await registry.recordSettled(key(RUN, '5'), PLACE, [settled(confirmed, journal.events)], 3_000);
-  await registry.recordReport(report('osl-02'), 3_000);
+  await registry.recordReport(report('osl-02', { versions: { os: '2', firmware: '1' } }), 3_000);
   await registry.block({ stream: STREAM, digest: DIGEST, version: '2.4.0', rollout: 'l-1', at: 3_000 });
 }
 
@@ -56,6 +56,7 @@ async function said(registry: Registry) {
     plan: await registry.frozenPlan(frozenPlan().plan.digest),
     fleet: await registry.latestDocument('fleet', 'fleet'),
     blocks: await registry.blocks(STREAM),
+    tally: await registry.tally([STREAM]),
   };
 }
 
