@@ -11,6 +11,7 @@ import type { GiveUp, SweepSummary } from '../contract.js';
 import { catchUpFacts } from './catch-up-facts.js';
 import type { ControlDeps } from './deps.js';
 import { findRun, unknownEnding, type RolloutEnding } from './rollout-ending.js';
+import { askSilentRuns } from './silent-runs.js';
 import { describeNamespace } from './temporal-facts.js';
 import { wakeCatchUp } from './wake-catch-up.js';
 
@@ -25,6 +26,7 @@ export async function sweep(deps: ControlDeps, word?: GiveUp): Promise<SweepSumm
       else if (ending && (await sealEnded(deps, rollout, ending))) summary.terminated.push(label);
     });
   }
+  await attempt(summary, 'runs that have told nothing', () => askSilentRuns(deps));
   for (const stream of await streamsWithWork(deps)) {
     await attempt(summary, stream, async () => {
       if (!(await hasWork(deps, stream))) return;
