@@ -44,6 +44,8 @@ export const statusQuery = defineQuery<RolloutStatus | null>('status');
 export const siteOutcomesSignal = defineSignal<[ShardNews]>('siteOutcomes');
 /** Inbox → rollout: what reached the centre with no observer attached. */
 export const lateNewsSignal = defineSignal<[Pick<ShardNews, 'firstRunId' | 'outcomes' | 'answers'>]>('lateNews');
+/** Sweeper → rollout: tell how you stand. A run that was reset finds out by telling. */
+export const tellSignal = defineSignal('tell');
 /** Rollout → shard: schedule nothing more, give up what never started, and say which sites were commanded. */
 export const stopSignal = defineSignal('stop');
 /** Rollout → shard: no new command until `goOn`. */

@@ -8,6 +8,7 @@ import {
   lateNewsSignal,
   siteOutcomesSignal,
   statusQuery,
+  tellSignal,
   VERB_DESCRIPTIONS,
   verbSignals,
   verbUpdates,
@@ -23,6 +24,7 @@ export function handleMessages(run: RolloutRun): void {
   // Handlers of signals never throw: one TypeError there was measured to jam a rollout, abort included.
   setHandler(siteOutcomesSignal, (news) => heed(run, 'siteOutcomes', news));
   setHandler(lateNewsSignal, (news) => heed(run, 'lateNews', news));
+  setHandler(tellSignal, () => void (run.dirty = true));
 }
 
 function handleVerb(run: RolloutRun, verb: MessageVerb): void {

@@ -51,10 +51,14 @@ function isOfWave({ verb, stage, wave }: ShardInput, of: OutlineStage, index: nu
   return verb === 'converge' && stage === of.name && wave === index;
 }
 
-/** The sites of a wave that were not commanded yet: all at first, and what a stop left untouched. */
+/** The sites of a wave that were not commanded yet: all at first, and what a stop or a reset left untouched. */
 export function unsettled(run: RolloutRun, stage: OutlineStage, wave: number): OutlineSite[] {
   const sites = stage.waves[wave]?.sites ?? [];
-  return sites.filter((site) => (run.outcomes.get(site.id)?.outcome ?? 'untouched') === 'untouched');
+  return sites.filter(({ id }) => {
+    const { outcome, reason } = run.outcomes.get(id) ?? { outcome: 'untouched' };
+    // Kept from it by the reset alone, which ends with a person's word: nobody would ask for it again.
+    return outcome === 'untouched' || (outcome === 'deferred' && reason?.code === 'RUN_WAS_RESET');
+  });
 }
 
 /** Until no converge is open: a wave must not run beside one that was stopped. */

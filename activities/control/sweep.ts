@@ -12,6 +12,7 @@ import { catchUpFacts } from './catch-up-facts.js';
 import type { ControlDeps } from './deps.js';
 import { giveUpRetired } from './retired.js';
 import { findRun, unknownEnding, type RolloutEnding } from './rollout-ending.js';
+import { askSilentRuns } from './silent-runs.js';
 import { describeNamespace } from './temporal-facts.js';
 import { wakeCatchUp } from './wake-catch-up.js';
 
@@ -29,6 +30,7 @@ export async function sweep(deps: ControlDeps, word?: GiveUp): Promise<SweepSumm
   for (const debt of await deps.registry.retiredReverts()) {
     await attempt(summary, `${debt.site} of ${debt.label}`, () => giveUpRetired(deps, debt));
   }
+  await attempt(summary, 'runs that have told nothing', () => askSilentRuns(deps));
   for (const stream of await streamsWithWork(deps)) {
     await attempt(summary, stream, async () => {
       if (!(await hasWork(deps, stream))) return;

@@ -1,6 +1,6 @@
 /** `pause`, `resume`, `promote`, `abort`, `revert`: the updates of a running rollout, and nothing beside them. */
 import type { Command } from 'commander';
-import { WorldError } from '../../policies/model/failure.js';
+import { MistakeError, WorldError } from '../../policies/model/failure.js';
 import type { RolloutStatus, RolloutVerb, VerbAnswer, VerbPayload } from '../../policies/model/rollout.js';
 import { EXIT, done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
@@ -81,7 +81,7 @@ export function dryVerb(context: Context, verb: RolloutVerb, rollout: RolloutSta
 /** An update is answered by a live control worker only, so the wait is bounded. */
 const ANSWER_WITHIN = 20_000;
 
-/** Asks by update. Throws WorldError WORKER_ABSENT if nobody answers, with the signal that leaves it for later. */
+/** Asks by update. Throws MistakeError NOTHING_RUNNING if the workflow is over, and WorldError WORKER_ABSENT if nobody answers, with the signal that leaves it for later. */
 export async function askRollout(
   context: Context,
   verb: RolloutVerb,
@@ -100,11 +100,10 @@ export async function askRollout(
       return { accepted: false, message: error.cause?.message ?? error.message };
     }
     if (error instanceof errors.WorkflowNotFoundError) {
-      const lost = `if Temporal was made anew: foothold abort ${rollout.label} --lost --reason …`;
-      return {
-        accepted: false,
-        message: `Temporal has no such workflow open; foothold status says how it ended; ${lost}`,
-      };
+      throw new MistakeError(
+        'NOTHING_RUNNING',
+        `expected a running rollout, got ${rollout.label}, whose workflow has ended in Temporal; within a minute foothold status ${rollout.label} says how`,
+      );
     }
     throw noAnswer(verb, rollout, payload, error);
   }

@@ -60,12 +60,15 @@ export class CatchUpStage {
   private server!: TemporalServer;
   private connection!: NativeConnection;
   private bundle!: WorkflowBundleWithSourceMap;
+  private measured: { prometheus: string; gates: unknown } | undefined;
   private control: { worker: Worker; running: Promise<void> } | undefined;
   private readonly places = new Map<string, Place>();
   private readonly digests = new Map<string, string>();
 
-  static async open(): Promise<CatchUpStage> {
+  /** `prometheus`: where its gates ask, and for a strategy `gated` besides `quick`, whose `gates` are these. */
+  static async open(measured?: { prometheus: string; gates: unknown }): Promise<CatchUpStage> {
     const stage = new CatchUpStage();
+    stage.measured = measured;
     Runtime.install({ shutdownSignals: [], logger: silent });
     stage.server = await startTemporal({ directory: join(stage.directory, 't') });
     stage.connection = await NativeConnection.connect({ address: stage.server.address });
@@ -86,23 +89,20 @@ export class CatchUpStage {
     mkdirSync(join(this.directory, 'strategies'));
     const depot = { write: 'depot/', read: 'http://127.0.0.1:9/' };
     this.write('foothold.yaml', { apiVersion, kind: 'Project', depot });
-    this.write('strategies/quick.yaml', {
-      apiVersion,
-      kind: 'Strategy',
-      name: 'quick',
-      owner: 'duty',
-      defaults: {
-        gate: 'none',
-        because: 'a test',
-        soak: '1s',
-        concurrency: 50,
-        budget: { failed: '25%', owed: '90%' },
-      },
+    this.writeStrategy('quick', { gate: 'none', because: 'a test', soak: '1s' });
+    if (this.measured) this.writeStrategy('gated', { gate: 'health', soak: '40s' }, this.measured.gates);
+  }
+
+  private writeStrategy(name: string, judged: Record<string, unknown>, gates?: unknown): void {
+    this.write(`strategies/${name}.yaml`, {
+      ...{ apiVersion, kind: 'Strategy', name, owner: 'duty' },
+      defaults: { ...judged, concurrency: 50, budget: { failed: '25%', owed: '90%' } },
       stages: [
         { name: 'canary', select: { risk: 'low' } },
         { name: 'rest', select: { risk: 'high' } },
       ],
       onInconclusive: { within: '10m', then: 'stay' },
+      ...(gates === undefined ? {} : { gates }),
     });
   }
 
@@ -122,6 +122,7 @@ export class CatchUpStage {
         projectPath: join(this.directory, 'foothold.yaml'),
         controlKeyPem: this.keys.privatePem,
         client: this.client,
+        ...(this.measured && { prometheusUrl: this.measured.prometheus }),
         catchUpPace: PACE,
         now: Date.now,
       }),
@@ -209,15 +210,15 @@ export class CatchUpStage {
     await this.fleet.leave(`site-${id}`);
   }
 
-  start(stream: string, version: string): Promise<WorkflowHandle> {
+  start(stream: string, version: string, strategy = 'quick'): Promise<WorkflowHandle> {
     const workflowId = `rollout/${stream}-${version}`;
-    const args = [{ release: `${stream}@${version}`, strategy: 'quick' }];
+    const args = [{ release: `${stream}@${version}`, strategy }];
     return this.client.workflow.start('rollout', { workflowId, taskQueue: TASK_QUEUE, args });
   }
 
   /** To its end, whatever that is. */
-  async rollOut(stream: string, version: string): Promise<RolloutStatus> {
-    const handle = await this.start(stream, version);
+  async rollOut(stream: string, version: string, strategy?: string): Promise<RolloutStatus> {
+    const handle = await this.start(stream, version, strategy);
     await handle.result().catch(() => undefined);
     return this.statusOf(handle.workflowId);
   }

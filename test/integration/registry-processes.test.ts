@@ -78,7 +78,7 @@ const PATIENCE = 60_000;
 describe.each([SQLITE, postgres])('several processes on one registry on $name', { timeout: PATIENCE }, (database) => {
   beforeEach(async () => void ({ url } = place = await database.newPlace()));
 
-  it('[A42] lose no transaction, and write one unbroken chain', async () => {
+  it('[A42] [§4 measured] lose no transaction, and write one unbroken chain', async () => {
     // A server answers over a network: it gets fewer, so that the test takes no longer.
     const [count, names] = database.name === 'SQLite' ? [400, ['a', 'b']] : [60, ['a', 'b', 'c', 'd']];
     const writers = names.map((name) => start('append-together', name, count));

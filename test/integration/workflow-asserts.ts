@@ -59,6 +59,23 @@ export async function historyOf(stage: WorkflowStage, workflowId: string, runId?
   return history.events ?? [];
 }
 
+/** Ids of the child workflows that a history began and whose end it does not tell. */
+export function openChildren(events: HistoryEvent[]): string[] {
+  const open = new Map<string, string>();
+  for (const event of events) {
+    const started = event.childWorkflowExecutionStartedEventAttributes?.workflowExecution;
+    if (started) open.set(started.runId ?? '', started.workflowId ?? '');
+    const ended =
+      event.childWorkflowExecutionCompletedEventAttributes ??
+      event.childWorkflowExecutionFailedEventAttributes ??
+      event.childWorkflowExecutionCanceledEventAttributes ??
+      event.childWorkflowExecutionTerminatedEventAttributes ??
+      event.childWorkflowExecutionTimedOutEventAttributes;
+    if (ended) open.delete(ended.workflowExecution?.runId ?? '');
+  }
+  return [...open.values()];
+}
+
 export function timeOf(event: HistoryEvent | undefined): number {
   const { seconds, nanos } = event?.eventTime ?? {};
   return Number(seconds ?? NaN) * 1_000 + (nanos ?? 0) / 1e6;

@@ -3,6 +3,7 @@ import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
+import { historyOf, openChildren } from './workflow-asserts.js';
 import { openWorkflowStage, outlineOf, type WorkflowStage } from './workflow-stage.js';
 
 let stage: WorkflowStage;
@@ -295,6 +296,10 @@ describe('rollout', () => {
     expect(await handle.result()).toMatchObject({ outcome: 'promoted', confirmed: 3 });
     expect(commandsOf(['v1', 'v2', 'v3'])).toEqual(['converge v1', 'converge v2', 'converge v3']);
     expect(away).toBeLessThanOrEqual(0);
+    // Whatever child is open when a run continues as new is ended by its parent-close policy: none may be.
+    const events = await historyOf(stage, handle.workflowId, handle.firstExecutionRunId);
+    expect(events.at(-1)?.workflowExecutionContinuedAsNewEventAttributes).toBeDefined();
+    expect(openChildren(events)).toEqual([]);
     // Before everything is read, nothing is told: no status forgets a site that has confirmed.
     const told = stage.seen.statuses.filter(({ firstRunId }) => firstRunId === handle.firstExecutionRunId);
     const confirmed = told.map(({ stages }) => stages.reduce((sum, one) => sum + one.confirmed, 0));

@@ -46,13 +46,29 @@ describe('recorded histories', () => {
     expect(files.some((file) => file.includes('.inbox.'))).toBe(true);
   });
 
+  it('cover a reconciler that starts a lost carrier again and begins a batch, the batch, and the sweep', () => {
+    const children = read('catch-up.catchUp.1.json').history.events.flatMap((event) => {
+      const child = event['startChildWorkflowExecutionInitiatedEventAttributes'] as { workflowId: string } | undefined;
+      return child ? [child.workflowId] : [];
+    });
+    expect(children).toEqual(['edge-proxy-3.0.0-1/rest/revert/1', 'foothold/catch-up/edge-proxy/batch']);
+    expect(read('catch-up.rollout.1.json').workflowId).toBe(children[1]);
+    expect(files).toContain('catch-up.sweep.1.json');
+  });
+
   it.each(files)('[A58] %s replays', async (file) => {
     expect(await replay(bundle, read(file))).toBeUndefined();
   });
 
-  it('a replay can say no: an activity of another name in the history is found', async () => {
-    const recorded = read(files.find((file) => file.startsWith('act-1.rollout')) ?? '');
-    const text = JSON.stringify(recorded).replaceAll('"runPreflight"', '"skipPreflight"');
+  it.each([
+    ['act-1.rollout.json', 'runPreflight'],
+    ['catch-up.catchUp.1.json', 'catchUpFacts'],
+    ['catch-up.sweep.1.json', 'sweep'],
+  ])('a replay of %s can say no: an activity of another name in the history is found', async (file, name) => {
+    const text = JSON.stringify(read(file)).replaceAll(
+      `"activityType":{"name":"${name}"}`,
+      '"activityType":{"name":"x"}',
+    );
     const error = await replay(bundle, JSON.parse(text) as Recorded);
     expect(String(error)).toMatch(/[Nn]ondeterminism/);
   });

@@ -15,6 +15,8 @@ let registry: Registry;
 /** By workflow id: the status of its latest run, or what asking for it throws. Others are not there. */
 let temporal: Record<string, string | Error>;
 let namespaceId: string;
+/** Runs that Temporal lists as open, and what they were sent. */
+let open: { workflowId: string; runId: string; startTime: Date }[];
 /** `<signal> <workflow id> <arguments>`, to workflows that are there. */
 let signals: string[];
 
@@ -28,11 +30,16 @@ function deps(): ControlDeps {
   };
   const signal = (workflowId: string) => async (name: string, payload: unknown) => {
     await describe(workflowId)();
-    signals.push(`${name} ${workflowId} ${JSON.stringify(payload)}`);
+    signals.push([name, workflowId, ...(payload === undefined ? [] : [JSON.stringify(payload)])].join(' '));
   };
   const client = {
     options: { namespace: HERE.name },
-    workflow: { getHandle: (workflowId: string) => ({ describe: describe(workflowId), signal: signal(workflowId) }) },
+    workflow: {
+      getHandle: (workflowId: string) => ({ describe: describe(workflowId), signal: signal(workflowId) }),
+      list: async function* () {
+        yield* open;
+      },
+    },
     workflowService: {
       describeNamespace: async () => ({ namespaceInfo: { id: namespaceId } }),
       getWorkflowExecutionHistory: async () => ({ history: { events: [] } }),
@@ -51,10 +58,29 @@ const outcomeOf = async (firstRunId: string) => (await registry.findRollout(firs
 beforeEach(async () => {
   registry = await openRegistry('sqlite::memory:');
   temporal = {};
-  signals = [];
   namespaceId = HERE.id;
+  [open, signals] = [[], []];
 });
 afterEach(() => registry.close());
+
+describe('a run that Temporal has open', () => {
+  it('[B36] is asked how it stands if it has told nothing since it began, sealed or not, and never otherwise', async () => {
+    for (const [id, version] of [
+      ['r1', '2.4.0'],
+      ['r2', '2.5.0'],
+      ['r3', '2.6.0'],
+    ] as const) {
+      const label = await begin(id, version, HERE);
+      temporal[`w-${id}`] = 'RUNNING';
+      const told = { ...status(id, { label }), workflowId: `w-${id}`, updatedAt: 5_000 };
+      await registry.putStatus(id === 'r3' ? { ...told, state: 'sealed', outcome: 'terminated' } : told);
+    }
+    const run = (workflowId: string, began: number) => ({ workflowId, runId: 'x', startTime: new Date(began) });
+    open = [run('w-r1', 4_000), run('w-r2', 6_000), run('w-r3', 6_000), run('w-unknown', 6_000)];
+    expect(await sweep(deps())).toMatchObject({ terminated: [], failed: [] });
+    expect(signals).toEqual(['tell w-r2', 'tell w-r3']);
+  });
+});
 
 describe('the sweeper', () => {
   it.each(['RUNNING', 'PAUSED', 'UNKNOWN', 'UNSPECIFIED', 'CONTINUED_AS_NEW'])(

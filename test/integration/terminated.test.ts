@@ -1,0 +1,166 @@
+/** A rollout that was terminated, what a person may still say to it, and what a reset in Temporal makes of it. */
+import { randomUUID } from 'node:crypto';
+import type { WorkflowHandle } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runVerb } from '../../cli/commands/verbs.js';
+import type { Context } from '../../cli/context.js';
+import { CATCH_UP } from '../../policies/model/debt.js';
+import type { MistakeError } from '../../policies/model/failure.js';
+import type { RolloutStatus, VerbAnswer } from '../../policies/model/rollout.js';
+import { exportEvidence, verifyEvidence } from '../../records/evidence/document.js';
+import { CatchUpStage } from './catch-up-stage.js';
+
+let stage: CatchUpStage;
+beforeAll(async () => {
+  stage = await CatchUpStage.open();
+}, 120_000);
+afterAll(async () => {
+  await stage.close();
+});
+
+const kari = { by: 'kari', reason: 'to see it done' };
+
+const inState = (workflowId: string, is: (status: RolloutStatus) => boolean | undefined) =>
+  stage.until(async () => {
+    const status = await stage.registry.findRollout(workflowId);
+    return status && is(status) && status;
+  }, `the state of ${workflowId}`);
+
+/** Terminated in its second stage, with `b` dark: `a` has confirmed, `c` is on its way. */
+async function terminated(stream: string): Promise<{ rollout: WorkflowHandle; status: RolloutStatus }> {
+  await stage.publish(stream, '1.0.0', '2.0.0', '3.0.0');
+  stage.addSite(`${stream}-a`, stream, { live: '1.0.0', risk: 'low' });
+  for (const id of ['b', 'c', 'd']) stage.addSite(`${stream}-${id}`, stream, { live: '1.0.0', watchMs: 1_000 });
+  await stage.up(`${stream}-a`, `${stream}-c`, `${stream}-d`);
+  const rollout = await stage.start(stream, '2.0.0');
+  await stage.until(() => stage.commands(`${stream}-c`).length > 0, 'the second stage');
+  const status = await stage.statusOf(rollout.workflowId);
+  await rollout.terminate('the wrong night');
+  return { rollout, status };
+}
+
+/** As `temporal workflow reset`: to its last workflow task, or to the one that began the shard of the second stage. */
+async function reset(rollout: WorkflowHandle, status: RolloutStatus, beforeShard: boolean): Promise<WorkflowHandle> {
+  const { workflowId } = rollout;
+  const { events = [] } = await stage.client.workflow.getHandle(workflowId, status.firstRunId).fetchHistory();
+  const shard = `${status.label}/rest/1/1`;
+  const begun = events?.findIndex(
+    (event) => event.startChildWorkflowExecutionInitiatedEventAttributes?.workflowId === shard,
+  );
+  const until = beforeShard ? events?.slice(0, begun) : events;
+  const task = until?.findLast((event) => event.workflowTaskCompletedEventAttributes)?.eventId;
+  await stage.client.workflowService.resetWorkflowExecution({
+    namespace: stage.client.options.namespace,
+    workflowExecution: { workflowId, runId: status.firstRunId },
+    ...(task ? { workflowTaskFinishEventId: task } : {}),
+    requestId: randomUUID(),
+    reason: 'the right night',
+  });
+  return stage.client.workflow.getHandle(workflowId);
+}
+
+const adoption = ({ wait }: RolloutStatus) => wait?.reason.code === 'RUN_WAS_RESET';
+const ids = (stream: string, ...names: string[]) => names.map((name) => `${stream}-${name}`);
+
+describe('a terminated rollout that is reset in Temporal', () => {
+  it.each([
+    ['swept', 'after the sweeper has sealed it, to its last task', true, false],
+    ['fresh', 'before any sweep, to its last task', false, false],
+    ['early', 'before any sweep, to before its shard was begun', false, true],
+  ])('waits for a person, and promoted goes on to its end: %s, %s', async (stream, _words, swept, beforeShard) => {
+    const { rollout, status } = await terminated(stream);
+    if (swept) {
+      expect((await stage.sweep()).terminated).toContain(status.label);
+      expect(await stage.statusOf(status.label)).toMatchObject({
+        state: 'sealed',
+        outcome: 'terminated',
+      });
+    }
+    const latest = await reset(rollout, status, beforeShard);
+    // Reset to a moment with nothing to tell it would not find out by itself: the sweeper, every minute, asks it.
+    const waiting = await stage.until(async () => {
+      await stage.sweep();
+      const told = await stage.registry.findRollout(rollout.workflowId);
+      return told && adoption(told) && told;
+    }, 'the wait for a person');
+    expect(waiting).toMatchObject({
+      label: status.label,
+      wait: { owner: 'duty', then: 'stay' },
+    });
+    expect(waiting.outcome).toBeUndefined();
+    // It waits: a sweep seals nothing that is open, and nobody is commanded.
+    const before = ids(stream, 'a', 'b', 'c', 'd').map((id) => stage.commands(id));
+    expect((await stage.sweep()).terminated).not.toContain(status.label);
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    expect(ids(stream, 'a', 'b', 'c', 'd').map((id) => stage.commands(id))).toEqual(before);
+    expect((await stage.statusOf(status.label)).state).not.toBe('sealed');
+
+    expect(
+      await latest.executeUpdate<VerbAnswer, [object]>('promote', {
+        args: [kari],
+      }),
+    ).toMatchObject({
+      accepted: true,
+    });
+    // Their results went to observers that nobody heard any more: they tell them with their next report.
+    for (const id of ids(stream, 'c', 'd')) {
+      await stage.fleet.disconnect(id);
+      stage.fleet.connect(id);
+    }
+    const sealed = await inState(rollout.workflowId, ({ state }) => state === 'sealed');
+    await latest.result();
+    expect(sealed).toMatchObject({
+      state: 'sealed',
+      outcome: 'promoted',
+      firstRunId: status.firstRunId,
+    });
+    for (const id of ids(stream, 'a', 'c', 'd')) expect(stage.live(id)).toBe('2.0.0');
+    // Each was commanded by it once, whichever run did it.
+    for (const id of ids(stream, 'a', 'c', 'd')) expect(stage.commands(id)).toEqual(['converge 2.0.0']);
+    const evidence = await stage.registry.evidence(status.firstRunId);
+    const told = evidence.map(({ kind }) => kind).filter((kind) => kind === 'sealed' || kind === 'reset');
+    expect(told).toEqual(swept ? ['sealed', 'reset', 'sealed'] : ['reset', 'sealed']);
+    const document = await exportEvidence(stage.registry, status.firstRunId);
+    expect(verifyEvidence(JSON.parse(JSON.stringify(document)))).toMatchObject({ ok: true });
+    // What was owed is now owed by a promoted rollout: it is brought to the site when that returns.
+    expect(await stage.registry.debts({ stream })).toMatchObject([
+      { site: `${stream}-b`, verb: 'converge', owner: CATCH_UP },
+    ]);
+    // Commanded in its turn: that it was kept from that by the reset was over with the person's word.
+    const rows = await stage.registry.siteRows(status.firstRunId);
+    const b = rows.find(({ site, verb }) => site === `${stream}-b` && verb === 'converge');
+    expect(b).toMatchObject({ outcome: 'owed' });
+    expect((await stage.sweep()).terminated).toEqual([]);
+    await stage.up(`${stream}-b`);
+    await stage.until(() => stage.live(`${stream}-b`) === '2.0.0', 'the release at the site that was away');
+    expect(stage.commands(`${stream}-b`).at(-1)).toBe('converge 2.0.0');
+  });
+});
+
+describe('a verb of a person for a terminated rollout', () => {
+  it.each(['promote', 'abort', 'revert'] as const)('%s: nothing runs, with a code', async (verb) => {
+    const { status } = await terminated(`said-${verb}`);
+    const context = {
+      io: { env: { FOOTHOLD_BY: 'kari' } },
+      registryIfHere: async () => stage.registry,
+      temporal: async () => ({
+        client: stage.client,
+        connection: stage.client.connection,
+      }),
+    } as unknown as Context;
+    const say = () =>
+      runVerb(context, verb, status.label, { reason: 'to see it done' }).catch(
+        (error: unknown) => error as MistakeError,
+      );
+    // Before the sweeper has come, the registry still takes it for running.
+    const before = await say();
+    expect(before).toMatchObject({ code: 'NOTHING_RUNNING' });
+    expect((before as MistakeError).message).toContain('whose workflow has ended in Temporal');
+    await stage.sweep();
+    const after = await say();
+    expect(after).toMatchObject({ code: 'NOTHING_RUNNING' });
+    expect((after as MistakeError).message).toContain('sealed as terminated');
+    const verbs = (await stage.registry.evidence(status.firstRunId)).filter(({ kind }) => kind === 'verb');
+    expect(verbs).toEqual([]);
+  });
+});
