@@ -20,6 +20,11 @@ import * as judged from './judged.js';
 import * as keys from './keys.js';
 import { migrate } from './migrations.js';
 import * as plans from './plans.js';
+import type { KnownDebts } from './known-debts.js';
+import type { KnownFiles } from './known-files.js';
+import type { KnownIdentities } from './known-identities.js';
+import type { KnownRollouts } from './known-rollouts.js';
+import type { KnownSites } from './known-sites.js';
 import type { Registry } from './registry.js';
 import * as reports from './reports.js';
 import * as rollouts from './rollouts.js';
@@ -81,9 +86,7 @@ function ownership(db: Db, store: Store): Pick<Registry, 'lockForWorker' | 'clos
   };
 }
 
-type Central = 'importDocument' | 'latestDocument' | 'documents' | 'block' | 'blocks' | 'allow' | 'allowances';
-
-function central(db: Db): Pick<Registry, Central> {
+function central(db: Db): KnownFiles {
   return {
     importDocument: (document, now) => documents.importDocument(db, document, now),
     latestDocument: (kind, name) => documents.latestDocument(db, kind, name),
@@ -95,28 +98,7 @@ function central(db: Db): Pick<Registry, Central> {
   };
 }
 
-type OfRollouts =
-  | 'freeze'
-  | 'frozenPlan'
-  | 'recordRun'
-  | 'adoptRun'
-  | 'adoptGeneration'
-  | 'knownGeneration'
-  | 'runningPlans'
-  | 'changingMembers'
-  | 'commandClearOfMates'
-  | 'putStatus'
-  | 'findRollout'
-  | 'rollouts'
-  | 'putFindings'
-  | 'findings'
-  | 'putSamples'
-  | 'samples'
-  | 'appendEvidence'
-  | 'evidence'
-  | 'evidenceHead';
-
-function ofRollouts(db: Db): Pick<Registry, OfRollouts> {
+function ofRollouts(db: Db): KnownRollouts {
   const kept = new PlanCache(db);
   return {
     freeze: (frozen, run, now) => plans.freeze(db, frozen, run, now),
@@ -144,26 +126,7 @@ function ofRollouts(db: Db): Pick<Registry, OfRollouts> {
   };
 }
 
-type OfSites =
-  | 'recordCommanded'
-  | 'recordSettled'
-  | 'recordDispositions'
-  | 'siteRows'
-  | 'siteTotals'
-  | 'problemSites'
-  | 'history'
-  | 'commanded'
-  | 'recordState'
-  | 'recordReport'
-  | 'recordSiteEvents'
-  | 'siteAnomalies'
-  | 'refusedSpeakers'
-  | 'tally'
-  | 'reports'
-  | 'siteEvents'
-  | 'ackedThrough';
-
-function ofSites(db: Db): Pick<Registry, OfSites> {
+function ofSites(db: Db): KnownSites {
   return {
     recordCommanded: (firstRunId, rows, now) => commands.recordCommanded(db, firstRunId, rows, now),
     recordSettled: (key, at, settled, now) => settle.recordSettled(db, key, at, settled, now),
@@ -185,24 +148,7 @@ function ofSites(db: Db): Pick<Registry, OfSites> {
   };
 }
 
-type OfDebts =
-  | 'commandsOf'
-  | 'latestBatch'
-  | 'unsealedRollouts'
-  | 'placeRollout'
-  | 'debts'
-  | 'retiredReverts'
-  | 'debtTotals'
-  | 'handOver'
-  | 'desired'
-  | 'streamDesired'
-  | 'desiredStreams'
-  | 'adoptLive'
-  | 'putFreeze'
-  | 'liftFreezes'
-  | 'freezes';
-
-function ofDebts(db: Db): Pick<Registry, OfDebts> {
+function ofDebts(db: Db): KnownDebts {
   return {
     debts: (filter) => debts(db, filter),
     retiredReverts: () => retiredReverts(db),
@@ -222,20 +168,7 @@ function ofDebts(db: Db): Pick<Registry, OfDebts> {
   };
 }
 
-type OfIdentities =
-  | 'identities'
-  | 'retiredSites'
-  | 'siteIdsEver'
-  | 'identityChanges'
-  | 'enrol'
-  | 'replace'
-  | 'retire'
-  | 'acknowledged'
-  | 'controlKeys'
-  | 'stepKeys'
-  | 'knowControlKey';
-
-function ofIdentities(db: Db): Pick<Registry, OfIdentities> {
+function ofIdentities(db: Db): KnownIdentities {
   return {
     identities: (sites) => enrolment.identities(db, sites),
     retiredSites: () => enrolment.retiredSites(db),

@@ -347,7 +347,7 @@ describe('an answer of an agent that does not speak for its site', () => {
     '[A34] %s: the site is owed, nothing is promoted or undone upon it, and a person can try it again',
     async (word) => {
       const site = `s-${word}`;
-      const script = { converge: word as 'confirmed' | 'rejected' | 'reverted' };
+      const script = { converge: word };
       await stage.bringUp(site, script);
       stage.disbelieved.set(site, reason);
       const version = { confirmed: '2.4.0', rejected: '2.4.1', reverted: '2.4.2' }[word];
