@@ -107,7 +107,7 @@ function actOf(how: RolloutFault, chance: Chance): Act {
     case 'retry':
       return { kind: 'retry', as, one: chance.in(0.5) };
     case 'replace':
-      return { kind: 'replace', site: chance.next(), afterMs: chance.between(100, 2_000) };
+      return { kind: 'replace', site: chance.next(), afterMs: chance.between(500, 8_000) };
     case 'rotate':
       return { kind: 'rotate', everyMs: chance.between(50, 1_500) };
     case 'two':
