@@ -56,6 +56,20 @@ export class StreamRunner {
     await this.running;
   }
 
+  /** Runs `work` in the place of a command; those that come meanwhile wait until it has ended. False if one is under way. */
+  async alone(work: () => Promise<void>): Promise<boolean> {
+    if (this.running || this.stopping) return false;
+    const ended = work();
+    const settle = () => {
+      this.running = undefined;
+      if (this.woken && !this.stopping) this.wake();
+      else this.onIdle();
+    };
+    this.running = ended.then(settle, settle);
+    await ended;
+    return true;
+  }
+
   get busy(): boolean {
     return this.running !== undefined;
   }
@@ -149,7 +163,7 @@ export class StreamRunner {
   private async carryOutRevert(row: CommandRow): Promise<void> {
     const { context, stream } = this;
     const { command } = row;
-    const live = liveRelease(context, this.row());
+    const live = this.strandedRelease() ?? liveRelease(context, this.row());
     if (live?.digest === command.digest) {
       const undo: Undo = {
         cause: 'command',
@@ -267,6 +281,12 @@ export class StreamRunner {
       restarts: 0,
       undoAttempts: 0,
     };
+  }
+
+  /** What an undo left that did not succeed: it may be live still, whatever was confirmed before it. */
+  private strandedRelease(): HeldRow | undefined {
+    const { safeMode, trial } = this.row();
+    return safeMode && trial ? this.context.store.held(trial.releaseId) : undefined;
   }
 
   private row(): StreamRow {

@@ -10,6 +10,8 @@ import { stopSignal } from './stop-signal.js';
 export interface SiteProcessOptions {
   configPath: string;
   temporal: TemporalChoice;
+  /** It only looks: see `AgentOptions.observe`. */
+  observe?: boolean;
 }
 
 const PATIENCE = { firstMs: 500, mostMs: 5_000 };
@@ -29,6 +31,7 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
     depot: file.depot,
     reports: file.reports,
     log,
+    observe: options.observe ?? false,
   });
   try {
     await agent.start();

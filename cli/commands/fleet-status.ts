@@ -3,6 +3,8 @@ import { judgeDrift, type Drift } from '../../policies/catch-up/drift.js';
 import type { Desired } from '../../policies/model/debt.js';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { Site } from '../../policies/model/fleet.js';
+import type { CentralHold } from '../../policies/model/hold.js';
+import { judgeHeld } from '../../policies/rollout/judge-held.js';
 import type { KnownReport, Registry } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
@@ -38,6 +40,8 @@ export interface StreamRow {
   reportedAt: number | null;
   /** Versions whose report differs from what the fleet declares. */
   differs: string[];
+  /** What a person should know of it: who holds it and why, safe mode, paths that differ from the release. */
+  notes: string[];
   /** Null where nothing is to be said of who speaks for the site. */
   speaker: SpeakerNote | null;
 }
@@ -68,7 +72,7 @@ export async function fleetStatus(context: Context, flags: FleetStatusFlags): Pr
   const reports = (await registry?.reports(ids)) ?? new Map<string, KnownReport>();
   refuseUnknownStream(flags.stream, all, reports);
   const streams = streamsOf(sites, flags.stream);
-  const decided = await decisions(registry, streams, ids);
+  const decided = await decisions(registry, streams, ids, context.io.now());
   const notes = registry ? await speakerNotes(registry, ids, context.io.now()) : new Map<string, SpeakerNote>();
   const rows = sites
     .flatMap((site) => rowsOf(site, reports.get(site.id), decided))
@@ -125,11 +129,19 @@ interface Decided {
   known: Map<string, number>;
   /** By `stream site`. */
   owes: Map<string, { converge: number; revert: number }>;
+  holds: CentralHold[];
+  now: number;
 }
 
-async function decisions(registry: Registry | undefined, streams: string[], ids: string[]): Promise<Decided> {
-  const decided: Decided = { desired: new Map(), known: new Map(), owes: new Map() };
+async function decisions(
+  registry: Registry | undefined,
+  streams: string[],
+  ids: string[],
+  now: number,
+): Promise<Decided> {
+  const decided: Decided = { desired: new Map(), known: new Map(), owes: new Map(), holds: [], now };
   if (!registry) return decided;
+  decided.holds = await registry.holds(now);
   for (const stream of streams) {
     decided.desired.set(stream, await registry.desired(stream, ids));
     decided.known.set(stream, await registry.knownGeneration(stream));
@@ -163,9 +175,18 @@ function rowsOf(site: Site, known: KnownReport | undefined, decided: Decided): O
       owes: decided.owes.get(`${stream} ${site.id}`) ?? { converge: 0, revert: 0 },
       receivedAt: known?.receivedAt ?? null,
       reportedAt: known?.report.at ?? null,
+      notes: notesOf(site.id, stream, known, decided),
       differs: [...differs, ...(site.streams.includes(stream) || stream === '-' ? [] : ['stream not declared'])],
     };
   });
+}
+
+function notesOf(site: string, stream: string, known: KnownReport | undefined, { holds, now }: Decided): string[] {
+  const held = judgeHeld(site, stream, known, holds, now);
+  const drift = known?.report.streams[stream]?.drift;
+  const end = held?.until === undefined ? '' : ` until ${new Date(held.until).toISOString()}`;
+  const paths = drift && drift.total > 0 ? [`${drift.total} paths differ from ${drift.against.version}`] : [];
+  return [...(held ? [`${held.code} ${held.detail}${end}`] : []), ...paths];
 }
 
 function differences(site: Site, { report }: KnownReport): string[] {
@@ -175,13 +196,13 @@ function differences(site: Site, { report }: KnownReport): string[] {
 }
 
 /** Where a person should look first. */
-function urgency({ state, owes, drift, receivedAt, differs, speaker }: StreamRow): number {
+function urgency({ state, owes, drift, receivedAt, differs, notes, speaker }: StreamRow): number {
   if (state === 'safe-mode' || speaker?.word === 'doubt') return 0;
   if (owes.revert > 0) return 1;
   if (drift === 'ahead' || drift === 'owed' || speaker?.word === 'refused') return 2;
   if (drift === 'unknown' || receivedAt === null) return 3;
   if (drift === 'pending') return 4;
-  return differs.length > 0 ? 5 : 6;
+  return differs.length + notes.length > 0 ? 5 : 6;
 }
 
 function totalsOf(stream: string, all: StreamRow[]): StreamTotals {

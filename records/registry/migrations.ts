@@ -17,6 +17,7 @@ export const STEPS: Step[] = [
   { name: 'debts and desired state', up: debtTables, fill: fillFirstTables },
   { name: 'identities and control keys', up: identityTables },
   { name: 'namespaces of rollouts', up: (tx) => column(tx, 'rollouts', { namespace: 'text?', namespace_id: 'text?' }) },
+  { name: 'holds of sites', up: holdTables },
 ];
 
 /** Brings the schema up to date, in one transaction; a schema newer than this program is refused by name. */
@@ -222,6 +223,22 @@ async function debtTables(tx: Tx): Promise<void> {
     lifted_reason: 'text?',
   });
   await table(tx, 'counters', ['name'], { name: 'text', value: 'bigint' });
+}
+
+async function holdTables(tx: Tx): Promise<void> {
+  await table(tx, 'site_holds', ['number'], {
+    number: 'bigint',
+    site: 'text',
+    stream: 'text',
+    until: 'bigint?',
+    by: 'text',
+    reason: 'text',
+    at: 'bigint',
+    lifted_at: 'bigint?',
+    lifted_by: 'text?',
+    lifted_reason: 'text?',
+  });
+  await index(tx, 'site_holds', ['site']);
 }
 
 /** Columns that rows of before cannot have: always without `not null`. */

@@ -11,6 +11,7 @@ import * as documents from './documents.js';
 import * as enrolment from './enrolment.js';
 import * as evidenceLog from './evidence-log.js';
 import * as freezes from './freezes.js';
+import * as holds from './holds.js';
 import * as generations from './generations.js';
 import { handOver } from './hand-over.js';
 import { history } from './history.js';
@@ -196,7 +197,10 @@ type OfDebts =
   | 'adoptLive'
   | 'putFreeze'
   | 'liftFreezes'
-  | 'freezes';
+  | 'freezes'
+  | 'putHold'
+  | 'liftHolds'
+  | 'holds';
 
 function ofDebts(db: Db): Pick<Registry, OfDebts> {
   return {
@@ -214,6 +218,9 @@ function ofDebts(db: Db): Pick<Registry, OfDebts> {
     putFreeze: (freeze) => freezes.putFreeze(db, freeze),
     liftFreezes: (only, lifted) => freezes.liftFreezes(db, only, lifted),
     freezes: (now) => freezes.freezes(db, now),
+    putHold: (hold) => holds.putHold(db, hold),
+    liftHolds: (site, stream, lifted) => holds.liftHolds(db, site, stream, lifted),
+    holds: (now) => holds.holds(db, now),
   };
 }
 

@@ -9,6 +9,7 @@ import type { Finding, FrozenPlan } from '../../policies/model/plan.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import type { Commanded } from '../../policies/catch-up/owed-site.js';
 import type { Debt, Desired, Freeze, HandedOver } from '../../policies/model/debt.js';
+import type { CentralHold } from '../../policies/model/hold.js';
 import type { RolloutOutcome, RolloutStatus, SiteOutcome, SiteOutcomeWord } from '../../policies/model/rollout.js';
 import type { Selector } from '../../policies/model/strategy.js';
 import type { Sample } from '../../policies/model/verdict.js';
@@ -371,6 +372,16 @@ export interface Registry {
   liftFreezes(only: Selector | undefined, lifted: { at: number; by: string; reason: string }): Promise<Freeze[]>;
   /** In force at `now`. */
   freezes(now: number): Promise<Freeze[]>;
+  /** Returns it with its id. The hold of the same site and stream that is in force ends with it. */
+  putHold(hold: Omit<CentralHold, 'id' | 'lifted'>): Promise<CentralHold>;
+  /** Lifts that of the same stream (absent: that of every stream); returns what it lifted. */
+  liftHolds(
+    site: string,
+    stream: string | undefined,
+    lifted: { at: number; by: string; reason: string },
+  ): Promise<CentralHold[]>;
+  /** In force at `now`, of every site. */
+  holds(now: number): Promise<CentralHold[]>;
 
   /**
    * As `recordCommanded`, for members of redundancy groups: a site is left out, and nothing recorded of it, while a mate

@@ -75,6 +75,7 @@ export interface Tables extends IdentityTables {
   /** One a site of a rollout that was commanded or has a disposition: what `commands` make of it, ready to be counted. */
   standings: StandingRow;
   freezes: FreezeRow;
+  site_holds: SiteHoldRow;
   counters: { name: string; value: number };
 }
 
@@ -123,6 +124,21 @@ export interface StandingRow {
   rank: number;
   /** 1: a later command of the rollout has no outcome yet. */
   pending: number;
+}
+
+export interface SiteHoldRow {
+  number: number;
+  site: string;
+  /** Empty: every stream. */
+  stream: string;
+  /** Null: until it is lifted. */
+  until: number | null;
+  by: string;
+  reason: string;
+  at: number;
+  lifted_at: number | null;
+  lifted_by: string | null;
+  lifted_reason: string | null;
 }
 
 export interface FreezeRow {
