@@ -182,7 +182,9 @@ export class Agent {
       tendHolds(this.context),
       lookForDrift(this.drifts, driftEveryMs),
     ];
-    this.closers.push(async () => Promise.all(stops.map((stop) => stop())).then(() => undefined));
+    this.closers.push(async () => {
+      for (const stop of stops) await stop();
+    });
   }
 
   /** Ends what can be ended, waits for a switch or an undo in progress, and gives the data directory back. */

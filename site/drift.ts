@@ -69,14 +69,13 @@ export class DriftWatch {
 
   private async repair(stream: string, wanted: HeldRow, compared: Compared, report: DriftReport): Promise<void> {
     const { context } = this;
-    const { elapsed } = context.clock;
     const situation = () => ({
       paths: compared.paths,
       busy: !isQuiet(context.store.stream(stream)),
       held: judgeHeldHere(context, stream),
       observing: context.observing,
       repairedAt: this.repairedAt.get(stream) ?? [],
-      elapsed: elapsed.call(context.clock),
+      elapsed: context.clock.elapsed(),
     });
     const decision = decideRepair(situation());
     if (decision.kind === 'nothing') return;

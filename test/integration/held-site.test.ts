@@ -1,17 +1,19 @@
 /** A held site in a real rollout, with real processes: deferred, counted, unheld, and confirmed by the command of before. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { RunningProcess } from '../../infra/dev/process.js';
 import { judgeBudget } from '../../policies/rollout/budget.js';
 import { FaultStage, until } from './fault-stage.js';
 
 const FIRST = 'osl-01';
 const HELD = 'osl-02';
 let stage: FaultStage;
+let agent: RunningProcess;
 beforeAll(async () => {
   stage = await FaultStage.open({ sites: [FIRST, HELD], settleWithin: '120s' });
   await stage.startDepot();
   await stage.startWorker();
   await stage.startSite(FIRST);
-  await stage.startSite(HELD);
+  agent = await stage.startSite(HELD);
   await until(async () => (await stage.registry.reports([FIRST, HELD])).size === 2, 'both have reported');
 });
 afterAll(() => stage.close());
@@ -83,5 +85,24 @@ describe('a held site in a rollout', () => {
     const history = await said(['history', HELD]);
     expect(history).toMatch(/hold of osl-02 by tester: no crew there/);
     expect(history).toMatch(/unhold of osl-02 by tester: no crew there/);
+  }, 200_000);
+
+  test('observed only: nothing of it is changed, and the rollout goes on once its agent may change it', async () => {
+    await agent.stop();
+    agent = await stage.startSite(HELD, '--observe');
+    const reported = async () => (await stage.registry.reports([HELD])).get(HELD)?.report.observing === true;
+    await until(reported, 'the centre knows that it only observes');
+    const [loaded, page] = [stage.loads(HELD), stage.livePage(HELD)];
+    const label = await stage.begin({ version: '3.0.0' });
+    const [deferred] = await until(async () => {
+      const found = await rows(label);
+      return found[0]?.outcome === 'deferred' && found;
+    }, 'the observed site is deferred');
+    expect(deferred?.reason).toMatchObject({ code: 'OBSERVING' });
+    expect([stage.loads(HELD), stage.livePage(HELD)]).toEqual([loaded, page]);
+    await agent.stop();
+    agent = await stage.startSite(HELD);
+    expect((await stage.sealed(label, 100_000)).outcome).toBe('promoted');
+    expect(stage.loads(HELD).at(-1)).toBe('3.0.0');
   }, 200_000);
 });
