@@ -177,13 +177,13 @@ export class Agent {
     const { keysetEveryMs, driftEveryMs } = this.options;
     await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context));
     for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
-    const stops = [
-      pollKeyset(this.context, keysetEveryMs),
-      tendHolds(this.context),
-      lookForDrift(this.drifts, driftEveryMs),
-    ];
+    const stopPolling = pollKeyset(this.context, keysetEveryMs);
+    const stopTending = tendHolds(this.context);
+    const stopLooking = lookForDrift(this.drifts, driftEveryMs);
     this.closers.push(async () => {
-      for (const stop of stops) await stop();
+      stopPolling();
+      stopTending();
+      await stopLooking();
     });
   }
 
