@@ -68,6 +68,8 @@ interface Class {
   reported: ReadonlyMap<string, JudgedReport>;
   desired: ReadonlyMap<string, JudgedDesired>;
   reverts: string[];
+  /** Streams of which there is something that a person should know; empty: all of the site. */
+  noted: string[];
 }
 
 /** Begins with what sites declare; each group of the registry then parts its sites from those that were the same so far. */
@@ -90,8 +92,12 @@ function classesOf(sites: Site[], tally: Tally): { classes: Class[]; classOf: In
     }
   };
   for (const { versions, sites: ids } of tally.versions) part(ids, () => ({ versions }));
-  for (const { stream, report, sites: ids } of tally.reported)
-    part(ids, ({ reported }) => ({ reported: new Map([...reported, [stream, report]]) }));
+  for (const { stream, report, noted: isNoted, sites: ids } of tally.reported)
+    part(ids, ({ reported, noted }) => ({
+      reported: new Map([...reported, [stream, report]]),
+      noted: isNoted ? [...noted, stream] : noted,
+    }));
+  for (const { site, stream = '' } of tally.holds) part([site], ({ noted }) => ({ noted: [...noted, stream] }));
   for (const { stream, decided, sites: ids } of tally.desired)
     part(ids, ({ desired }) => ({ desired: new Map([...desired, [stream, decided]]) }));
   for (const { stream, sites: ids } of tally.reverts) part(ids, ({ reverts }) => ({ reverts: [...reverts, stream] }));
@@ -109,7 +115,8 @@ function declaredClasses(sites: Site[]): { classes: Class[]; classOf: Int32Array
     if (before === undefined || !declaresSame(site, before)) {
       const key = JSON.stringify([site.state, site.streams, Object.entries(site.versions)]);
       last =
-        known.get(key) ?? classes.push({ declared: site, reported: new Map(), desired: new Map(), reverts: [] }) - 1;
+        known.get(key) ??
+        classes.push({ declared: site, reported: new Map(), desired: new Map(), reverts: [], noted: [] }) - 1;
       known.set(key, last);
     }
     classOf[at] = last;
@@ -148,7 +155,7 @@ interface Row {
 }
 
 function rowsOf(one: Class, tally: Tally): Row[] {
-  const { declared, versions, reported, reverts } = one;
+  const { declared, versions, reported, reverts, noted } = one;
   const streams = [...new Set([...declared.streams, ...reported.keys()])].sort();
   const differs = versions !== undefined && differsFrom(declared, versions);
   return (streams.length === 0 ? [NO_STREAM] : streams).map((stream) => {
@@ -158,7 +165,8 @@ function rowsOf(one: Class, tally: Tally): Row[] {
     const drift = desired ? judgeDrift(judged, desired, tally.known.get(stream) ?? 0) : null;
     const undeclared = stream !== NO_STREAM && !declared.streams.includes(stream);
     const row = { stream, drift, revert: reverts.includes(stream) };
-    return { ...row, urgency: urgencyOf(one, row, report?.state, differs || undeclared) };
+    const look = differs || undeclared || noted.includes(stream) || noted.includes('');
+    return { ...row, urgency: urgencyOf(one, row, report?.state, look) };
   });
 }
 
@@ -174,14 +182,14 @@ function urgencyOf(
   { speaker, versions }: Class,
   { drift, revert }: Omit<Row, 'urgency'>,
   state: string | undefined,
-  differs: boolean,
+  look: boolean,
 ): number {
   if (state === 'safe-mode' || speaker === 'doubt') return 0;
   if (revert) return 1;
   if (drift === 'ahead' || drift === 'owed' || speaker === 'refused') return 2;
   if (drift === 'unknown' || versions === undefined) return 3;
   if (drift === 'pending') return 4;
-  return differs ? 5 : LEAST_URGENT;
+  return look ? 5 : LEAST_URGENT;
 }
 
 /** Only so many are made: of ten thousand sites, a person is shown twenty rows. */

@@ -2,6 +2,8 @@
 import { judgeDrift, type Drift } from '../policies/catch-up/drift.js';
 import type { Desired } from '../policies/model/debt.js';
 import type { Site } from '../policies/model/fleet.js';
+import type { CentralHold } from '../policies/model/hold.js';
+import { judgeHeld } from '../policies/rollout/judge-held.js';
 import type { KnownReport, Registry } from '../records/registry/registry.js';
 import { speakerNotes, type SpeakerNote } from './speakers.js';
 
@@ -24,6 +26,8 @@ export interface StreamRow {
   reportedAt: number | null;
   /** Versions whose report differs from what the fleet declares. */
   differs: string[];
+  /** What a person should know of it: who holds it and why, safe mode, paths that differ from the release. */
+  notes: string[];
   /** Null where nothing is to be said of who speaks for the site. */
   speaker: SpeakerNote | null;
 }
@@ -40,7 +44,7 @@ export async function fleetRows(
 ): Promise<StreamRow[]> {
   const ids = sites.map((site) => site.id);
   const reports = (await registry?.reports(ids)) ?? new Map<string, KnownReport>();
-  const decided = await decisions(registry, known, ids);
+  const decided = await decisions(registry, known, ids, now);
   const notes = registry ? await speakerNotes(registry, ids, now) : new Map<string, SpeakerNote>();
   return sites.flatMap((site) => rowsOf(site, reports.get(site.id), decided, notes.get(site.id) ?? null));
 }
@@ -50,6 +54,8 @@ interface Decided {
   known: ReadonlyMap<string, number>;
   /** By `stream site`. */
   owes: Map<string, { converge: number; revert: number }>;
+  holds: CentralHold[];
+  now: number;
 }
 
 /** Above so many sites, the debts of all are read. */
@@ -59,9 +65,11 @@ async function decisions(
   registry: Registry | undefined,
   known: ReadonlyMap<string, number>,
   ids: string[],
+  now: number,
 ): Promise<Decided> {
-  const decided: Decided = { desired: new Map(), known, owes: new Map() };
+  const decided: Decided = { desired: new Map(), known, owes: new Map(), holds: [], now };
   if (!registry) return decided;
+  decided.holds = await registry.holds(now);
   for (const stream of known.keys()) decided.desired.set(stream, await registry.desired(stream, ids));
   for (const { stream, site, verb } of await registry.debts(ids.length > ASKED_BY_NAME ? {} : { sites: ids })) {
     const key = `${stream} ${site}`;
@@ -98,9 +106,18 @@ function rowsOf(
       receivedAt: known?.receivedAt ?? null,
       reportedAt: known?.report.at ?? null,
       differs: [...differs, ...(isDeclared || stream === NO_STREAM ? [] : ['stream not declared'])],
+      notes: notesOf(site.id, stream, known, decided),
       speaker,
     };
   });
+}
+
+function notesOf(site: string, stream: string, known: KnownReport | undefined, { holds, now }: Decided): string[] {
+  const held = judgeHeld(site, stream, known, holds, now);
+  const drift = known?.report.streams[stream]?.drift;
+  const end = held?.until === undefined ? '' : ` until ${new Date(held.until).toISOString()}`;
+  const paths = drift && drift.total > 0 ? [`${drift.total} paths differ from ${drift.against.version}`] : [];
+  return [...(held ? [`${held.code} ${held.detail}${end}`] : []), ...paths];
 }
 
 export function takesPart(site: Site, stream: string): boolean {

@@ -6,6 +6,7 @@ import type { Finding, FrozenPlan } from '../policies/model/plan.js';
 import type { Selector } from '../policies/model/strategy.js';
 import { declaredReport, isAllowed, type ReleaseFacts, type SiteFacts } from '../policies/preflight/facts.js';
 import { judgePreflight } from '../policies/preflight/judge.js';
+import { judgeHeld } from '../policies/rollout/judge-held.js';
 import { digestOf } from '../policies/signing/jcs.js';
 import { sealPlan } from '../policies/signing/plan-digest.js';
 import type { Registry } from '../records/registry/registry.js';
@@ -44,7 +45,7 @@ export async function judgePlan(
   const frozen = { plan: sealPlan(plan), sites };
   const registry = await context.registryIfHere();
   const facts = await releaseFacts(meant.release, fleet, registry);
-  const verdict = judgePreflight(facts, await siteFacts(frozen, fleet, meant.release, registry));
+  const verdict = judgePreflight(facts, await siteFacts(frozen, fleet, meant.release, registry, context.io.now()));
   return {
     ...meant,
     ...(selector === undefined ? {} : { only: selector }),
@@ -74,10 +75,12 @@ async function siteFacts(
   fleet: ResolvedFleet,
   { ref }: MeantRelease,
   registry: Registry | undefined,
+  now: number,
 ): Promise<SiteFacts[]> {
   const planned = plan.stages.flatMap((stage) => stage.waves.flatMap((wave) => wave.sites.map((site) => site.id)));
   const reports = await registry?.reports(planned);
   const allowances = (await registry?.allowances(ref.stream, ref.digest)) ?? [];
+  const holds = (await registry?.holds(now)) ?? [];
   const byId = new Map<string, Site>(fleet.sites.map((site) => [site.id, site]));
   return planned.flatMap((id) => {
     const site = byId.get(id);
@@ -93,6 +96,7 @@ async function siteFacts(
         declaredVersions: site.versions,
         report,
         allowed: isAllowed(report, ref, allowances),
+        held: judgeHeld(id, ref.stream, reports?.get(id), holds, now),
       },
     ];
   });

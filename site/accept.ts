@@ -1,12 +1,14 @@
 /** Takes commands in: verified, ordered, durable before the answer (design §4 "Commands are signed", §5 rule 4). */
 import { Command, type Envelope, type Result, type SiteState } from '../policies/model/command.js';
 import { MistakeError } from '../policies/model/failure.js';
+import type { Reason } from '../policies/model/verdict.js';
 import { openEnvelope, readUnverified } from '../policies/signing/dsse.js';
 import { judgeAddressee, type Addressee } from '../policies/site/judge-addressee.js';
 import type { NotTaken } from '../policies/site/not-taken.js';
 import { decideAdmission, judgeCommand, type Admission } from '../policies/site/decide-command.js';
 import { advance, journal, liveRelease, resultOf } from './advance.js';
 import type { SiteContext } from './context.js';
+import { judgeHeldHere } from './holds.js';
 import type { CommandRow, StreamRow } from './store/rows.js';
 import { notLive } from './stream-runner.js';
 import { learnFromCommand } from './trust.js';
@@ -26,11 +28,22 @@ export function acceptEnvelope(context: SiteContext, envelope: Envelope): Accept
     const detail = `the command is for site ${command.site}, this is ${context.site}`;
     return refused(context, command, { code: 'WRONG_SITE', detail });
   }
-  const notForThis = judgeAddressee(command, addresseeOf(context));
+  const notForThis = judgeAddressee(command, addresseeOf(context)) ?? judgeObserving(context, command);
   if (notForThis) return refused(context, command, notForThis);
   const then = context.store.transact(() => take(context, command, envelope));
   context.step('accepted');
   return { kind: 'taken', command, then };
+}
+
+/** Not taken in: an agent that changes the site again takes the same command as if it had never seen it. */
+function judgeObserving(context: SiteContext, command: Command): NotTaken | undefined {
+  if (!context.observing) return undefined;
+  const what = 'the agent was started with --observe';
+  if (command.verb === 'converge') return { code: 'OBSERVING', detail: `${what}: it changes nothing` };
+  const live = liveRelease(context, context.store.stream(command.stream));
+  // An undo of what is not live changes nothing anyway, and is answered as ever.
+  if (live?.digest !== command.digest) return undefined;
+  return { code: 'OBSERVING', detail: `${what}: ${live.version} stays live` };
 }
 
 function addresseeOf({ store }: SiteContext): Addressee {
@@ -62,6 +75,11 @@ function take(context: SiteContext, command: Command, envelope: Envelope): 'wake
     return 'nothing';
   }
   store.putStream({ ...row, generation: command.generation, try: command.try });
+  const held = command.verb === 'converge' ? judgeHeldHere(context, command.stream) : undefined;
+  if (held) {
+    refuseAtDoor(context, command, row, held);
+    return 'nothing';
+  }
   return admit(context, taken);
 }
 
@@ -69,7 +87,11 @@ function refuseStale(context: SiteContext, command: Command, row: StreamRow): vo
   const detail =
     `expected a command above generation ${row.generation}, try ${row.try}; ` +
     `got generation ${command.generation}, try ${command.try}`;
-  const reason = { code: 'STALE', detail } as const;
+  refuseAtDoor(context, command, row, { code: 'STALE', detail });
+}
+
+/** Answered for good; what the stream is about stays as it is. */
+function refuseAtDoor(context: SiteContext, command: Command, row: StreamRow, reason: Reason): void {
   const live = liveRelease(context, row);
   const result = resultOf(context, command, { result: 'rejected', changed: false, reason, live });
   journal(context, command.stream, { kind: 'rejected', commandId: command.id, detail: { reason }, result });

@@ -10,7 +10,7 @@ import type { SiteContext } from './context.js';
 import type { UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
 import { revertStream } from './revert.js';
-import { refuseLate, Rejection, rejectionFor } from './stage.js';
+import { refuseHeld, refuseLate, Rejection, rejectionFor } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { driverOf, taskFor, verifiedDirectory } from './task.js';
 
@@ -34,6 +34,7 @@ export async function activateConverge(context: SiteContext, row: CommandRow, si
   // From here to the durable switch nothing waits: neither a newer command nor the clock can come in between.
   signal.throwIfAborted();
   refuseLate(context, row);
+  refuseHeld(context, command);
   const trial = beginSwitch(context, command, { ...held, undo }, lkg);
   await switchComponents(context, command.stream, { ...held, undo }, trial, lkg);
 }

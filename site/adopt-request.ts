@@ -38,11 +38,7 @@ export async function adoptAtRequest(context: SiteContext, request: AdoptRequest
   const { stream, like, vars } = AdoptRequest.parse(request);
   await context.sweeping;
   refuseAdopted(context, stream);
-  const { release, files, digest } =
-    'version' in like ? await fromDepot(context, stream, like.version) : await fromCaller(context, like);
-  if (release.stream !== stream) {
-    throw new MistakeError('BAD_ARGUMENT', `expected a release of stream ${stream}, got one of ${release.stream}`);
-  }
+  const { release, files, digest } = await modelOf(context, { stream, like });
   const held = await stageHeld(context, { release, files }, { stream, digest, vars, varsDigest: digestOf(vars) });
   // Not on the books: only what is live is kept, and the model it was found by is swept away.
   const found = await stageAdoption(context, { ...held, id: 0 });
@@ -61,6 +57,16 @@ function refuseAdopted({ store }: SiteContext, stream: string): void {
   }
   const { state } = store.stream(stream);
   if (!isAtRest(state)) throw new MistakeError('AGENT_BUSY', `stream ${stream} is ${state}; adopt once it is at rest`);
+}
+
+/** The release that says where to look; it is not applied. Throws MistakeError BAD_ARGUMENT for one of another stream. */
+export async function modelOf(
+  context: SiteContext,
+  { stream, like }: Pick<AdoptRequest, 'stream' | 'like'>,
+): Promise<Model> {
+  const model = 'version' in like ? await fromDepot(context, stream, like.version) : await fromCaller(context, like);
+  if (model.release.stream === stream) return model;
+  throw new MistakeError('BAD_ARGUMENT', `expected a release of stream ${stream}, got one of ${model.release.stream}`);
 }
 
 interface Model {

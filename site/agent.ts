@@ -7,7 +7,7 @@ import { resolve } from 'node:path';
 import type { Envelope, Result, Settled, SiteState } from '../policies/model/command.js';
 import { MistakeError } from '../policies/model/failure.js';
 import type { LinkState } from '../policies/model/link.js';
-import type { SiteEvent, SiteReport } from '../policies/model/report.js';
+import type { SiteEvent, SiteHold, SiteReport } from '../policies/model/report.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
 import { acceptEnvelope, stateOf, type Accepted } from './accept.js';
 import { adoptAtRequest, type AdoptRequest, type Adopted } from './adopt-request.js';
@@ -19,7 +19,18 @@ import type { SiteDriver } from './drivers/driver.js';
 import { execDriver } from './drivers/exec.js';
 import { openDepot } from './fetch/depot.js';
 import { Holdings } from './files/holdings.js';
+import { DriftWatch, showRelease, type DriftRequest } from './drift.js';
 import { guardAtBoot } from './guard.js';
+import {
+  holdsReport,
+  liftHold,
+  placeHold,
+  tendHolds,
+  type HoldRequest,
+  type Unheld,
+  type UnholdRequest,
+} from './holds.js';
+import { beginObserving, lookForDrift, refuseObserving } from './observing.js';
 import type { AgentStatus } from './local/protocol.js';
 import { serveLocal, type LocalServer } from './local/server.js';
 import { metricsText, serveMetrics } from './metrics.js';
@@ -50,6 +61,10 @@ export interface AgentOptions {
   onStep?: (step: Step) => void;
   /** How often, in ms, the depot is asked for newer control keys; an hour if absent. */
   keysetEveryMs?: number;
+  /** It only looks: nothing of the site is changed, and every converge refused. */
+  observe?: boolean;
+  /** How often, in ms, what is live is compared with the confirmed release; ten minutes if absent. */
+  driftEveryMs?: number;
 }
 
 const KEEP_CONTACT_EVERY_MS = 60_000;
@@ -63,7 +78,7 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
   try {
     const context = openContext({ ...options, dataDirectory });
     await context.holdings.prepare();
-    return new Agent(context, unlock, options.keysetEveryMs);
+    return new Agent(context, unlock, options);
   } catch (error) {
     unlock();
     throw error;
@@ -90,6 +105,7 @@ function openContext(options: AgentOptions): SiteContext {
     verified: new Set(),
     lastContact: store.number('lastContact'),
     untidy: false,
+    observing: options.observe ?? false,
     sweeping: Promise.resolve(),
     versions: versionReader(options.reports ?? {}, dataDirectory, () => clock.elapsed()),
     step: options.onStep ?? (() => undefined),
@@ -123,6 +139,7 @@ function demandKey(pem: string): void {
 export class Agent {
   readonly door: SiteDoor;
   private readonly observers: Observers;
+  private readonly drifts: DriftWatch;
   private readonly runners = new Map<string, StreamRunner>();
   private readonly listeners = new Set<(event: SiteEvent) => void>();
   /** Answers to commands that were not believed: kept for whoever asks next, never stored under the claimed id. */
@@ -137,8 +154,9 @@ export class Agent {
   constructor(
     private readonly context: SiteContext,
     private readonly unlock: () => void,
-    private readonly keysetEveryMs?: number,
+    private readonly options: Pick<AgentOptions, 'keysetEveryMs' | 'driftEveryMs'> = {},
   ) {
+    this.drifts = new DriftWatch(context, (stream, work) => this.runner(stream).alone(work));
     this.observers = new Observers(context);
     context.store.onEvent((event) => this.tell(event));
     this.door = {
@@ -157,10 +175,17 @@ export class Agent {
 
   /** Ends when every stream is at rest or carries on by itself; connections are tried only after it. */
   async start(): Promise<void> {
-    await guardAtBoot(this.context);
+    const { keysetEveryMs, driftEveryMs } = this.options;
+    await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context));
     for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
-    const stopPolling = pollKeyset(this.context, this.keysetEveryMs);
-    this.closers.push(async () => stopPolling());
+    const stopPolling = pollKeyset(this.context, keysetEveryMs);
+    const stopTending = tendHolds(this.context);
+    const stopLooking = lookForDrift(this.drifts, driftEveryMs);
+    this.closers.push(async () => {
+      stopPolling();
+      stopTending();
+      await stopLooking();
+    });
   }
 
   /** Ends what can be ended, waits for a switch or an undo in progress, and gives the data directory back. */
@@ -198,8 +223,28 @@ export class Agent {
     return this.context.store.eventsAfter(Math.max(0, last - limit), limit);
   }
 
+  /** A person keeps anything new from being switched here; needs no network. */
+  hold(request: HoldRequest): { holds: SiteHold[] } {
+    placeHold(this.context, request);
+    return { holds: holdsReport(this.context) };
+  }
+
+  /** A person lifts a hold, and lets a stream that is named out of safe mode. */
+  unhold(request: UnholdRequest): Unheld & { holds: SiteHold[] } {
+    const ended = liftHold(this.context, request);
+    return { ...ended, holds: holdsReport(this.context) };
+  }
+
+  /** Looks now, and answers with what it found. `like`: a release for an observing agent to compare with. */
+  async drift({ like }: DriftRequest): Promise<AgentStatus> {
+    if (like) await showRelease(this.context, like);
+    await this.drifts.look();
+    return this.status();
+  }
+
   /** Takes over what is live at the places that a release names. Throws MistakeError LKG_MISSING, AGENT_BUSY. */
   async adopt(request: AdoptRequest): Promise<Adopted> {
+    refuseObserving(this.context);
     const runner = this.runner(request.stream);
     if (runner.busy) {
       throw new MistakeError('AGENT_BUSY', `stream ${request.stream} has a command under way; adopt once it has ended`);
@@ -209,6 +254,7 @@ export class Agent {
 
   /** A person at the site undoes what is live; needs no network. Throws MistakeError LKG_MISSING, AGENT_BUSY. */
   revert(stream: string, person: PersonalUndo): void {
+    refuseObserving(this.context);
     const row = this.context.store.stream(stream);
     const live = liveRelease(this.context, row);
     const hasBefore = this.context.store.confirmed(stream).some((one) => one.id !== live?.id);

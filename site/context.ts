@@ -63,6 +63,8 @@ export interface SiteContext {
   untidy: boolean;
   /** Removal of what is needed no longer: nothing is staged before it has ended. */
   sweeping: Promise<void>;
+  /** It only looks: nothing of the site is changed. */
+  observing: boolean;
   /** How each version is read, and what was read last. */
   versions(): Promise<Record<string, string>>;
   step(step: Step): void;

@@ -4,6 +4,7 @@ import type { SignedToken } from '../policies/model/enrolment.js';
 import type { SiteReport, StreamReport, HeldRelease } from '../policies/model/report.js';
 import { liveRelease } from './advance.js';
 import type { SiteContext } from './context.js';
+import { holdsReport } from './holds.js';
 import type { HeldRow, StreamRow } from './store/rows.js';
 import type { Store } from './store/store.js';
 
@@ -12,6 +13,7 @@ export const AGENT_VERSION = '0.1.0';
 export async function reportOf(context: SiteContext): Promise<SiteReport> {
   const versions = await context.versions();
   const { store } = context;
+  const holds = holdsReport(context);
   return {
     site: context.site,
     at: context.clock.now(),
@@ -19,12 +21,21 @@ export async function reportOf(context: SiteContext): Promise<SiteReport> {
     ...journalHead(store),
     acked: store.number('ackedThrough'),
     agentVersion: AGENT_VERSION,
-    streams: Object.fromEntries(store.streams().map((row) => [row.stream, streamReport(context, row)])),
+    streams: Object.fromEntries(streamRows(store).map((row) => [row.stream, streamReport(context, row)])),
     versions,
     quarantined: store.quarantine(),
+    ...(holds.length > 0 ? { holds } : {}),
+    ...(context.observing ? { observing: true as const } : {}),
     ...enrolmentOf(store),
     keyset: { version: context.trust.version, keys: context.trust.pems.map(keyIdOf).sort() },
   };
+}
+
+/** An observing agent was shown releases of streams that it never had a command of. */
+function streamRows(store: Store): StreamRow[] {
+  const rows = store.streams();
+  const known = new Set(rows.map(({ stream }) => stream));
+  return [...rows, ...store.driftStreams().flatMap((stream) => (known.has(stream) ? [] : [store.stream(stream)]))];
 }
 
 function journalHead(store: Store): Pick<SiteReport, 'sequence' | 'head'> {
@@ -46,8 +57,11 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
   const confirmed = store.confirmed(row.stream);
   const lkg = live?.confirmedAt === undefined ? confirmed[0] : confirmed[1];
   const pending = pendingRelease(context, row);
+  const drift = store.drift(row.stream);
   return {
     state: row.state,
+    ...(row.safeMode ? { safeMode: row.safeMode } : {}),
+    ...(drift ? { drift } : {}),
     ...(live ? { live: heldRelease(live) } : {}),
     ...(lkg ? { lkg: heldRelease(lkg) } : {}),
     ...(pending ? { pending } : {}),

@@ -183,7 +183,7 @@ function markEnded(context: SiteContext, stream: string, ended: EndedUndo): void
   advance(context, stream, {
     event: failure ? 'strand' : 'undone',
     // A stranded release keeps its trial: the undo can be asked for again.
-    change: (row) => (failure ? keepTrial(row, { ...trial, undo }) : atRest(row)),
+    change: (row) => (failure ? stranded(row, { ...trial, undo }, failure, context) : undone(row, undo)),
     also: () => {
       if (failure || !held) return;
       store.dropHeld(held.id);
@@ -231,8 +231,14 @@ function resultOfUndo(context: SiteContext, ended: EndedUndo, live: HeldRow | un
   return resultOf(context, converge.command, words);
 }
 
-function keepTrial(row: StreamRow, trial: Trial): StreamRow {
-  return { ...atRest(row), trial };
+function stranded(row: StreamRow, trial: Trial, reason: Reason, { clock }: SiteContext): StreamRow {
+  return { ...atRest(row), trial, safeMode: row.safeMode ?? { at: clock.now(), reason } };
+}
+
+/** An undo that was asked for from afar is no look at the site: only a person's own ends safe mode. */
+function undone(row: StreamRow, { cause }: Undo): StreamRow {
+  const { safeMode, ...rest } = atRest(row);
+  return safeMode === undefined || cause === 'person' ? rest : { ...rest, safeMode };
 }
 
 /** Leaves the stream as it is found, in safe mode: for the guard, when an undo never came to an end. */

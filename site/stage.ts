@@ -15,6 +15,7 @@ import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { stageRelease, type FetchedRelease } from './fetch/fetch-release.js';
 import { treeDigest, type TreeEntry } from './files/tree.js';
+import { judgeHeldHere } from './holds.js';
 import { reportOf } from './report.js';
 import type { CommandRow, HeldRow } from './store/rows.js';
 
@@ -31,6 +32,7 @@ export async function stageConverge(context: SiteContext, row: CommandRow, signa
   const { command } = row;
   await context.sweeping;
   refuseQuarantined(context, command);
+  refuseHeld(context, command);
   refuseLate(context, row);
   const fetched = await fetchFor(context, row, signal);
   context.step('fetched');
@@ -82,6 +84,12 @@ export function refuseLate(context: SiteContext, row: CommandRow): void {
   if (!isPastSwitchBy(row.command, switchMoment(context, row))) return;
   const by = new Date(row.command.switchBy ?? 0).toISOString();
   throw new Rejection({ code: 'SWITCH_BY_PASSED', detail: `the switch had to begin by ${by}` });
+}
+
+/** Accepted before the hold, and not switched yet. */
+export function refuseHeld(context: SiteContext, command: Pick<Command, 'stream'>): void {
+  const held = judgeHeldHere(context, command.stream);
+  if (held) throw new Rejection(held);
 }
 
 function switchMoment({ clock, store }: SiteContext, row: CommandRow): SwitchMoment {

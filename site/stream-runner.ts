@@ -23,6 +23,8 @@ export class StreamRunner {
   private person: PersonalUndo | undefined;
   /** Under way is only the watch over what is confirmed: whatever is wanted ends it. */
   private guarding = false;
+  /** What is no command has the stream. */
+  private lone = false;
 
   constructor(
     private readonly context: SiteContext,
@@ -33,9 +35,10 @@ export class StreamRunner {
   /** Looks for work, unless it is at work already. */
   wake(): void {
     this.woken = true;
-    if (this.stopping) return;
+    if (this.stopping || this.lone) return;
     if (this.guarding) this.controller.abort();
     this.running ??= this.run().finally(() => {
+      if (this.lone) return;
       this.running = undefined;
       if (this.woken && !this.stopping) this.wake();
       else this.onIdle();
@@ -60,14 +63,33 @@ export class StreamRunner {
     await this.running;
   }
 
+  /** Runs `work` in the place of a command; those that come meanwhile wait until it has ended. False if one is under way. */
+  async alone(work: () => Promise<void>): Promise<boolean> {
+    if (this.busy || this.stopping) return false;
+    this.lone = true;
+    // The watch over what is confirmed gives way, and goes on afterwards.
+    this.woken = this.guarding;
+    this.controller.abort();
+    const ended = (this.running ?? Promise.resolve()).then(work);
+    const settle = () => {
+      this.lone = false;
+      this.running = undefined;
+      if (this.woken && !this.stopping) this.wake();
+      else this.onIdle();
+    };
+    this.running = ended.then(settle, settle);
+    await ended;
+    return true;
+  }
+
   get busy(): boolean {
-    return this.running !== undefined && !this.guarding;
+    return this.lone || (this.running !== undefined && !this.guarding);
   }
 
   private async run(): Promise<void> {
-    while (this.woken && !this.stopping) {
+    while (this.woken && !this.stopping && !this.lone) {
       this.woken = false;
-      for (let work = this.next(); work !== 'nothing' && !this.stopping; work = this.next()) {
+      for (let work = this.next(); work !== 'nothing' && !this.stopping && !this.lone; work = this.next()) {
         this.controller = new AbortController();
         await this.attempt(work);
       }
@@ -172,7 +194,7 @@ export class StreamRunner {
   private async carryOutRevert(row: CommandRow): Promise<void> {
     const { context, stream } = this;
     const { command } = row;
-    const live = liveRelease(context, this.row());
+    const live = this.strandedRelease() ?? liveRelease(context, this.row());
     if (live?.digest === command.digest) {
       const undo: Undo = {
         cause: 'command',
@@ -290,6 +312,12 @@ export class StreamRunner {
       restarts: 0,
       undoAttempts: 0,
     };
+  }
+
+  /** What an undo left that did not succeed: it may be live still, whatever was confirmed before it. */
+  private strandedRelease(): HeldRow | undefined {
+    const { safeMode, trial } = this.row();
+    return safeMode && trial ? this.context.store.held(trial.releaseId) : undefined;
   }
 
   private row(): StreamRow {

@@ -11,6 +11,8 @@ import { stopSignal } from './stop-signal.js';
 export interface SiteProcessOptions {
   configPath: string;
   temporal: TemporalChoice;
+  /** It only looks: see `AgentOptions.observe`. */
+  observe?: boolean;
 }
 
 /** Streams that observers are reserved for; a site that lists more waits for a slot, never for its agent. */
@@ -29,6 +31,7 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
     depot: file.depot,
     reports: file.reports,
     log,
+    observe: options.observe ?? false,
   });
   try {
     await agent.start();

@@ -89,6 +89,7 @@ export async function judgeOwed(deps: ControlDeps, fleet: ResolvedFleet, stream:
     commanded: bySite(commands),
     debts,
     freezes: await registry.freezes(now),
+    holds: await registry.holds(now),
     releases: await releaseFacts(deps, stream, of, plans),
   };
   const { owed: differ, ahead } = judgeFleet(facts);

@@ -7,6 +7,7 @@ import type { Freeze } from '../../policies/model/debt.js';
 import type { OutlineSite, ShardInput } from '../../policies/model/outline.js';
 import type { PlannedSite } from '../../policies/model/plan.js';
 import type { Reason } from '../../policies/model/verdict.js';
+import { judgeHeld } from '../../policies/rollout/judge-held.js';
 import type { ChangingMember } from '../../records/registry/registry.js';
 import type { DeferredCommand } from '../contract.js';
 import type { ControlDeps } from './deps.js';
@@ -24,8 +25,9 @@ export async function deferredSites(
   }
   const freezes = await deps.registry.freezes(deps.now());
   const owing = await owedReverts(deps, input.release.stream);
+  const held = await heldSites(deps, input, sites);
   return sites.flatMap(({ id }) => {
-    const found = frozen(freezes, planned[id]) ?? owing.get(id);
+    const found = frozen(freezes, planned[id]) ?? owing.get(id) ?? held.get(id);
     return found ? [{ site: id, ...found }] : [];
   });
 }
@@ -38,6 +40,30 @@ function frozen(freezes: Freeze[], site: PlannedSite | undefined): Hindrance | u
     .filter(({ only }) => only === undefined || (site !== undefined && matches(only, site)))
     .sort((a, b) => b.until - a.until)[0];
   return hit && { deferred: { code: 'FROZEN', detail: `${hit.id} by ${hit.by}: ${hit.reason}` }, until: hit.until };
+}
+
+/**
+ * A hold that ends within the patience for the site is waited for. A longer one is a word of its own: the wave ends without
+ * the site, which is deferred and counts with owed, and catch-up brings it the release after the hold.
+ */
+async function heldSites(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Map<string, Hindrance>> {
+  const now = deps.now();
+  const holds = await deps.registry.holds(now);
+  const reports = await deps.registry.reports(sites.map(({ id }) => id));
+  const held = new Map<string, Hindrance>();
+  for (const site of sites) {
+    const found = judgeHeld(site.id, input.release.stream, reports.get(site.id), holds, now);
+    if (!found) continue;
+    const { code, until } = found;
+    const isSoon = until !== undefined && until - now <= patienceFor(input, site);
+    const end = until === undefined ? '' : `, until ${new Date(until).toISOString()}`;
+    held.set(site.id, { deferred: { code, detail: `${found.detail}${end}` }, ...(isSoon && { until }) });
+  }
+  return held;
+}
+
+function patienceFor({ settleWithin, links }: ShardInput, { link }: OutlineSite): number {
+  return settleWithin === 'link' ? (links[link]?.settleWithin ?? 0) : settleWithin;
 }
 
 /** Nothing new is brought to a site that has not gone back yet: reverts are delivered first. */

@@ -2,6 +2,7 @@
 import { isAllowed, type SiteFacts } from '../../policies/preflight/facts.js';
 import { judgePreflight } from '../../policies/preflight/judge.js';
 import type { Finding, FrozenPlan } from '../../policies/model/plan.js';
+import { judgeHeld } from '../../policies/rollout/judge-held.js';
 import type { PreflightSummary, RunIdentity } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 import { readFleet } from './sources.js';
@@ -38,8 +39,11 @@ async function siteFacts(deps: ControlDeps, { plan, sites }: FrozenPlan): Promis
   const fleet = new Map((await readFleet(deps)).sites.map((site) => [site.id, site]));
   const reports = await deps.registry.reports(Object.keys(sites));
   const allowances = await deps.registry.allowances(plan.release.stream, plan.release.digest);
+  const now = deps.now();
+  const holds = await deps.registry.holds(now);
   return Object.values(sites).map((site) => {
-    const report = reports.get(site.id)?.report;
+    const known = reports.get(site.id);
+    const report = known?.report;
     return {
       id: site.id,
       vars: site.vars,
@@ -48,6 +52,7 @@ async function siteFacts(deps: ControlDeps, { plan, sites }: FrozenPlan): Promis
       declaredVersions: fleet.get(site.id)?.versions ?? {},
       report,
       allowed: isAllowed(report, plan.release, allowances),
+      held: judgeHeld(site.id, plan.release.stream, known, holds, now),
     };
   });
 }

@@ -13,14 +13,20 @@ import { harmless } from '../render/paint.js';
 import { indent, table } from '../render/table.js';
 import { clock, span } from '../render/times.js';
 import { releaseReference } from '../inputs.js';
+import { driftLines, safeModeLines, siteHoldLine } from '../render/hold.js';
 import { declareAgentEnrol } from './agent-enrol.js';
-import { notAvailable } from './later.js';
+import { declareAgentOperator } from './agent-operator.js';
 import { collect } from '../repeated.js';
 
 const CONFIG = 'agent.yaml';
 
 interface AgentFlags {
   config: string;
+}
+interface StatusFlags extends AgentFlags {
+  drift?: boolean;
+  like?: string;
+  var?: string[];
 }
 interface AdoptFlags extends AgentFlags {
   like?: string;
@@ -31,21 +37,23 @@ interface AdoptFlags extends AgentFlags {
 export function declareAgent(program: Command, execute: Execute): void {
   const agent = program.command('agent').description('the agent of a site, at the site');
   declareAgentEnrol(agent, execute);
+  declareAgentOperator(agent, execute);
   agent
     .command('run')
     .description('guard this site and carry out commands, until interrupted')
     .option('--config <file>', 'the site’s agent.yaml', CONFIG)
-    .option('--observe', 'not available yet')
+    .option('--observe', 'only look and tell: refuse every converge, and change nothing at the site')
     .action((flags: AgentFlags & { observe?: boolean }, self: Command) =>
-      execute(self, (context) =>
-        flags.observe === true ? notAvailable('foothold agent run --observe') : runAgent(context, flags),
-      ),
+      execute(self, (context) => runAgent(context, flags)),
     );
   agent
     .command('status')
-    .description('what this site runs, and what its checks say')
+    .description('what this site runs, what its checks say, who holds it, and what differs from its release')
+    .option('--drift', 'compare what is live with its release now, instead of telling what was seen last')
+    .option('--like <release>', 'of an agent that only observes: the release to compare with from now on')
     .option('--config <file>', 'the site’s agent.yaml', CONFIG)
-    .action((flags: AgentFlags, self: Command) => execute(self, (context) => agentStatus(context, flags)));
+    .option('--var <name=value>', 'for --like: a variable of this site; repeated', collect, [])
+    .action((flags: StatusFlags, self: Command) => execute(self, (context) => agentStatus(context, flags)));
   agent
     .command('adopt')
     .description('keep what is live now as the release to go back to')
@@ -59,9 +67,10 @@ export function declareAgent(program: Command, execute: Execute): void {
     );
 }
 
-async function runAgent(context: Context, flags: AgentFlags): Promise<Answer> {
+async function runAgent(context: Context, flags: AgentFlags & { observe?: boolean }): Promise<Answer> {
   const { runSiteAgent } = await import('../../worker/site.js');
-  await runSiteAgent({ configPath: context.path(flags.config), temporal: context.temporalFlags() });
+  const observe = flags.observe === true;
+  await runSiteAgent({ configPath: context.path(flags.config), temporal: context.temporalFlags(), observe });
   return done({ ended: true }, '');
 }
 
@@ -71,11 +80,29 @@ async function configuration(context: Context, flags: AgentFlags): Promise<Agent
 }
 
 /** The document is the agent's own status. Throws WorldError AGENT_NOT_RUNNING if none runs here. */
-export async function agentStatus(context: Context, flags: AgentFlags): Promise<Answer> {
-  const { data } = await configuration(context, flags);
+export async function agentStatus(context: Context, flags: StatusFlags): Promise<Answer> {
+  const { site, data } = await configuration(context, flags);
   const { callAgent } = await import('../../site/local/client.js');
-  const status = await callAgent(data, 'status', {});
+  if (flags.like === undefined) {
+    const status = await callAgent(data, flags.drift === true ? 'drift' : 'status', {});
+    return done(status, statusText(context, status));
+  }
+  const { stream, like } = await shownRelease(context, flags.like);
+  const vars = { ...(await variablesOf(context, site)), ...writtenVariables(flags.var ?? []) };
+  const status = await callAgent(data, 'drift', { like: { stream, like, vars } });
   return done(status, statusText(context, status));
+}
+
+/** The stream is the release's own. */
+async function shownRelease(context: Context, written: string) {
+  const path = context.path(written);
+  if (!existsSync(path)) {
+    const { stream } = releaseReference(written);
+    return { stream, like: await modelOf(context, stream, written) };
+  }
+  const { packRelease } = await import('../../records/depot/pack-release.js');
+  const { stream } = (await packRelease(path)).ref;
+  return { stream, like: await modelOf(context, stream, written) };
 }
 
 function statusText(context: Context, status: AgentStatus): string {
@@ -91,6 +118,10 @@ function statusText(context: Context, status: AgentStatus): string {
   const contact =
     status.lastContact === 0 ? 'the centre was never reached' : `last contact ${span(now - status.lastContact)} ago`;
   const blocks: [title: string, lines: string[]][] = [
+    ['only observed: the agent changes nothing here', status.observing ? ['agent run --observe'] : []],
+    ['held: nothing new is switched; an undo never waits', (status.holds ?? []).map(siteHoldLine)],
+    ['safe mode', safeModeLines(status, now)],
+    ['drift', Object.entries(status.streams).flatMap(([name, { drift }]) => driftLines(name, drift, now))],
     ['sick', sickChecks(status)],
     [
       `quarantined (foothold allow RELEASE --site ${status.site} lifts it)`,

@@ -27,7 +27,7 @@ export async function fleetStatus(context: Context, flags: FleetStatusFlags): Pr
   const sites = selectedSites(all, flags.only);
   const registry = await context.registryIfHere();
   const streams = streamsOf(sites, flags.stream);
-  const tally = (await registry?.tally(streams)) ?? NOTHING_KNOWN;
+  const tally = (await registry?.tally(streams, context.io.now())) ?? NOTHING_KNOWN;
   refuseUnknownStream(flags.stream, all, sites, tally);
   const { totals, of, first, neverReported, speakers } = countFleet(sites, tally, streams, flags.stream);
   const limit = limitOf(flags.limit, context.flags.json === true ? undefined : SHOWN) ?? of;
@@ -48,7 +48,7 @@ export async function fleetStatus(context: Context, flags: FleetStatusFlags): Pr
 const SHOWN = 20;
 
 const NOTHING_KNOWN: Tally = {
-  ...{ versions: [], reported: [], desired: [], desiredOfStream: new Map(), known: new Map(), reverts: [] },
+  ...{ versions: [], reported: [], holds: [], desired: [], desiredOfStream: new Map(), known: new Map(), reverts: [] },
   speakers: { doubt: [], refused: [], waiting: [] },
 };
 

@@ -5,9 +5,8 @@ import type { Execute } from '../execute.js';
 
 const LATER: Record<string, string[]> = {
   '': ['approve'],
-  site: ['hold', 'unhold', 'revert'],
+  site: ['revert'],
   gate: ['judge', 'try'],
-  agent: ['history', 'hold', 'unhold', 'revert'],
 };
 
 /** Adds them to the program, into the groups that exist already or new ones. */

@@ -1,6 +1,7 @@
 /** `owed`: what sites still owe, and whose it is. From the registry alone, so it answers with Temporal down. */
 import type { Command } from 'commander';
 import { CATCH_UP, type Debt } from '../../policies/model/debt.js';
+import type { CentralHold } from '../../policies/model/hold.js';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { Site } from '../../policies/model/fleet.js';
 import type { KnownReport, Registry } from '../../records/registry/registry.js';
@@ -11,6 +12,7 @@ import { explainDebt, type Explanation } from '../explanation/debts.js';
 import { suggestions } from '../nearest.js';
 import { reasonText } from '../render/headline.js';
 import { freezeLine } from '../render/freeze.js';
+import { centralHoldLine } from '../render/hold.js';
 import { indent, table } from '../render/table.js';
 import { span } from '../render/times.js';
 
@@ -43,7 +45,7 @@ interface OwedRow extends Debt {
   next: string[];
 }
 
-/** `{ totals, debts, freezes }`; the totals count all, `debts` are the first of them. */
+/** `{ totals, debts, freezes, holds }`; the totals count all, `debts` are the first of them. */
 export async function owed(context: Context, stream: string | undefined, flags: OwedFlags): Promise<Answer> {
   const registry = await readable(context);
   const all = await registry.debtTotals();
@@ -60,13 +62,15 @@ export async function owed(context: Context, stream: string | undefined, flags: 
   const owners = await ownerNames(registry, debts);
   const rows = debts.map((debt) => rowOf(debt, reports.get(debt.site), owners));
   const freezes = await registry.freezes(context.io.now());
+  const holds = (await registry.holds(context.io.now())).filter(({ site }) => (flags.site ?? site) === site);
   const sum = flags.site === undefined ? totals.reduce((count, one) => count + one.count, 0) : rows.length;
   const text = [
     totalsLine(context, flags.site === undefined ? totals : countsOf(rows), stream),
     rowsText(context, rows, sum),
     ...(freezes.length === 0 ? [] : [freezeBlock(context, freezes)]),
+    ...(holds.length === 0 ? [] : [holdBlock(context, holds)]),
   ];
-  return done({ totals, debts: rows, freezes }, text.filter((part) => part !== '').join('\n\n'));
+  return done({ totals, debts: rows, freezes, holds }, text.filter((part) => part !== '').join('\n\n'));
 }
 
 /** Throws MistakeError PROJECT_NOT_FOUND, or REGISTRY_INVALID where nothing was recorded yet. */
@@ -171,6 +175,11 @@ function unblockText(rows: OwedRow[]): string {
   return [...kinds.entries()]
     .map(([kind, [first]]) => `${kind}: ${first?.unblocks ?? ''} · ${first?.who ?? ''} · next: ${first?.next[0] ?? ''}`)
     .join('\n');
+}
+
+function holdBlock(context: Context, holds: CentralHold[]): string {
+  const lines = holds.map((one) => centralHoldLine(one, context.io.now()));
+  return `held at the centre: no converge begins there; owed reverts are delivered\n${indent(lines.join('\n'))}`;
 }
 
 function freezeBlock(context: Context, freezes: Parameters<typeof freezeLine>[0][]): string {

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Debt, Desired } from '../../policies/model/debt.js';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { Site } from '../../policies/model/fleet.js';
+import type { CentralHold } from '../../policies/model/hold.js';
 import type { KnownReport, Registry, SiteAnomaly } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
@@ -17,10 +18,13 @@ import { harmless } from '../render/paint.js';
 import { indent, table } from '../render/table.js';
 import { clock, span } from '../render/times.js';
 import { speakerNotes, type SpeakerNote } from '../speakers.js';
+import { centralHoldLine, driftLines, safeModeLines, siteHoldLine } from '../render/hold.js';
 import { readable } from './owed.js';
+import { declareSiteHold } from './site-hold.js';
 
 export function declareSite(program: Command, execute: Execute): void {
   const site = program.command('site').description('one site');
+  declareSiteHold(site, execute);
   site
     .command('show')
     .description('all that the centre knows of a site: its report, what it should run, what it owes, its last events')
@@ -38,9 +42,10 @@ interface Known {
   debts: Debt[];
   anomalies: SiteAnomaly[];
   speaker: SpeakerNote | undefined;
+  holds: CentralHold[];
 }
 
-/** `{ site, declared, report, receivedAt, speaker, desired, debts, anomalies, events }`; `declared` and `report` are null where there is none. */
+/** `{ site, declared, report, receivedAt, speaker, desired, holds, debts, anomalies, events }`; `declared` and `report` are null where there is none. */
 export async function showSite(context: Context, id: string): Promise<Answer> {
   const registry = await readable(context);
   const declared = (await meantFleet(context)).sites.find((one) => one.id === id);
@@ -53,6 +58,7 @@ export async function showSite(context: Context, id: string): Promise<Answer> {
     debts: await registry.debts({ site: id }),
     anomalies: await registry.siteAnomalies(id, ANOMALIES),
     speaker: (await speakerNotes(registry, [id], context.io.now())).get(id),
+    holds: (await registry.holds(context.io.now())).filter((one) => one.site === id),
   };
   const events = await registry.siteEvents(id, EVENTS);
   const now = context.io.now();
@@ -63,6 +69,7 @@ export async function showSite(context: Context, id: string): Promise<Answer> {
     receivedAt: known?.receivedAt ?? null,
     speaker: of.speaker ?? null,
     desired: of.desired,
+    holds: of.holds,
     debts: of.debts.map((debt) => ({ ...debt, explanation: explainDebt(debt) })),
     anomalies: of.anomalies,
     events,
@@ -74,6 +81,9 @@ export async function showSite(context: Context, id: string): Promise<Answer> {
       'owes',
       of.debts.map((debt) => debtLine(debt, now)),
     ),
+    block('held: nothing new is switched there; an undo never waits', holdLines(of, now)),
+    block('safe mode', known ? safeModeLines(known.report, now) : []),
+    block('drift, by the clock of the site', driftOf(known, now)),
     block('quarantined', quarantineLines(known, now)),
     block(
       'anomalies in what it told',
@@ -158,6 +168,20 @@ function streamsText(context: Context, { declared, known, desired }: Known): str
 
 function block(title: string, lines: string[]): string {
   return lines.length === 0 ? '' : `${title}\n${indent(lines.join('\n'))}`;
+}
+
+function holdLines({ holds, known }: Known, now: number): string[] {
+  return [
+    ...holds.map((one) => `${centralHoldLine(one, now)} · next: foothold site unhold ${one.site} --reason …`),
+    ...(known?.report.holds ?? []).map(
+      (one) => `${siteHoldLine(one)} · next, at the site: foothold agent unhold --reason …`,
+    ),
+    ...(known?.report.observing ? ['at the site  its agent only observes (agent run --observe)'] : []),
+  ];
+}
+
+function driftOf(known: KnownReport | undefined, now: number): string[] {
+  return Object.entries(known?.report.streams ?? {}).flatMap(([stream, { drift }]) => driftLines(stream, drift, now));
 }
 
 function debtLine(debt: Debt, now: number): string {

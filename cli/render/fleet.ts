@@ -63,7 +63,7 @@ function rowsTable(context: Context, rows: StreamRow[]): string {
     row.desired?.version ?? '-',
     row.drift === null ? '-' : DRIFT[row.drift],
     owesText(row),
-    [row.speaker?.text ?? '', row.declared === 'active' ? '' : row.declared, ...row.differs]
+    [row.speaker?.text ?? '', row.declared === 'active' ? '' : row.declared, ...row.notes, ...row.differs]
       .filter((part) => part !== '')
       .map(harmless)
       .join('; '),

@@ -27,6 +27,9 @@ function what(entry: HistoryEntry): string {
       return `allowed${site === undefined ? '' : ` at ${site}`} ${text(data['digest'])}${by}${why}`;
     case 'block':
       return `blocked ${text(data['version'])}`;
+    case 'hold':
+    case 'unhold':
+      return `${kind} of ${site ?? ''}${entry.stream === undefined ? '' : ` ${entry.stream}`}${by}${why}`;
     case 'freeze':
     case 'unfreeze':
       return `${kind}${data['only'] === undefined ? '' : ` ${text(data['only'])}`}${by}${why}`;

@@ -6,6 +6,7 @@ import type { SiteReport } from '../model/report.js';
 import type { Reason } from '../model/verdict.js';
 import { isAllowed, quarantineOf } from '../preflight/facts.js';
 import { tallyOf } from '../rollout/budget.js';
+import type { Held } from '../rollout/judge-held.js';
 import type { Drift } from './drift.js';
 import type { Commanded } from './owed-site.js';
 import { backOffAfter, type CatchUpPace } from './pace.js';
@@ -32,6 +33,7 @@ export interface SiteFacts {
   /** Commands of its stream to it, in any order. */
   commanded: readonly Commanded[];
   owedReverts: readonly Pick<Debt, 'label'>[];
+  held?: Held;
 }
 
 /** The first that holds; undefined: the site may be commanded. */
@@ -44,6 +46,7 @@ export function judgeHindrance(
 ): Hindrance | undefined {
   return (
     byItsState(facts) ??
+    facts.held ??
     byItsRelease(facts, release) ??
     byFreeze(facts, freezes, now) ??
     byItsTries(facts, release, pace, now)

@@ -1,7 +1,9 @@
 /** Which sites of a stream differ from what they should run, and which of them may be commanded now. */
 import type { Debt, Desired, Freeze } from '../model/debt.js';
 import type { Site } from '../model/fleet.js';
+import type { CentralHold } from '../model/hold.js';
 import type { SiteReport } from '../model/report.js';
+import { judgeHeld } from '../rollout/judge-held.js';
 import { judgeDrift, type Drift } from './drift.js';
 import { judgeHindrance, triesOf, type ReleaseFacts, type SiteFacts } from './hindered.js';
 import type { Commanded, OwedSite } from './owed-site.js';
@@ -20,6 +22,7 @@ export interface FleetFacts {
   /** Of the stream. */
   debts: readonly Debt[];
   freezes: readonly Freeze[];
+  holds: readonly CentralHold[];
   /** By digest. One that is missing has no plan. */
   releases: ReadonlyMap<string, ReleaseFacts>;
 }
@@ -53,7 +56,9 @@ export function judgeFleet(facts: FleetFacts): JudgedFleet {
       judged.ahead.push({ site: site.id, live: { version, digest }, generation: reported.generation });
       continue;
     }
-    const its: SiteFacts = { site, drift, desired, commanded, owedReverts: owedReverts.get(site.id) ?? [] };
+    const held = judgeHeld(site.id, facts.stream, known, facts.holds, facts.now);
+    const owes = owedReverts.get(site.id) ?? [];
+    const its: SiteFacts = { site, drift, desired, commanded, owedReverts: owes, ...(held && { held }) };
     judged.owed.push(owedSite(known ? { ...its, known } : its, facts, left.has(site.id)));
   }
   return judged;

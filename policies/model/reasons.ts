@@ -92,6 +92,8 @@ export const REASONS = {
   DIGEST_MISMATCH: 'fetched content does not have the digest that was promised',
   STAGE_FAILED: 'the release could not be staged',
   HELD: 'the site is held by a person',
+  SAFE_MODE: 'the site is in safe mode until a person there has looked at it',
+  OBSERVING: 'the agent only observes: it changes nothing at the site',
   NOT_LIVE: 'the release to be undone is not live at the site',
   REVERT_FAILED: 'the undo itself failed',
   NOTHING_VERIFIED: 'no verified release to go back to is on disk',

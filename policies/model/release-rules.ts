@@ -14,6 +14,7 @@ export function releaseFaults(file: ReleaseFile): Fault[] {
     ...componentFaults(file),
     ...checkFaults(file),
     ...confirmFaults(file),
+    ...driftFaults(file),
   ];
 }
 
@@ -67,4 +68,31 @@ function confirmFaults({ confirm }: ReleaseFile): Fault[] {
   const limits = `${formatDuration(confirm.healthyFor)} exceeds within: ${formatDuration(confirm.within)}`;
   const message = `expected healthyFor at most within, both count from the switch: healthyFor: ${limits}`;
   return [{ path: ['confirm', 'healthyFor'], message }];
+}
+
+function driftFaults({ drift = [], components }: ReleaseFile): Fault[] {
+  const names = components?.map(({ name }) => name) ?? ['main'];
+  return drift.flatMap(({ paths, component }, i) => [
+    ...(component === undefined || names.includes(component)
+      ? []
+      : [
+          {
+            path: ['drift', i, 'component'],
+            message: `expected a component of the release (${names.join(', ')}), found \`${component}\``,
+          },
+        ]),
+    ...paths.flatMap((path, j) =>
+      isBelow(path) ? [] : [{ path: ['drift', i, 'paths', j], message: belowText(path) }],
+    ),
+  ]);
+}
+
+/** The target itself is `.`; a path that could never be found there would be a rule that does nothing. */
+function isBelow(path: string): boolean {
+  if (path === '.') return true;
+  return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+}
+
+function belowText(path: string): string {
+  return `expected a path below the target such as \`cache/**\`, without \`/\` before or behind it, found \`${path}\``;
 }

@@ -58,6 +58,13 @@ export type Check = z.infer<typeof Check>;
 
 const SemverRange = Text.describe('a semver range in quotes, such as ">=3.2 <5"');
 
+/** What is done about paths at a target that are not as the release has them; the first rule that names one decides. */
+const DriftRule = z.strictObject({
+  paths: z.array(Text).min(1).describe('a list of at least one path below the target, `*` and `**` allowed'),
+  then: z.enum(['alert', 'repair', 'accept']),
+  component: Name.optional(),
+});
+
 export const ReleaseFile = z.strictObject({
   apiVersion: ApiVersion,
   kind: z.literal('Release'),
@@ -86,6 +93,8 @@ export const ReleaseFile = z.strictObject({
       uplink: z.enum(['ignored', 'required']).default('ignored'),
     })
     .prefault({}),
+  // No default: a release that does not speak of it keeps its digest, and agents of before take it.
+  drift: z.array(DriftRule).min(1).describe('a list of at least one rule').optional(),
   watchFor: Duration.prefault('24h'),
 });
 /** The file with every default filled in. Durations in ms. */

@@ -1,6 +1,7 @@
 /** What a site says of itself: its report and the events of its journal (design §4, §5). */
 import type { Result, SiteState } from './command.js';
 import type { SignedToken } from './enrolment.js';
+import type { Reason } from './verdict.js';
 
 /** A release as a site holds it. */
 export interface HeldRelease {
@@ -9,8 +10,56 @@ export interface HeldRelease {
   confirmedAt?: number;
 }
 
+/** A hold as the site keeps it: a person's word that nothing new is to be switched there. */
+export interface SiteHold {
+  /** Absent: every stream. */
+  stream?: string;
+  by: string;
+  reason: string;
+  at: number;
+  /** As the person wrote it. */
+  until?: number;
+  /** Ms that are left, by elapsed time: a site's clock may be wrong. Absent: until it is lifted. */
+  endsIn?: number;
+}
+
+export type DriftKind = 'added' | 'changed' | 'removed' | 'mode';
+
+/** One path below a target that is not as the release has it; an `exec` component as a whole has the path `.`. */
+export interface DriftedPath {
+  component: string;
+  path: string;
+  kind: DriftKind;
+  /** Short, for people: what is there against what should be. */
+  detail: string;
+  /** What the release says is to be done about it. */
+  policy: 'alert' | 'repair' | 'accept';
+}
+
+/** What was live when it was last compared with a release. Times in epoch ms. */
+export interface DriftReport {
+  /** What it was compared with: the confirmed release, or one that an observing agent was shown. */
+  against: { version: string; digest: string };
+  /** When it was last compared. */
+  at: number;
+  /** When a difference was first seen; absent: there is none that is not accepted. */
+  since?: number;
+  paths: DriftedPath[];
+  /** Paths in all, where `paths` are only the first of them. */
+  total: number;
+  /** Why it was not put back, where the release says `repair`. */
+  repair?: { at: number; result: 'repaired' | 'waits' | 'failed'; why: string };
+  /** What could not be compared, and why. */
+  unknown?: string;
+  /** Only from an observing agent: whether what is live could be adopted. `unknown`: only the program `save` could tell. */
+  adoptable?: 'yes' | 'no' | 'unknown';
+}
+
 export interface StreamReport {
   state: SiteState;
+  /** The site is in safe mode for this stream until a person there says otherwise, whatever `state` has become since. */
+  safeMode?: { at: number; reason: Reason };
+  drift?: DriftReport;
   live?: HeldRelease;
   /** What an undo of the live (or pending) release goes back to. */
   lkg?: HeldRelease;
@@ -33,6 +82,10 @@ export interface SiteReport {
   streams: Record<string, StreamReport>;
   versions: Record<string, string>;
   quarantined: { stream: string; digest: string; version: string; code: string; at: number }[];
+  /** Absent: none. */
+  holds?: SiteHold[];
+  /** The agent only looks: it refuses every converge and changes nothing. */
+  observing?: true;
   /**
    * Highest sequence of this epoch that a command has acknowledged. Above what the centre has, it says that the events
    * between were told to a registry that was lost since, and will not be told again.
@@ -66,7 +119,12 @@ export type SiteEventKind =
   | 'safe-mode'
   | 'allowed'
   | 'enrolled'
-  | 'keys-adopted';
+  | 'keys-adopted'
+  | 'held'
+  | 'unheld'
+  | 'safe-mode-left'
+  | 'drifted'
+  | 'repaired';
 
 /** One journaled event. `hash` is sha256 over the JCS form of all other fields; `previous` the hash before it. */
 export interface SiteEvent {

@@ -3,6 +3,7 @@
  * it says `atSite` and must need nothing that only the centre knows.
  */
 import type { Finding } from '../model/plan.js';
+import { held } from './checks/held.js';
 import { blocked } from './checks/release.js';
 import { lastKnownGood, quarantine, reported } from './checks/history.js';
 import { queue } from './checks/queue.js';
@@ -33,6 +34,7 @@ export const RELEASE_CHECKS: readonly ReleaseCheck[] = [blocked];
 export const SITE_CHECKS: readonly SiteCheck[] = [
   reported,
   queue,
+  held,
   quarantine,
   variables,
   requires,

@@ -2,6 +2,7 @@
 import type { Vars } from '../model/names.js';
 import type { Release, ReleaseRef } from '../model/release.js';
 import type { SiteReport } from '../model/report.js';
+import type { Held } from '../rollout/judge-held.js';
 import type { TemplateText, VariableUse } from '../render/release.js';
 
 /** The release as the depot gave it, and what the centre holds against it. */
@@ -29,6 +30,8 @@ export interface SiteFacts {
   report?: SiteReport | undefined;
   /** A person has lifted the quarantine of this release here: see `isAllowed`. */
   allowed: boolean;
+  /** A person keeps it from being given anything new; unknown at a site, which answers so itself. */
+  held?: Held | undefined;
 }
 
 /** What a check sees of the release once it is known to be valid. */

@@ -8,7 +8,7 @@ export type Tally = 'confirmed' | 'failed' | 'owed' | 'uncounted';
 
 /** A site that answered with one of these was not changed, and the release is not to blame (docs/decisions/0001). */
 const REJECTED_AS_OWED = new Set([
-  ...['ALREADY_SICK', 'HELD', 'STALE', 'SWITCH_BY_PASSED', 'DEPOT_UNREACHABLE'],
+  ...['ALREADY_SICK', 'HELD', 'SAFE_MODE', 'OBSERVING', 'STALE', 'SWITCH_BY_PASSED', 'DEPOT_UNREACHABLE'],
   // An agent answered that does not speak for the site: the site itself was not asked.
   ...['WRONG_EPOCH', 'ENROLMENT_USED', 'JOURNAL_FORKED'],
 ]);

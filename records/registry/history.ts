@@ -4,6 +4,7 @@ import type { EvidenceEntry } from '../../policies/model/evidence.js';
 import type { SiteEvent } from '../../policies/model/report.js';
 import { readCommandId } from './command-facts.js';
 import { freezeOf } from './freezes.js';
+import { holdOf } from './holds.js';
 import { BLOCK_ALONE, type HistoryEntry, type HistoryFilter } from './registry.js';
 import { siteAnomalies } from './site-anomalies.js';
 import type { Db } from './tables.js';
@@ -11,6 +12,7 @@ import type { Db } from './tables.js';
 type Part = (db: Db, filter: HistoryFilter) => Promise<HistoryEntry[]>;
 const PARTS: Part[] = [
   ...[ofEvidence, ofJournal, ofAnomalies, ofAllowances, ofBlocks, ofFreezes, ofUnfreezes],
+  ...[ofHolds, ofUnholds],
   ...[ofIdentities, ofControlKeys],
 ];
 
@@ -135,6 +137,39 @@ async function ofUnfreezes(db: Db, { rollout, who, from, limit, frozen }: Histor
     const data = { id, ...(only && { only }), by: lifted.by, reason: lifted.reason };
     return [{ at: lifted.at, kind: 'unfreeze', who: lifted.by, data }];
   });
+}
+
+/** Only those that were put at the centre: a hold at the site is in its journal. */
+async function ofHolds(db: Db, { site, stream, rollout, who, from, limit }: HistoryFilter): Promise<HistoryEntry[]> {
+  if (rollout !== undefined) return [];
+  let query = db.selectFrom('site_holds').selectAll().orderBy('at', 'desc').limit(limit);
+  if (site !== undefined) query = query.where('site', '=', site);
+  if (stream !== undefined) query = query.where('stream', 'in', [stream, '']);
+  if (who !== undefined) query = query.where('by', '=', who);
+  if (from !== undefined) query = query.where('at', '>=', from);
+  return (await query.execute()).map(holdOf).map(({ lifted: _, ...hold }) => {
+    return { at: hold.at, kind: 'hold', ...placeOf(hold), who: hold.by, data: { ...hold } };
+  });
+}
+
+async function ofUnholds(db: Db, { site, stream, rollout, who, from, limit }: HistoryFilter): Promise<HistoryEntry[]> {
+  if (rollout !== undefined) return [];
+  let query = db.selectFrom('site_holds').selectAll().where('lifted_at', 'is not', null);
+  query = query.orderBy('lifted_at', 'desc').limit(limit);
+  if (site !== undefined) query = query.where('site', '=', site);
+  if (stream !== undefined) query = query.where('stream', 'in', [stream, '']);
+  if (who !== undefined) query = query.where('lifted_by', '=', who);
+  if (from !== undefined) query = query.where('lifted_at', '>=', from);
+  return (await query.execute()).map(holdOf).flatMap((hold) => {
+    const { id, lifted } = hold;
+    if (lifted === undefined) return [];
+    const data = { id, by: lifted.by, reason: lifted.reason };
+    return [{ at: lifted.at, kind: 'unhold', ...placeOf(hold), who: lifted.by, data }];
+  });
+}
+
+function placeOf({ site, stream }: { site: string; stream?: string }): { site: string; stream?: string } {
+  return { site, ...(stream === undefined ? {} : { stream }) };
 }
 
 /** Who enrolled, replaced or retired a site, and what its own reports changed. */

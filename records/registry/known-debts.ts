@@ -1,4 +1,5 @@
 /** What sites should run and still owe, whose it is, and what freezes hold. */
+import type { CentralHold } from '../../policies/model/hold.js';
 import type { Commanded } from '../../policies/catch-up/owed-site.js';
 import type { Verb } from '../../policies/model/command.js';
 import type { Debt, Desired, Freeze, HandedOver } from '../../policies/model/debt.js';
@@ -85,4 +86,14 @@ export interface KnownDebts {
   liftFreezes(only: Selector | undefined, lifted: { at: number; by: string; reason: string }): Promise<Freeze[]>;
   /** In force at `now`. */
   freezes(now: number): Promise<Freeze[]>;
+  /** Returns it with its id. The hold of the same site and stream that is in force ends with it. */
+  putHold(hold: Omit<CentralHold, 'id' | 'lifted'>): Promise<CentralHold>;
+  /** Lifts that of the same stream (absent: that of every stream); returns what it lifted. */
+  liftHolds(
+    site: string,
+    stream: string | undefined,
+    lifted: { at: number; by: string; reason: string },
+  ): Promise<CentralHold[]>;
+  /** In force at `now`, of every site. */
+  holds(now: number): Promise<CentralHold[]>;
 }

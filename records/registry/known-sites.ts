@@ -85,7 +85,10 @@ export interface KnownReport {
 export interface Tally {
   /** Of every site that reported. */
   versions: { versions: Record<string, string>; sites: string[] }[];
-  reported: { stream: string; report: JudgedReport; sites: string[] }[];
+  /** `noted`: held, observed only, in safe mode, or with paths that differ from the release, by the report. */
+  reported: { stream: string; report: JudgedReport; noted: boolean; sites: string[] }[];
+  /** Put at the centre, and in force. */
+  holds: { site: string; stream?: string }[];
   /** Of sites, ascending: of two for one site the later counts, unless the stream's own is later still. */
   desired: { stream: string; decided: JudgedDesired; sites: string[] }[];
   desiredOfStream: Map<string, JudgedDesired>;
@@ -186,7 +189,7 @@ export interface KnownSites {
   refusedSpeakers(sites?: string[]): Promise<Map<string, { code: string; detail: string; at: number }>>;
   reports(sites?: string[]): Promise<Map<string, KnownReport>>;
   /** Of all sites at once, by groups: what would be ten thousand rows each. */
-  tally(streams: string[]): Promise<Tally>;
+  tally(streams: string[], now: number): Promise<Tally>;
   /** The latest `limit` events of a site, in the order of its journal. */
   siteEvents(site: string, limit: number): Promise<SiteEvent[]>;
   /**

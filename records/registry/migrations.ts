@@ -19,6 +19,7 @@ export const STEPS: Step[] = [
   { name: 'identities and control keys', up: identityTables },
   { name: 'namespaces of rollouts', up: (tx) => column(tx, 'rollouts', { namespace: 'text?', namespace_id: 'text?' }) },
   { name: 'what sites report of streams', up: reportedTables, fill: fillReported },
+  { name: 'holds of sites', up: holdTables },
 ];
 
 /** Brings the schema up to date, in one transaction; a schema newer than this program is refused by name. */
@@ -224,6 +225,22 @@ async function debtTables(tx: Tx): Promise<void> {
     lifted_reason: 'text?',
   });
   await table(tx, 'counters', ['name'], { name: 'text', value: 'bigint' });
+}
+
+async function holdTables(tx: Tx): Promise<void> {
+  await table(tx, 'site_holds', ['number'], {
+    number: 'bigint',
+    site: 'text',
+    stream: 'text',
+    until: 'bigint?',
+    by: 'text',
+    reason: 'text',
+    at: 'bigint',
+    lifted_at: 'bigint?',
+    lifted_by: 'text?',
+    lifted_reason: 'text?',
+  });
+  await index(tx, 'site_holds', ['site']);
 }
 
 /** Columns that rows of before cannot have: always without `not null`. */

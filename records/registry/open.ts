@@ -11,6 +11,7 @@ import * as documents from './documents.js';
 import * as enrolment from './enrolment.js';
 import * as evidenceLog from './evidence-log.js';
 import * as freezes from './freezes.js';
+import * as holds from './holds.js';
 import * as generations from './generations.js';
 import { handOver } from './hand-over.js';
 import { history } from './history.js';
@@ -141,7 +142,7 @@ function ofSites(db: Db): KnownSites {
     recordSiteEvents: (report, events, now, delivery) => inbox.recordSiteEvents(db, report, events, now, delivery),
     siteAnomalies: (site, limit) => siteAnomalies(db, site, limit),
     refusedSpeakers: (sites) => refusedSpeakers(db, sites),
-    tally: (streams) => tally(db, streams),
+    tally: (streams, now) => tally(db, streams, now),
     reports: (sites) => reports.reports(db, sites),
     siteEvents: (site, limit) => journal.siteEvents(db, site, limit),
     ackedThrough: (sites) => journal.ackedThrough(db, sites),
@@ -165,6 +166,9 @@ function ofDebts(db: Db): KnownDebts {
     putFreeze: (freeze) => freezes.putFreeze(db, freeze),
     liftFreezes: (only, lifted) => freezes.liftFreezes(db, only, lifted),
     freezes: (now) => freezes.freezes(db, now),
+    putHold: (hold) => holds.putHold(db, hold),
+    liftHolds: (site, stream, lifted) => holds.liftHolds(db, site, stream, lifted),
+    holds: (now) => holds.holds(db, now),
   };
 }
 

@@ -15,12 +15,13 @@ export async function reportedTables(tx: Tx): Promise<void> {
     .addColumn('state', 'text', (column) => column.notNull())
     .addColumn('digest', 'text')
     .addColumn('generation', 'bigint', (column) => column.notNull())
+    .addColumn('noted', 'integer', (column) => column.notNull())
     .addPrimaryKeyConstraint('reported_key', ['site', 'stream'])
     .execute();
   await tx.schema.alterTable('reports').addColumn('versions', 'text').execute();
   // Each holds all that its question reads: the rows themselves, with their long texts, are not touched.
   const covering = {
-    reported: ['stream', 'state', 'digest', 'generation', 'site'],
+    reported: ['stream', 'state', 'digest', 'generation', 'noted', 'site'],
     reports: ['versions', 'site'],
     desired: ['stream', 'first_run_id', 'generation', 'digest', 'site'],
     site_anomalies: ['kind', 'site', 'hash', 'at'],
@@ -86,8 +87,8 @@ async function rowsOf(db: Db, reports: SiteReport[]): Promise<ReportedRow[]> {
   return db.selectFrom('reported').selectAll().where('site', 'in', sites).execute();
 }
 
-function textOf({ stream, state, digest, generation }: ReportedRow): string {
-  return JSON.stringify([stream, state, digest, Number(generation)]);
+function textOf({ stream, state, digest, generation, noted }: ReportedRow): string {
+  return JSON.stringify([stream, state, digest, Number(generation), Number(noted)]);
 }
 
 function isSame(some: string[], others: string[]): boolean {
@@ -95,14 +96,22 @@ function isSame(some: string[], others: string[]): boolean {
 }
 
 /** Whatever a site may send: what cannot be judged as it is, is written as something that is judged the same. */
-function reportedRows({ site, streams }: SiteReport): ReportedRow[] {
+function reportedRows(report: SiteReport): ReportedRow[] {
+  const { site, streams } = report;
   return Object.entries(streams).map(([stream, { state, live, generation }]) => ({
     site,
+    noted: isNoted(report, stream) ? 1 : 0,
     stream: plain(stream),
     state: plain(String(state)),
     digest: live === undefined ? null : plain(String(live?.digest ?? NO_DIGEST)),
     generation: wholeOf(generation),
   }));
+}
+
+function isNoted({ holds, observing, streams }: SiteReport, stream: string): boolean {
+  const isHeld = Array.isArray(holds) && holds.some(({ stream: of = stream }) => of === stream);
+  const { safeMode, drift } = streams[stream] ?? {};
+  return isHeld || observing === true || safeMode !== undefined || Number(drift?.total) > 0;
 }
 
 /** Live, and not known what: never equal to a digest. */

@@ -86,6 +86,7 @@ export interface Tables extends IdentityTables {
   /** One a site of a rollout that was commanded or has a disposition: what `commands` make of it, ready to be counted. */
   standings: StandingRow;
   freezes: FreezeRow;
+  site_holds: SiteHoldRow;
   counters: { name: string; value: number };
 }
 
@@ -97,6 +98,8 @@ export interface ReportedRow {
   /** Of what is live; null: nothing is. */
   digest: string | null;
   generation: number;
+  /** 1: the report says of it what a person should know. */
+  noted: number;
 }
 
 /** Debts that a newer one of the site hides stay: they show again if the newer rollout is not promoted. */
@@ -144,6 +147,21 @@ export interface StandingRow {
   rank: number;
   /** 1: a later command of the rollout has no outcome yet. */
   pending: number;
+}
+
+export interface SiteHoldRow {
+  number: number;
+  site: string;
+  /** Empty: every stream. */
+  stream: string;
+  /** Null: until it is lifted. */
+  until: number | null;
+  by: string;
+  reason: string;
+  at: number;
+  lifted_at: number | null;
+  lifted_by: string | null;
+  lifted_reason: string | null;
 }
 
 export interface FreezeRow {

@@ -5,16 +5,18 @@
 import { sql } from 'kysely';
 import { knownGeneration } from './generations.js';
 import { standing } from './debts.js';
+import { holds } from './holds.js';
 import type { Tally } from './registry.js';
 import type { Db } from './tables.js';
 
 /** `known` is told of these streams. */
-export async function tally(db: Db, streams: string[]): Promise<Tally> {
+export async function tally(db: Db, streams: string[], now: number): Promise<Tally> {
   const known = new Map<string, number>();
   for (const stream of streams) known.set(stream, await knownGeneration(db, stream));
   return {
     versions: await reportedVersions(db),
     reported: await reportedStreams(db),
+    holds: (await holds(db, now)).map(({ site, stream }) => ({ site, ...(stream !== undefined && { stream }) })),
     desired: await desiredOfSites(db),
     desiredOfStream: await desiredOfStreams(db),
     known,
@@ -48,14 +50,15 @@ async function reportedVersions(db: Db): Promise<Tally['versions']> {
 }
 
 async function reportedStreams(db: Db): Promise<Tally['reported']> {
-  const said = ['stream', 'state', 'digest', 'generation'] as const;
+  const said = ['stream', 'state', 'digest', 'generation', 'noted'] as const;
   const rows = await db
     .selectFrom('reported')
     .select([...said, sites('site')])
     .groupBy([...said])
     .execute();
-  return rows.map(({ stream, state, digest, generation, sites }) => ({
+  return rows.map(({ stream, state, digest, generation, noted, sites }) => ({
     stream,
+    noted: Number(noted) > 0,
     report: { state, generation: Number(generation), ...(digest !== null && { live: { digest } }) },
     sites: split(sites),
   }));

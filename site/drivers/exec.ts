@@ -61,7 +61,7 @@ export function standInFor(component: Component): Component {
   return { ...component, driver: { ...component.driver, verify: [STAND_IN] } };
 }
 const STAND_IN = 'adopted';
-function isStandIn(component: Component): boolean {
+export function isStandIn(component: Component): boolean {
   return component.driver.type === 'exec' && component.driver.verify[0] === STAND_IN;
 }
 

@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { LinkState } from '../../policies/model/link.js';
-import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
+import type { SiteEvent, SiteHold, SiteReport } from '../../policies/model/report.js';
 import type { AdoptRequest, Adopted } from '../adopt-request.js';
+import type { DriftRequest } from '../drift.js';
+import type { HoldRequest, Unheld, UnholdRequest } from '../holds.js';
 
 /** `lastContact`: epoch ms, 0 if the centre was never reached. `unacknowledged`: events the centre has not recorded. */
 export interface AgentStatus extends SiteReport {
@@ -19,6 +21,9 @@ export interface AgentMethods {
   history: { params: { limit: number }; answer: SiteEvent[] };
   adopt: { params: AdoptRequest; answer: Adopted };
   revert: { params: { stream: string; by: string; reason: string }; answer: { accepted: true } };
+  hold: { params: HoldRequest; answer: { holds: SiteHold[] } };
+  unhold: { params: UnholdRequest; answer: Unheld & { holds: SiteHold[] } };
+  drift: { params: DriftRequest; answer: AgentStatus };
 }
 export type AgentMethod = keyof AgentMethods;
 

@@ -6,6 +6,7 @@ import { MistakeError, WorldError } from '../../policies/model/failure.js';
 import { Name } from '../../policies/model/names.js';
 import type { Agent } from '../agent.js';
 import { AdoptRequest } from '../adopt-request.js';
+import { DriftRequest } from '../drift.js';
 import { LINE_LIMIT, socketPath, type LocalAnswer } from './protocol.js';
 
 export interface LocalServer {
@@ -13,14 +14,24 @@ export interface LocalServer {
   close(): Promise<void>;
 }
 
+const person = { by: z.string().min(1), reason: z.string().min(1) };
 const Request = z.discriminatedUnion('method', [
   z.strictObject({ method: z.literal('status'), params: z.strictObject({}) }),
   z.strictObject({ method: z.literal('history'), params: z.strictObject({ limit: z.number().int().positive() }) }),
   z.strictObject({ method: z.literal('adopt'), params: AdoptRequest }),
   z.strictObject({
     method: z.literal('revert'),
-    params: z.strictObject({ stream: Name, by: z.string().min(1), reason: z.string().min(1) }),
+    params: z.strictObject({ stream: Name, ...person }),
   }),
+  z.strictObject({
+    method: z.literal('hold'),
+    params: z.strictObject({ stream: Name.optional(), ...person, lasts: z.number().int().positive().optional() }),
+  }),
+  z.strictObject({
+    method: z.literal('unhold'),
+    params: z.strictObject({ stream: Name.optional(), ...person }),
+  }),
+  z.strictObject({ method: z.literal('drift'), params: DriftRequest }),
 ]);
 type Request = z.infer<typeof Request>;
 
@@ -100,5 +111,11 @@ async function carryOut(agent: Agent, request: Request): Promise<unknown> {
     case 'revert':
       agent.revert(request.params.stream, request.params);
       return { accepted: true };
+    case 'hold':
+      return agent.hold(request.params);
+    case 'unhold':
+      return agent.unhold(request.params);
+    case 'drift':
+      return agent.drift(request.params);
   }
 }

@@ -21,6 +21,8 @@ export interface StreamRow {
   /** Held for the command under way, staged and not switched to. */
   stagedId?: number;
   trial?: Trial;
+  /** Since an undo that was not verified; only a person at the site takes it away. */
+  safeMode?: { at: number; reason: Reason };
 }
 
 /** From the durable switch until confirmed or undone; also while a confirmed release is being undone. */

@@ -2,8 +2,9 @@
  * Typed access to the site's database. Every write happens inside `transact`: a state change and the event that tells of
  * it are committed together or not at all, and listeners hear of events only after the commit.
  */
-import type { SiteEvent } from '../../policies/model/report.js';
+import type { DriftReport, SiteEvent } from '../../policies/model/report.js';
 import { linkSiteEvent } from '../../policies/signing/chain.js';
+import type { StoredHold } from '../../policies/site/decide-hold.js';
 import type { Connection } from './database.js';
 import type { CommandRow, ConversionRow, HeldRow, QuarantineRow, StreamRow } from './rows.js';
 import type { TreeEntry } from '../files/tree.js';
@@ -198,6 +199,33 @@ export class Store {
   }
   liftQuarantine(stream: string, digest: string): void {
     this.run('DELETE FROM quarantine WHERE stream = ? AND digest = ?', stream, digest);
+  }
+
+  // holds
+  holds(): StoredHold[] {
+    return this.bodies<StoredHold>('SELECT body FROM holds ORDER BY stream');
+  }
+  putHold(row: StoredHold): void {
+    const sql = 'INSERT INTO holds VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body';
+    this.run(sql, row.stream, JSON.stringify(row));
+  }
+  dropHold(stream: string): void {
+    this.run('DELETE FROM holds WHERE stream = ?', stream);
+  }
+
+  // drift: what was found when a stream was last compared with its release
+  drift(stream: string): DriftReport | undefined {
+    return this.body<DriftReport>('SELECT body FROM drifts WHERE stream = ?', stream);
+  }
+  driftStreams(): string[] {
+    return this.all<{ stream: string }>('SELECT stream FROM drifts ORDER BY stream').map(({ stream }) => stream);
+  }
+  putDrift(stream: string, report: DriftReport): void {
+    const sql = 'INSERT INTO drifts VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body';
+    this.run(sql, stream, JSON.stringify(report));
+  }
+  dropDrift(stream: string): void {
+    this.run('DELETE FROM drifts WHERE stream = ?', stream);
   }
 
   // conversions of plain directories

@@ -18,10 +18,8 @@ test('[A49] every command of the contract is known by name, and help says what i
 describe('what is not built yet is refused by name', () => {
   test.each([
     [['approve', 'edge-proxy', 'critical', '--reason', 'x'], 'foothold approve'],
-    [['site', 'hold', 'osl-01', '--until', 'noon'], 'foothold site hold'],
+    [['site', 'revert', 'osl-01', 'edge-proxy'], 'foothold site revert'],
     [['gate', 'try', 'careful'], 'foothold gate try'],
-    [['agent', 'history'], 'foothold agent history'],
-    [['agent', 'run', '--observe'], 'foothold agent run --observe'],
   ])('%j', async (argv, name) => {
     const said = await foothold(await emptyDirectory(), argv);
     expect(said.exit).toBe(2);

@@ -155,8 +155,8 @@ export class FaultStage {
   }
 
   /** Ready once it answers on its own machine, which needs no network. */
-  startSite(site: string): Promise<RunningProcess> {
-    return this.start(`site-${site}`, ['agent', 'run', '--config', this.agentConfig(site)], async () => {
+  startSite(site: string, ...more: string[]): Promise<RunningProcess> {
+    return this.start(`site-${site}`, ['agent', 'run', '--config', this.agentConfig(site), ...more], async () => {
       await this.statusOf(site);
       return true;
     });

@@ -93,6 +93,8 @@ describe('a converge', () => {
     expect(first).toMatchObject({ result: 'safe-mode', reason: { code: 'REVERT_FAILED' } });
     expect(first.reason?.detail).toContain('/no/such/program');
     expect(page()).toBe('healthy original');
+    // Safe mode is left by a person only.
+    agent.unhold({ stream: 'edge-proxy', by: 'kari', reason: 'looked at it' });
     const flag = site.path('hang');
     const hanging = site.publish(
       directoryRelease(site, '3.1.0', driver(['sh', '-c', `if [ ! -e ${flag} ]; then touch ${flag}; sleep 60; fi`])),

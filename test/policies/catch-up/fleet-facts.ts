@@ -83,6 +83,7 @@ export function fleetFacts(change: Partial<FleetFacts> = {}): FleetFacts {
     commanded: new Map(),
     debts: [],
     freezes: [],
+    holds: [],
     releases: new Map([[digestOf('2.0.0'), { allowances: [], planned: true }]]),
     ...change,
   };

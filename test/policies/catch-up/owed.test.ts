@@ -76,6 +76,9 @@ describe('owed', () => {
       behind({}, {}, { quarantined: [{ stream: STREAM, ...release('2.0.0'), code: 'CHECK_FAILED', at: 5 }] }),
     ],
     ['FROZEN', behind({ freezes: [{ id: 'freeze-1', until: 2_000_000, by: 'kim', reason: 'storm', at: 1 }] })],
+    ['HELD', behind({ holds: [{ id: 'hold-1', site: 'a', by: 'kim', reason: 'mast', at: 1 }] })],
+    ['HELD', behind({}, {}, { holds: [{ by: 'kim', reason: 'mast', at: 1, endsIn: 1_000_000 }] })],
+    ['OBSERVING', behind({}, {}, { observing: true })],
     ['UNREACHED', behind({ commanded: new Map([['a', [convergeOf('a', '2.0.0', 11, { scheduledAt: 950_000 })]]]) })],
   ])('[A19] leaves out with the reason: %s', (code, facts) => {
     expect(only(facts)?.hindered).toMatchObject({ code });

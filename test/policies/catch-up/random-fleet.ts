@@ -98,6 +98,7 @@ class Model {
       commanded: this.commanded,
       debts: this.debts,
       freezes: this.freezes,
+      holds: [],
       releases: new Map([[digestOf('2.0.0'), releaseFacts]]),
     };
   }

@@ -45,6 +45,16 @@ function findings(facts: ReleaseFacts, site: SiteFacts): string[] {
     .map((finding) => `${finding.result} ${finding.code}: ${finding.detail}`);
 }
 
+describe('a site that a person holds', () => {
+  test('is told of, with who and until when, and blocks nothing', () => {
+    const held = { code: 'HELD', detail: 'at the site by kari: mast', until: 0 } as const;
+    const detail = 'at the site by kari: mast, until 1970-01-01T00:00:00.000Z; it is deferred, and counts with owed';
+    expect(findings(releaseFacts(), siteFacts({ held }))).toEqual([`warn HELD: ${detail}`]);
+    expect(judgePreflight(releaseFacts(), [siteFacts({ held })]).blocked).toBe(false);
+    expect(findings(releaseFacts(), siteFacts())[0]).toMatch(/^pass/);
+  });
+});
+
 describe('[A27] requires', () => {
   const judged = (range: string, report: Partial<SiteReport>, name = 'firmware'): string[] =>
     findings(releaseFacts({ requires: { [name]: range } }), siteFacts({ report: reportOf(report) }));

@@ -11,7 +11,16 @@ const site = (id: string, outcome: Partial<SiteOutcome>): SiteOutcome => ({
   ...outcome,
 });
 const reason = (
-  code: 'ALREADY_SICK' | 'HELD' | 'STALE' | 'SWITCH_BY_PASSED' | 'DEPOT_UNREACHABLE' | 'CHECK_FAILED' | 'QUARANTINED',
+  code:
+    | 'ALREADY_SICK'
+    | 'HELD'
+    | 'SAFE_MODE'
+    | 'OBSERVING'
+    | 'STALE'
+    | 'SWITCH_BY_PASSED'
+    | 'DEPOT_UNREACHABLE'
+    | 'CHECK_FAILED'
+    | 'QUARANTINED',
 ) => ({ code, detail: '' });
 
 describe('tallyOf', () => {
@@ -28,6 +37,8 @@ describe('tallyOf', () => {
     ['rejected without a reason', { outcome: 'rejected' }, 'failed'],
     ['rejected: already sick', { outcome: 'rejected', reason: reason('ALREADY_SICK') }, 'owed'],
     ['rejected: held', { outcome: 'rejected', reason: reason('HELD') }, 'owed'],
+    ['rejected: in safe mode', { outcome: 'rejected', reason: reason('SAFE_MODE') }, 'owed'],
+    ['rejected: observing', { outcome: 'rejected', reason: reason('OBSERVING') }, 'owed'],
     ['rejected: stale', { outcome: 'rejected', reason: reason('STALE') }, 'owed'],
     ['too late to begin', { outcome: 'rejected', reason: reason('SWITCH_BY_PASSED') }, 'owed'],
     ['cut off from the depot', { outcome: 'rejected', reason: reason('DEPOT_UNREACHABLE') }, 'owed'],

@@ -269,6 +269,18 @@ describe('[A26] the shape of a release is checked at the place of the fault', ()
       ],
     ],
     [
+      'rules for drift that could never apply',
+      'confirm:',
+      'drift: [{ paths: [/etc/x, "../y", "."], then: repair, component: relay }]\nconfirm:',
+      ['/etc/x', '../y', '`relay`'],
+    ],
+    [
+      'a rule for drift with another word',
+      'confirm:',
+      'drift: [{ paths: ["*"], then: ignore }]\nconfirm:',
+      ['drift[0].then'],
+    ],
+    [
       'another apiVersion',
       'foothold/v1',
       'foothold/v2',

@@ -56,7 +56,7 @@ async function said(registry: Registry) {
     plan: await registry.frozenPlan(frozenPlan().plan.digest),
     fleet: await registry.latestDocument('fleet', 'fleet'),
     blocks: await registry.blocks(STREAM),
-    tally: await registry.tally([STREAM]),
+    tally: await registry.tally([STREAM], 0),
   };
 }
 

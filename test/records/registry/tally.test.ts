@@ -79,7 +79,13 @@ class Life {
     const streams = Object.fromEntries(names.map((name) => [name, this.#stream()])) as SiteReport['streams'];
     const versions: Record<string, string> = this.oneOf([{}, { firmware: '1' }, { firmware: '2', os: '1' }]);
     const epoch = this.oneOf([1, 1, 1, 1, 1, 2]);
-    await this.registry.recordReport(report(site, { sequence, streams, versions, epoch, at: this.#calls }), NOW);
+    const held = { by: 'kari', reason: 'storm', at: 1 };
+    const holds = this.oneOf([undefined, undefined, undefined, [held], [{ ...held, stream: STREAM }]]);
+    const noted = { ...(holds && { holds }), ...(this.oneOf([0, 0, 0, 1]) && { observing: true as const }) };
+    const said = report(site, { sequence, streams, versions, epoch, at: this.#calls, ...noted });
+    await this.registry.recordReport(said, NOW);
+    if (this.oneOf([0, 0, 0, 0, 0, 1]))
+      await this.registry.putHold({ site: this.oneOf(IDS), by: 'kari', reason: 'storm', at: NOW - 1 });
   }
 
   /** Also what no agent says, and what no database holds. */
@@ -87,7 +93,8 @@ class Life {
     const state = this.oneOf(['idle', 'confirmed', 'confirmed', 'safe-mode', 'staged', 'reverted', 'of another time']);
     const generation = this.oneOf([1, 1, 2, 3, 4, 6, 40, -1, 1.5, 2 ** 60, 'nine\0', null]);
     const held = this.oneOf([live('1.0.0'), live('2.0.0'), live('3.0.0'), undefined, {}, { digest: 'a\0b' }]);
-    return { state, generation, try: 1, checks: [], ...(held && { live: held }) };
+    const drift = this.oneOf([0, 0, 0, 2].map((total) => ({ total, against: live('1.0.0'), at: 1, paths: [] })));
+    return { state, generation, try: 1, checks: [], ...(held && { live: held }), ...(drift && { drift }) };
   }
 
   async #identity(site: string): Promise<void> {
@@ -161,7 +168,9 @@ async function oneByOne(registry: Registry, sites: Site[], stream?: string) {
   for (const one of streams) known.set(one, await registry.knownGeneration(one));
   const all = await fleetRows(registry, sites, known, NOW);
   const rows = all.filter((row) => stream === undefined || row.stream === stream);
-  rows.sort((a, b) => urgency(a) - urgency(b) || (a.site < b.site ? -1 : 1));
+  const held = new Set((await registry.holds(NOW)).map(({ site }) => site));
+  const urgent = (row: StreamRow): number => urgency(row, held.has(row.site));
+  rows.sort((a, b) => urgent(a) - urgent(b) || (a.site < b.site ? -1 : 1));
   const reports = await registry.reports();
   const word = (wanted: string): string[] => {
     const said = all.filter(({ speaker }) => speaker?.word === wanted).map(({ site }) => site);
@@ -179,13 +188,14 @@ function streamsOf(sites: Site[], stream?: string): string[] {
   return stream === undefined ? [...new Set(sites.flatMap((site) => site.streams))].sort() : [stream];
 }
 
-function urgency({ state, owes, drift, receivedAt, differs, speaker }: StreamRow): number {
+/** What a report says of a stream that it does not name is shown, and makes nothing urgent. */
+function urgency({ state, owes, drift, receivedAt, differs, notes, speaker }: StreamRow, held: boolean): number {
   if (state === 'safe-mode' || speaker?.word === 'doubt') return 0;
   if (owes.revert > 0) return 1;
   if (drift === 'ahead' || drift === 'owed' || speaker?.word === 'refused') return 2;
   if (drift === 'unknown' || receivedAt === null) return 3;
   if (drift === 'pending') return 4;
-  return differs.length > 0 ? 5 : 6;
+  return differs.length > 0 || held || (state !== null && notes.length > 0) ? 5 : 6;
 }
 
 function totalsOf(stream: string, all: StreamRow[]) {
@@ -200,7 +210,7 @@ function totalsOf(stream: string, all: StreamRow[]) {
 
 async function byGroups(registry: Registry, sites: Site[], stream?: string) {
   const streams = streamsOf(sites, stream);
-  const { first, of, ...rest } = countFleet(sites, await registry.tally(streams), streams, stream);
+  const { first, of, ...rest } = countFleet(sites, await registry.tally(streams, NOW), streams, stream);
   const order = first(Infinity).map((one) => [one.site.id, one.stream]);
   expect(order).toHaveLength(of);
   expect(first(5).map((one) => [one.site.id, one.stream])).toEqual(order.slice(0, 5));

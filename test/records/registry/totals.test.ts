@@ -139,6 +139,44 @@ describe('history', () => {
   });
 });
 
+describe('holds at the centre', () => {
+  const put = { site: 's1', by: 'kari', reason: 'mast', at: 10_000 };
+  const lifted = { at: 30_000, by: 'ola', reason: 'done' };
+
+  it('are in force until they are lifted or over, each for its own site and stream', async () => {
+    const all = await registry.putHold(put);
+    const one = await registry.putHold({ ...put, stream: STREAM, until: 50_000 });
+    const other = await registry.putHold({ ...put, site: 's2' });
+    expect([all, one, other].map(({ id }) => id)).toEqual(['hold-1', 'hold-2', 'hold-3']);
+    expect(await registry.holds(20_000)).toEqual([all, one, other]);
+    expect(await registry.holds(50_000)).toEqual([all, other]);
+    expect(await registry.liftHolds('s1', undefined, lifted)).toEqual([{ ...all, lifted }]);
+    expect(await registry.liftHolds('s1', undefined, lifted)).toEqual([{ ...all, lifted }]);
+    expect(await registry.liftHolds('s3', undefined, lifted)).toEqual([]);
+    expect(await registry.holds(30_000)).toEqual([one, other]);
+    // One that is over is not lifted.
+    expect(await registry.liftHolds('s1', STREAM, { ...lifted, at: 60_000 })).toEqual([]);
+  });
+
+  it('[A43] put again take the place of the one before; the history keeps both, and who lifted them', async () => {
+    const first = await registry.putHold(put);
+    expect(await registry.putHold(put)).toEqual(first);
+    const second = await registry.putHold({ ...put, by: 'ola', at: 20_000 });
+    expect(await registry.holds(20_000)).toEqual([second]);
+    await registry.liftHolds('s1', undefined, lifted);
+    const told = async (filter: Partial<HistoryFilter>) =>
+      (await registry.history({ limit: 9, ...filter }))
+        .filter(({ kind }) => kind.endsWith('hold'))
+        .map(({ at, kind, who, site }) => `${at} ${kind} ${who} ${site}`);
+    const whole = ['30000 unhold ola s1', '20000 hold ola s1', '20000 unhold ola s1', '10000 hold kari s1'];
+    expect((await told({})).toSorted()).toEqual(whole.toSorted());
+    expect((await told({ site: 's1', stream: STREAM })).toSorted()).toEqual(whole.toSorted());
+    expect(await told({ site: 's2' })).toEqual([]);
+    expect(await told({ who: 'kari' })).toEqual(['10000 hold kari s1']);
+    expect(await told({ from: 30_000 })).toEqual(['30000 unhold ola s1']);
+  });
+});
+
 describe('freezes', () => {
   const storm = { until: 50_000, by: 'kari', reason: 'storm', at: 10_000 };
 

@@ -1,0 +1,85 @@
+/**
+ * How long a hold at a site lasts (design §2 `holdUntil`, §5 rules 5 and 12). What counts is the time that has elapsed: a
+ * wall clock that is set forward must not end a person's hold while that person is at work on the site.
+ */
+import type { SiteHold } from '../model/report.js';
+import type { Reason } from '../model/verdict.js';
+
+/** As the site keeps it. Times in epoch ms unless they say elapsed. */
+export interface StoredHold {
+  /** Empty: every stream of the site. */
+  stream: string;
+  by: string;
+  reason: string;
+  at: number;
+  /** As the person wrote it, for people; it is `lasts` that ends the hold. */
+  until?: number;
+  /** Ms from `at`; absent: until a person lifts it. */
+  lasts?: number;
+  /** Ms of `lasts` that had passed at the mark. */
+  served: number;
+  /** The mark: moved on now and then, so that a reboot costs the hold little of what it has served. */
+  markedAt: number;
+  markedElapsed: number;
+  bootId: string;
+}
+
+export interface HoldMoment {
+  /** Wall clock. */
+  now: number;
+  elapsed: number;
+  bootId: string;
+  /** No earlier time can be true. */
+  timeFloor: number;
+}
+
+/** A site that was off for longer than this has to be unheld by a person: its clock is believed no further. */
+export const LONGEST_OFF = 31 * 24 * 3_600_000;
+
+/** Ms that the hold has lasted. Too little where a reboot leaves doubt, never too much. */
+export function servedOf(hold: StoredHold, moment: HoldMoment): number {
+  if (moment.bootId === hold.bootId) return hold.served + Math.max(0, moment.elapsed - hold.markedElapsed);
+  // What this boot itself has seen is certain; what lay before it rests on the wall clock.
+  const wall = moment.now - hold.markedAt;
+  const isPlausible = wall >= 0 && wall <= LONGEST_OFF && hold.markedAt >= moment.timeFloor;
+  return hold.served + Math.max(moment.elapsed, isPlausible ? wall : 0);
+}
+
+/** Ms until it ends by itself; undefined: only a person ends it. */
+export function timeLeftOf(hold: StoredHold, moment: HoldMoment): number | undefined {
+  return hold.lasts === undefined ? undefined : Math.max(0, hold.lasts - servedOf(hold, moment));
+}
+
+/** The same hold with its mark at this moment. */
+export function markHold(hold: StoredHold, moment: HoldMoment): StoredHold {
+  const { now, elapsed, bootId } = moment;
+  return { ...hold, served: servedOf(hold, moment), markedAt: now, markedElapsed: elapsed, bootId };
+}
+
+/** Of the holds on a stream the one that lasts longest. */
+export function decideHeld(stream: string, holds: readonly StoredHold[], moment: HoldMoment): StoredHold | undefined {
+  const left = (hold: StoredHold) => timeLeftOf(hold, moment) ?? Infinity;
+  return holds
+    .filter((hold) => (hold.stream === '' || hold.stream === stream) && left(hold) > 0)
+    .sort((a, b) => left(b) - left(a))[0];
+}
+
+export function heldReason(hold: StoredHold, moment: HoldMoment): Reason {
+  const left = timeLeftOf(hold, moment);
+  const end = left === undefined ? 'until it is lifted' : `for another ${Math.ceil(left / 1000)} s`;
+  return { code: 'HELD', detail: `held at the site by ${hold.by} ${end}: ${hold.reason}` };
+}
+
+/** How the site tells of it. */
+export function siteHold(hold: StoredHold, moment: HoldMoment): SiteHold {
+  const { stream, by, reason, at, until } = hold;
+  const endsIn = timeLeftOf(hold, moment);
+  return {
+    ...(stream === '' ? {} : { stream }),
+    by,
+    reason,
+    at,
+    ...(until === undefined ? {} : { until }),
+    ...(endsIn === undefined ? {} : { endsIn }),
+  };
+}

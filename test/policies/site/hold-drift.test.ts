@@ -1,0 +1,169 @@
+import { describe, expect, it } from 'vitest';
+import {
+  decideHeld,
+  LONGEST_OFF,
+  markHold,
+  servedOf,
+  timeLeftOf,
+  type StoredHold,
+} from '../../../policies/site/decide-hold.js';
+import {
+  compareTrees,
+  decideRepair,
+  nextDrift,
+  policyOf,
+  repairedTree,
+  REPAIRS_MOST,
+  type RepairSituation,
+  type TreeItem,
+} from '../../../policies/site/decide-drift.js';
+import type { DriftedPath } from '../../../policies/model/report.js';
+
+const HOUR = 3_600_000;
+const PLACED = 1_800_000_000_000;
+const hold = (change: Partial<StoredHold> = {}): StoredHold => ({
+  ...{ stream: '', by: 'kari', reason: 'work on the mast', at: PLACED, until: PLACED + 8 * HOUR, lasts: 8 * HOUR },
+  ...{ served: 0, markedAt: PLACED, markedElapsed: 1_000, bootId: 'boot-1' },
+  ...change,
+});
+const moment = (elapsed: number, wall: number, bootId = 'boot-1', timeFloor = 0) => {
+  return { now: PLACED + wall, elapsed: 1_000 + elapsed, bootId, timeFloor };
+};
+
+describe('a hold', () => {
+  it('ends by elapsed time, wherever the wall clock is set', () => {
+    for (const wall of [-10 * 365 * 24 * HOUR, 0, 7 * HOUR, 400 * 24 * HOUR]) {
+      expect(timeLeftOf(hold(), moment(7 * HOUR, wall))).toBe(HOUR);
+      expect(timeLeftOf(hold(), moment(8 * HOUR, wall))).toBe(0);
+    }
+    // Forward, marked there, and back again: the mark counts elapsed time as well.
+    const forward = markHold(hold(), moment(HOUR, 300 * 24 * HOUR));
+    expect(timeLeftOf(markHold(forward, moment(2 * HOUR, 2 * HOUR)), moment(3 * HOUR, 3 * HOUR))).toBe(5 * HOUR);
+  });
+
+  it('adds the time that the site was off if it is plausible, else only what this boot has seen', () => {
+    const off = (wall: number, timeFloor = 0) =>
+      servedOf(hold(), { ...moment(0, wall, 'boot-2', timeFloor), elapsed: 5 });
+    expect(off(3 * HOUR)).toBe(3 * HOUR);
+    expect(off(-1)).toBe(5);
+    expect(off(LONGEST_OFF + 1)).toBe(5);
+    // It was placed by a clock that stood at a time that was over already.
+    expect(off(3 * HOUR, PLACED + HOUR)).toBe(5);
+  });
+
+  it('without an end is ended by a person only; of several the one that lasts longest counts', () => {
+    const { until: _until, lasts: _lasts, ...endless } = hold({ by: 'ola' });
+    expect(timeLeftOf(endless, moment(1_000 * HOUR, 1_000 * HOUR))).toBeUndefined();
+    const of = [hold(), hold({ stream: 'relay', lasts: 9 * HOUR }), { ...endless, stream: 'firewall' }];
+    expect(decideHeld('relay', of, moment(0, 0))?.lasts).toBe(9 * HOUR);
+    expect(decideHeld('firewall', of, moment(0, 0))?.by).toBe('ola');
+    expect(decideHeld('psk', of, moment(0, 0))?.lasts).toBe(8 * HOUR);
+    expect(decideHeld('psk', of, moment(8 * HOUR, 0))).toBeUndefined();
+  });
+});
+
+const directory = (path: string, mode = 0o755): TreeItem => ({ type: 'directory', path, mode });
+const file = (path: string, digest = path, mode = 0o644): TreeItem => {
+  return { type: 'file', path, mode, digest: `sha256:${digest}` };
+};
+
+describe('drift', () => {
+  const wanted = [directory('.'), file('a'), directory('d'), file('d/b'), file('gone')];
+  const found = [directory('.'), file('a', 'other'), directory('d', 0o700), file('d/b'), file('d/new')];
+
+  it('[A46] is told path by path: added, changed, removed, mode', () => {
+    expect(compareTrees(wanted, found).map(({ path, kind }) => `${kind} ${path}`)).toEqual([
+      ...['changed a', 'mode d', 'added d/new', 'removed gone'],
+    ]);
+    expect(compareTrees(wanted, wanted)).toEqual([]);
+    const owned: TreeItem = { type: 'file', path: 'a', mode: 0o644, digest: 'sha256:a', owner: [7, 7] };
+    expect(compareTrees([file('a')], [owned])).toMatchObject([
+      { kind: 'mode', detail: 'mode 644 of 7:7, not mode 644' },
+    ]);
+    const link = (to: string): TreeItem => ({ type: 'link', path: 'l', to });
+    expect(compareTrees([link('x')], [link('y')])).toMatchObject([
+      { kind: 'changed', detail: 'a link to y, not to x' },
+    ]);
+    expect(compareTrees([file('l')], [link('y')])).toMatchObject([{ detail: 'a link where the release has a file' }]);
+  });
+
+  it('is judged by the first rule that names the path, else told of', () => {
+    const rules = [
+      { paths: ['cache/**'], then: 'accept' as const },
+      { paths: ['*.conf'], then: 'repair' as const, component: 'config' },
+      { paths: ['**'], then: 'accept' as const, component: 'relay' },
+    ];
+    const judged = (component: string, path: string) => policyOf(rules, component, path);
+    expect(judged('config', 'cache/a/b')).toBe('accept');
+    expect(judged('config', 'main.conf')).toBe('repair');
+    expect(judged('config', 'd/main.conf')).toBe('alert');
+    expect(judged('relay', 'main.conf')).toBe('accept');
+    expect(policyOf(undefined, 'config', 'main.conf')).toBe('alert');
+  });
+
+  const drifted = (path: string, policy: DriftedPath['policy'], detail = ''): DriftedPath => {
+    return { component: 'main', path, kind: 'changed', policy, detail };
+  };
+  const against = { version: '1.0.0', digest: 'sha256:1' };
+
+  it('is news once, keeps the time it was first seen, and what is accepted is none', () => {
+    const first = nextDrift(undefined, { against, paths: [drifted('a', 'alert'), drifted('c', 'accept')] }, 10);
+    expect(first).toMatchObject({ isNews: true, report: { since: 10, total: 1, paths: [{ path: 'a' }] } });
+    const again = nextDrift(first.report, { against, paths: [drifted('a', 'alert', 'written to again')] }, 20);
+    expect(again).toMatchObject({ isNews: false, report: { since: 10, at: 20 } });
+    const gone = nextDrift(again.report, { against, paths: [] }, 30);
+    expect(gone).toMatchObject({ isNews: true, report: { total: 0, paths: [] } });
+    expect(gone.report.since).toBeUndefined();
+    expect(nextDrift(undefined, { against, paths: [drifted('c', 'accept')] }, 10).isNews).toBe(false);
+    const other = nextDrift(
+      first.report,
+      { against: { version: '2.0.0', digest: 'sha256:2' }, paths: first.report.paths },
+      40,
+    );
+    expect(other).toMatchObject({ isNews: true, report: { since: 40 } });
+  });
+
+  const calm: RepairSituation = {
+    ...{ paths: [drifted('a', 'repair'), drifted('b', 'alert')], busy: false, observing: false },
+    ...{ repairedAt: [], elapsed: 10 * HOUR },
+  };
+  it('is repaired only where the release says so, and never in safe mode, under a hold, under a command, in a closed window', () => {
+    expect(decideRepair(calm)).toEqual({ kind: 'repair', components: ['main'] });
+    expect(decideRepair({ ...calm, window: 'open' })).toMatchObject({ kind: 'repair' });
+    expect(decideRepair({ ...calm, paths: [drifted('b', 'alert'), drifted('c', 'accept')] })).toEqual({
+      kind: 'nothing',
+    });
+    expect(decideRepair({ ...calm, observing: true })).toEqual({ kind: 'nothing' });
+    const held = (code: 'HELD' | 'SAFE_MODE') => decideRepair({ ...calm, held: { code, detail: 'x' } });
+    expect([held('HELD'), held('SAFE_MODE')]).toEqual([
+      { kind: 'wait', why: 'HELD: x' },
+      { kind: 'wait', why: 'SAFE_MODE: x' },
+    ]);
+    expect(decideRepair({ ...calm, busy: true })).toMatchObject({ kind: 'wait' });
+    expect(decideRepair({ ...calm, window: 'closed' })).toMatchObject({ kind: 'wait' });
+  });
+
+  it('is not fought over for ever', () => {
+    const at = Array.from({ length: REPAIRS_MOST }, (_, n) => calm.elapsed - n * 60_000);
+    expect(decideRepair({ ...calm, repairedAt: at })).toMatchObject({
+      kind: 'wait',
+      why: expect.stringMatching(/something else/) as string,
+    });
+    expect(decideRepair({ ...calm, repairedAt: at, elapsed: calm.elapsed + HOUR })).toMatchObject({ kind: 'repair' });
+  });
+
+  it('is put back by a tree that keeps what nobody said is to be put back', () => {
+    const policy = (path: string) => {
+      if (path === 'a' || path === 'gone') return 'repair' as const;
+      return path === 'd' ? ('accept' as const) : ('alert' as const);
+    };
+    expect(repairedTree(wanted, found, policy)).toEqual([
+      ...[directory('.'), file('a'), directory('d', 0o700), file('d/b'), file('d/new'), file('gone')],
+    ]);
+    expect(repairedTree(wanted, found, () => 'repair')).toEqual(wanted);
+    // The directory that a kept file lies in is none of the release: it stays for the file's sake.
+    const deep = [directory('.'), directory('x'), file('x/kept'), file('x/not')];
+    const kept = repairedTree([directory('.')], deep, (path) => (path === 'x/kept' ? 'accept' : 'repair'));
+    expect(kept).toEqual([directory('.'), directory('x'), file('x/kept')]);
+  });
+});
