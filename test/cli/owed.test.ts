@@ -164,6 +164,7 @@ describe('site show', () => {
       'receivedAt',
       'speaker',
       'desired',
+      'holds',
       'debts',
       'anomalies',
       'events',
