@@ -21,6 +21,7 @@ import { Holdings } from './files/holdings.js';
 import { guardAtBoot } from './guard.js';
 import type { AgentStatus } from './local/protocol.js';
 import { serveLocal, type LocalServer } from './local/server.js';
+import { answerCheck, type Answered, type PersonalAnswer } from './answer-check.js';
 import { metricsText, serveMetrics } from './metrics.js';
 import { Observers } from './observers.js';
 import { reportOf } from './report.js';
@@ -41,6 +42,8 @@ export interface AgentOptions {
   depot: string;
   /** How each version is read. */
   reports?: Record<string, string[]>;
+  /** Endpoints that echo, for releases with `uplink: required`. */
+  uplink?: string[];
   log: Log;
   clock?: Clock;
   /** By component type; replaces or adds to `directory` and `exec`. */
@@ -86,6 +89,8 @@ function openContext(options: AgentOptions): SiteContext {
     pinnedPems: options.controlKeysPem,
     trust: readTrust(store, options.controlKeysPem),
     tallies: new Map(),
+    uplink: options.uplink ?? [],
+    waits: new Map(),
     verified: new Set(),
     lastContact: store.number('lastContact'),
     untidy: false,
@@ -215,6 +220,11 @@ export class Agent {
       );
     }
     this.runner(stream).undoByPerson(person);
+  }
+
+  /** A person at the site answers a `person` check of the release on trial. Throws MistakeError CHECK_NOT_ASKED. */
+  confirm(request: PersonalAnswer): Answered {
+    return answerCheck(this.context, request);
   }
 
   async metricsText(): Promise<string> {

@@ -1,10 +1,30 @@
 /** From the switch to the confirmation: samples the checks, and confirms or undoes on their verdict. */
 import { advance, atRest, resultOf } from './advance.js';
+import type { Surroundings } from './checks/probe.js';
 import { watchChecks } from './checks/watch.js';
 import type { SiteContext } from './context.js';
 import { CONFIRMED_KEPT } from './files/holdings.js';
 import { revertStream } from './revert.js';
 import type { HeldRow, Trial } from './store/rows.js';
+import { needsUplink, probeUplink } from './uplink.js';
+
+const CAUSES = { CHECK_FAILED: 'check', DEADLINE_PASSED: 'deadline', UPLINK_LOST: 'uplink' } as const;
+
+/** What the checks of a release need of the site; `trial` only from its switch on. */
+export function surroundingsOf(context: SiteContext, held: HeldRow, trial?: Trial): Surroundings {
+  const { clock, store } = context;
+  const answers = trial && {
+    of: (check: string) => store.held(held.id)?.answers?.[check],
+    askedAt: trial.switchedElapsed,
+    within: trial.within,
+  };
+  return {
+    cwd: context.holdings.directory(held.root),
+    now: () => clock.now(),
+    elapsed: () => clock.elapsed(),
+    ...(answers ? { answers } : {}),
+  };
+}
 
 /** `signal` ends it with nothing decided: a newer command or a person is about to, or the agent stops. */
 export async function watchRelease(context: SiteContext, stream: string, signal: AbortSignal): Promise<void> {
@@ -13,7 +33,8 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
   if (!trial || !held) throw new Error(`stream ${stream} is watching and has no release on trial`);
   const end = await watchChecks({
     release: held.release,
-    cwd: context.holdings.directory(held.root),
+    around: surroundingsOf(context, held, trial),
+    ...(needsUplink(held) ? { echo: (over: AbortSignal) => probeUplink(context, over) } : {}),
     switchedElapsed: trial.switchedElapsed,
     // The end of the switch, or the restart of the agent: what was healthy before it proves nothing.
     healthyFrom: context.clock.elapsed(),
@@ -24,7 +45,7 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
   });
   if (end.kind === 'stopped') return;
   if (end.kind === 'confirm') return confirmRelease(context, stream, held, trial);
-  const cause = end.code === 'CHECK_FAILED' ? 'check' : 'deadline';
+  const cause = CAUSES[end.code];
   const undo = { cause, reason: { code: end.code, detail: end.detail }, begunAt: context.clock.now() } as const;
   await revertStream(context, stream, { trial, undo });
 }

@@ -28,6 +28,7 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
     controlKeysPem,
     depot: file.depot,
     reports: file.reports,
+    uplink: file.uplink,
     log,
   });
   try {

@@ -13,6 +13,7 @@ import { harmless } from '../render/paint.js';
 import { indent, table } from '../render/table.js';
 import { clock, span } from '../render/times.js';
 import { releaseReference } from '../inputs.js';
+import { declareAgentConfirm } from './agent-confirm.js';
 import { declareAgentEnrol } from './agent-enrol.js';
 import { notAvailable } from './later.js';
 import { collect } from '../repeated.js';
@@ -31,6 +32,7 @@ interface AdoptFlags extends AgentFlags {
 export function declareAgent(program: Command, execute: Execute): void {
   const agent = program.command('agent').description('the agent of a site, at the site');
   declareAgentEnrol(agent, execute);
+  declareAgentConfirm(agent, execute);
   agent
     .command('run')
     .description('guard this site and carry out commands, until interrupted')
@@ -86,11 +88,12 @@ function statusText(context: Context, status: AgentStatus): string {
     stream.live?.version ?? '-',
     stream.lkg?.version ?? '-',
     stream.pending?.version ?? '-',
-    stream.checks.map((check) => `${check.name} ${check.healthy ? 'ok' : context.paint('red', 'sick')}`).join(', '),
+    stream.checks.map((check) => `${check.name} ${checkWord(context, check)}`).join(', '),
   ]);
   const contact =
     status.lastContact === 0 ? 'the centre was never reached' : `last contact ${span(now - status.lastContact)} ago`;
   const blocks: [title: string, lines: string[]][] = [
+    ['waits, staged', waitingStreams(status)],
     ['sick', sickChecks(status)],
     [
       `quarantined (foothold allow RELEASE --site ${status.site} lifts it)`,
@@ -102,6 +105,17 @@ function statusText(context: Context, status: AgentStatus): string {
     table(['STREAM', 'STATE', 'LIVE', 'LAST KNOWN GOOD', 'PENDING', 'CHECKS'], rows).trimEnd() || 'no stream yet',
     ...blocks.filter(([, lines]) => lines.length > 0).map(([title, lines]) => `${title}\n${indent(lines.join('\n'))}`),
   ].join('\n');
+}
+
+function checkWord(context: Context, check: { healthy: boolean; inconclusive?: true }): string {
+  if (check.healthy) return 'ok';
+  return check.inconclusive ? context.paint('yellow', 'inconclusive') : context.paint('red', 'sick');
+}
+
+function waitingStreams(status: AgentStatus): string[] {
+  return Object.entries(status.streams).flatMap(([name, { waits }]) =>
+    waits ? [`${name} ${waits.code}: ${harmless(waits.detail)}`] : [],
+  );
 }
 
 function sickChecks(status: AgentStatus): string[] {

@@ -68,7 +68,11 @@ export const REASONS = {
   PREFLIGHT_OK: 'the check found nothing to object to',
   // site
   CHECK_FAILED: 'a required check of the release failed at the site',
+  CHECK_NOT_ASKED: 'no such question is open at the site',
   DEADLINE_PASSED: 'the release did not confirm in time',
+  UPLINK_LOST: 'nothing echoed after the switch of a release that needs its uplink',
+  UPLINK_WAITS: 'a release that needs its uplink is not switched while nothing echoes',
+  UPLINK_UNDECLARED: 'the release needs an uplink and the site declares no endpoint that echoes',
   SWITCH_FAILED: 'a component could not be switched',
   BEFORE_FAILED: 'the program that runs before the switch failed',
   AFTER_FAILED: 'the program that runs after the switch failed',

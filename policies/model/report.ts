@@ -1,6 +1,7 @@
 /** What a site says of itself: its report and the events of its journal (design §4, §5). */
 import type { Result, SiteState } from './command.js';
 import type { SignedToken } from './enrolment.js';
+import type { Reason } from './verdict.js';
 
 /** A release as a site holds it. */
 export interface HeldRelease {
@@ -19,7 +20,10 @@ export interface StreamReport {
   /** Highest (generation, try) ever accepted: the floor below which commands are `STALE`. */
   generation: number;
   try: number;
-  checks: { name: string; need: 'required' | 'wanted'; healthy: boolean; detail: string }[];
+  /** `inconclusive`: the last sample could not be judged. */
+  checks: { name: string; need: 'required' | 'wanted'; healthy: boolean; inconclusive?: true; detail: string }[];
+  /** Why a staged release is not switched to yet. */
+  waits?: Reason;
 }
 
 export interface SiteReport {
@@ -58,6 +62,7 @@ export type SiteEventKind =
   | 'staged'
   | 'switching'
   | 'watching'
+  | 'answered'
   | 'confirmed'
   | 'rejected'
   | 'reverting'

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import type { AdoptRequest, Adopted } from '../adopt-request.js';
+import type { Answered, PersonalAnswer } from '../answer-check.js';
 
 /** `lastContact`: epoch ms, 0 if the centre was never reached. `unacknowledged`: events the centre has not recorded. */
 export interface AgentStatus extends SiteReport {
@@ -16,6 +17,7 @@ export interface AgentMethods {
   status: { params: Record<string, never>; answer: AgentStatus };
   history: { params: { limit: number }; answer: SiteEvent[] };
   adopt: { params: AdoptRequest; answer: Adopted };
+  confirm: { params: PersonalAnswer; answer: Answered };
   revert: { params: { stream: string; by: string; reason: string }; answer: { accepted: true } };
 }
 export type AgentMethod = keyof AgentMethods;

@@ -6,6 +6,7 @@ import { MistakeError, WorldError } from '../../policies/model/failure.js';
 import { Name } from '../../policies/model/names.js';
 import type { Agent } from '../agent.js';
 import { AdoptRequest } from '../adopt-request.js';
+import { PersonalAnswer } from '../answer-check.js';
 import { LINE_LIMIT, socketPath, type LocalAnswer } from './protocol.js';
 
 export interface LocalServer {
@@ -17,6 +18,7 @@ const Request = z.discriminatedUnion('method', [
   z.strictObject({ method: z.literal('status'), params: z.strictObject({}) }),
   z.strictObject({ method: z.literal('history'), params: z.strictObject({ limit: z.number().int().positive() }) }),
   z.strictObject({ method: z.literal('adopt'), params: AdoptRequest }),
+  z.strictObject({ method: z.literal('confirm'), params: PersonalAnswer }),
   z.strictObject({
     method: z.literal('revert'),
     params: z.strictObject({ stream: Name, by: z.string().min(1), reason: z.string().min(1) }),
@@ -97,6 +99,8 @@ async function carryOut(agent: Agent, request: Request): Promise<unknown> {
       return agent.history(request.params.limit);
     case 'adopt':
       return agent.adopt(request.params);
+    case 'confirm':
+      return agent.confirm(request.params);
     case 'revert':
       agent.revert(request.params.stream, request.params);
       return { accepted: true };

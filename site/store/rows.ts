@@ -73,6 +73,8 @@ export interface HeldRow {
   /** What going back from this release needs, by component; set when its switch is made durable. */
   undo: Record<string, UndoPoint>;
   adopted: boolean;
+  /** Who has answered which `person` check of this trial. */
+  answers?: Record<string, string>;
   confirmedAt?: number;
 }
 
