@@ -42,12 +42,7 @@ export async function activateConverge(context: SiteContext, row: CommandRow, si
 }
 
 /** `before` may take longer than an echo is good for: then what it did is put back, and the wait begins anew. */
-async function prepareSwitch(
-  context: SiteContext,
-  row: CommandRow,
-  held: HeldRow,
-  signal: AbortSignal,
-): Promise<void> {
+async function prepareSwitch(context: SiteContext, row: CommandRow, held: HeldRow, signal: AbortSignal): Promise<void> {
   for (;;) {
     await untilEchoed(context, row, held, signal);
     await runBefore(context, row.command, held, signal);

@@ -6,6 +6,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { allHandlersFinished, CancellationScope, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import type { RolloutOutcome } from '../policies/model/rollout.js';
+import type { Reason } from '../policies/model/verdict.js';
 import type { BudgetVerdict } from '../policies/rollout/budget.js';
 import { decideAfterWave, type Decision } from '../policies/rollout/decide.js';
 import {
@@ -14,6 +15,8 @@ import {
   failingStages,
   note,
   setStage,
+  undecidedUplinks,
+  waitsForUplink,
   worstBudget,
   type Carried,
   type RolloutRun,
@@ -105,6 +108,9 @@ async function unlessAskedForMore(run: RolloutRun, outline: PlanOutline, first: 
     const asked = run.stop;
     const isInDoubt = () => !isOver(end.outcome) && (run.wasReset || failingStages(run).length > 0);
     if (asked?.verb !== 'supersede') await untilNoneMaySwitch(run, isInDoubt);
+    if (!isOver(end.outcome) && undecidedUplinks(run).length > 0) {
+      await condition(() => undecidedUplinks(run).length === 0 || run.stop !== asked);
+    }
     if (run.stop !== asked) end = await stopped(run, outline);
     else if (isInDoubt()) end = await promotedOrHalted(run, outline);
     else return end;
@@ -227,14 +233,23 @@ async function changeAndJudge(
 }
 
 async function judgeAgain(run: RolloutRun, outline: PlanOutline, stage: OutlineStage, wave: number): Promise<Decision> {
+  if (undecidedUplinks(run).length > 0) {
+    await condition(() => undecidedUplinks(run).length === 0 || mustStop(run, stage));
+  }
   const early = decideAfterWave(worstBudget(run, stage), 'not judged', outline.strategy.onFailure);
   if (early.kind === 'fail' || run.stop || run.wasReset) return early;
+  if (waitsForUplink(run)) return { kind: 'wait', reason: uplinkReason(run, stage) };
   const left = unsettled(run, stage, wave).length;
   if (left > 0) {
     return { kind: 'wait', reason: { code: 'NOT_COMMANDED', detail: `${left} sites of the wave were not commanded` } };
   }
   const gate = await judgeWave(run, outline, stage, wave);
   return decideAfterWave(worstBudget(run, stage), gate, outline.strategy.onFailure);
+}
+
+function uplinkReason(run: RolloutRun, stage: OutlineStage): Reason {
+  const { reason } = budgetOf(run, stage);
+  return reason?.code === 'UPLINK_LOST' ? reason : { code: 'UPLINK_LOST', detail: 'in a stage before this one' };
 }
 
 function holdDecision(stage: OutlineStage): Decision {
@@ -275,10 +290,13 @@ async function continueIfLong(
   if (!continueAsNewSuggested && historyLength < run.continueAfterEvents) return;
   await untilRecorded(run);
   await condition(allHandlersFinished);
+  // The minute in which it is decided runs here.
+  if (undecidedUplinks(run).length > 0) return;
   if (run.stop !== undefined || run.wasReset) return;
   await run.lock?.release();
   await condition(allHandlersFinished);
   // A verb may have come while the lock was being let go. Obeyed here: an undo needs neither a lock nor another run.
+  if (undecidedUplinks(run).length > 0) return;
   if (run.stop !== undefined || run.wasReset) return;
   await continueAsNew<typeof rollout>(run.request, carriedOf(run, outline, stageIndex, waveIndex));
 }

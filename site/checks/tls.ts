@@ -46,9 +46,9 @@ export async function probeTls(
 
 function judgeHandshake(check: TlsCheck, name: string, socket: TLSSocket, now: number): CheckSample {
   const certificate = socket.getPeerCertificate(true);
-  if (!socket.authorized) return failed(`the chain is not trusted: ${String(socket.authorizationError)}`);
   const mismatch = checkServerIdentity(name, certificate);
   if (mismatch) return failed(mismatch.message);
+  if (!socket.authorized) return failed(`the chain is not trusted: ${String(socket.authorizationError)}`);
   const protocol = socket.getProtocol() ?? 'none';
   const { name: suite, standardName } = socket.getCipher();
   const left = daysLeft(certificate, now);

@@ -80,9 +80,7 @@ export async function watchChecks(task: WatchTask): Promise<WatchEnd> {
       judge();
     };
     task.signal.addEventListener('abort', stop, { once: true });
-    const loops = checks.map((check, index) =>
-      sampleCheck({ check, index, watch, task, take }, over.signal),
-    );
+    const loops = checks.map((check, index) => sampleCheck({ check, index, watch, task, take }, over.signal));
     if (task.echo) loops.push(keepEchoing({ echo: task.echo, watch, task, judge }, over.signal));
     const timers: Promise<void>[] = [];
     if (phase !== 'confirmed') {

@@ -49,7 +49,10 @@ describe('the text that an exporter shows', () => {
     expect(parseExposition('a{b="1"} 1\na{b="2"} 1')).toHaveLength(2);
   });
 
-  it.each(['', '1a', 'a{', 'a{b}', 'a{b=c}', 'a{b=~"c"}', 'a{b!~"c"}', 'a{b="c"}x', 'a b'])('%j selects nothing', (text) => {
-    expect(parseSelector(text)).toBeUndefined();
-  });
+  it.each(['', '1a', 'a{', 'a{b}', 'a{b=c}', 'a{b=~"c"}', 'a{b!~"c"}', 'a{b="c"}x', 'a b'])(
+    '%j selects nothing',
+    (text) => {
+      expect(parseSelector(text)).toBeUndefined();
+    },
+  );
 });

@@ -100,7 +100,12 @@ describe('[A32] a release that needs its uplink', () => {
     ['with one before the end of healthyFor waits', { detail: '', lastEchoAt: 199 }, 400, 'wait'],
     ['with one after it is confirmed', { detail: '', lastEchoAt: 200 }, 400, 'confirm'],
     ['without an echo by the deadline is undone for it', { detail: '' }, 5_000, 'UPLINK_LOST'],
-    ['echoed in time and judged late is undone for the deadline', { detail: '', lastEchoAt: 200 }, 5_000, 'DEADLINE_PASSED'],
+    [
+      'echoed in time and judged late is undone for the deadline',
+      { detail: '', lastEchoAt: 200 },
+      5_000,
+      'DEADLINE_PASSED',
+    ],
   ])('%s', (_, uplink, elapsed, expected) => {
     const verdict = judgeWatch(watch([good], uplink), elapsed);
     expect('code' in verdict ? verdict.code : verdict.kind).toBe(expected);

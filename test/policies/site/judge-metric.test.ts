@@ -35,7 +35,12 @@ describe('a metric', () => {
     ['the same, too high', [at(0, 100), at(500, 4), at(1_000, 10)], { rate: 1_000 }, 'fail'],
     ['a window stretched by a pause', [at(0, 1), at(2_001, 2)], { rate: 1_000 }, 'not yet'],
     ['NaN inside the window', [at(0, 1), at(500, NaN), at(1_000, 2)], { rate: 1_000 }, 'inconclusive'],
-    ['a rate of series that come', [at(0, { a: 1 }), at(1_000, { a: 2, b: 900 })], { rate: 1_000, several: 'sum' }, 'pass'],
+    [
+      'a rate of series that come',
+      [at(0, { a: 1 }), at(1_000, { a: 2, b: 900 })],
+      { rate: 1_000, several: 'sum' },
+      'pass',
+    ],
     ['a ratio of rates', [at(0, 0, 0), at(1_000, 5, 10)], { per: 'p', rate: 1_000, below: 0.6 }, 'pass'],
     ['no traffic in the window', [at(0, 0, 7), at(1_000, 0, 7)], { per: 'p', rate: 1_000 }, 'inconclusive'],
   ])('%s', (_, scrapes, question, expected) => {
