@@ -79,12 +79,11 @@ export function takeOutcome(run: RolloutRun, outcome: SiteOutcome): void {
 async function decideUplink(run: RolloutRun): Promise<void> {
   if (run.decidingUplink) return;
   run.decidingUplink = true;
+  // At the first: a shard that closes within the minute leaves none in flight, and those of it that confirmed were watched.
+  const atFirst = watchedNow(run);
   await CancellationScope.nonCancellable(() => sleep(TOGETHER_WITHIN_MS));
   const undecided = undecidedUplinks(run);
-  const watched = countWatched(
-    openConverges(run).map((open) => watchedShard(run, open)),
-    undecided.length,
-  );
+  const watched = Math.max(atFirst, watchedNow(run));
   const together = wasLostTogether(undecided.length, watched);
   const sites = undecided.map(({ site }) => site);
   for (const { uplink: _, ...counted } of undecided) {
@@ -93,6 +92,11 @@ async function decideUplink(run: RolloutRun): Promise<void> {
   run.decidingUplink = false;
   run.judged += 1;
   note(run, 'uplink', { sites, watched, together });
+}
+
+function watchedNow(run: RolloutRun): number {
+  const shards = openConverges(run).map((open) => watchedShard(run, open));
+  return countWatched(shards, undecidedUplinks(run).length);
 }
 
 function watchedShard(run: RolloutRun, { input }: OpenShard): WatchedShard {

@@ -8,7 +8,7 @@ const site = (id: string, more: Partial<SiteOutcome> = {}): SiteOutcome => ({
   ...more,
 });
 const budget = { failed: 0, owed: 0 };
-const confirmed = site('c', { outcome: 'confirmed', cause: undefined });
+const confirmed: SiteOutcome = { site: 'c', outcome: 'confirmed', stage: 's', wave: 0 };
 
 describe('[A32] sites that lose their uplink', () => {
   it.each([

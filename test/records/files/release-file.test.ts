@@ -199,7 +199,9 @@ describe('[A26] the shape of a release is checked at the place of the fault', ()
       'a check of no kind',
       'http: "http://127.0.0.1/health"',
       'every: 1s',
-      ['8:5: checks[0]: expected one of the keys `http`, `tcp`, `exec`, `tls`, `metric`, `peer`, `person`, found none of them'],
+      [
+        '8:5: checks[0]: expected one of the keys `http`, `tcp`, `exec`, `tls`, `metric`, `peer`, `person`, found none of them',
+      ],
     ],
     [
       'a check of a mistyped kind',
@@ -211,13 +213,17 @@ describe('[A26] the shape of a release is checked at the place of the fault', ()
       'a check of two kinds',
       'http: ',
       'tcp: "h:1", http: ',
-      ['8:34: checks[0]: expected only one of `http`, `tcp`, `exec`, `tls`, `metric`, `peer`, `person`, found `tcp` and `http`'],
+      [
+        '8:34: checks[0]: expected only one of `http`, `tcp`, `exec`, `tls`, `metric`, `peer`, `person`, found `tcp` and `http`',
+      ],
     ],
     [
       'a check that is no map',
       TWO_CHECKS,
       '  - answers',
-      ['8:5: checks[0]: expected a check: a map with `name` and one of `http`, `tcp`, `exec`, `tls`, `metric`, `peer` or `person`, found `answers`'],
+      [
+        '8:5: checks[0]: expected a check: a map with `name` and one of `http`, `tcp`, `exec`, `tls`, `metric`, `peer` or `person`, found `answers`',
+      ],
     ],
     [
       'a wrong value in a check',
