@@ -85,7 +85,7 @@ async function decideUplink(run: RolloutRun): Promise<void> {
   const undecided = undecidedUplinks(run);
   const watched = Math.max(atFirst, watchedNow(run));
   const together = wasLostTogether(undecided.length, watched);
-  const sites = undecided.map(({ site }) => site);
+  const sites = undecided.map(({ site }) => site).sort();
   for (const { uplink: _, ...counted } of undecided) {
     run.outcomes.set(counted.site, together ? { ...counted, uplink: 'together' } : counted);
   }

@@ -77,7 +77,7 @@ export function beginTally(check: CheckWords): CheckTally {
  * a flapping release is never confirmed.
  */
 export function nextTally(tally: CheckTally, sample: WatchSample, switchedAt: number): CheckTally {
-  const { passingSince, lastPassAt, ...rest } = tally;
+  const { passingSince, lastPassAt: _, ...rest } = tally;
   const { detail, begunAt } = sample;
   if (sample.inconclusive) {
     const consecutiveInconclusive = tally.consecutiveInconclusive + 1;

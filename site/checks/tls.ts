@@ -37,7 +37,7 @@ export async function probeTls(
       ...(ca === undefined ? {} : { ca }),
       rejectUnauthorized: false,
     });
-    socket.on('error', (error) => end(failed(wordsOf(error))));
+    socket.on('error', (error: Error) => end(failed(wordsOf(error))));
     socket.on('close', () => end(failed('the connection was closed during the handshake')));
     socket.on('secureConnect', () => end(judgeHandshake(check, name, socket, now())));
     return () => socket.destroy();

@@ -43,8 +43,8 @@ afterEach(async () => {
   await depot.close();
 });
 
-const needs = (version: string, change: Record<string, unknown> = {}) =>
-  directoryRelease(site, version, { confirm: { within: '3s', healthyFor: '300ms', uplink: 'required' }, ...change });
+const needs = (version: string, within = '15s') =>
+  directoryRelease(site, version, { confirm: { within, healthyFor: '300ms', uplink: 'required' } });
 
 describe('[A32] a release that says `uplink: required`', () => {
   it('is confirmed on an echo that came after the switch', async () => {
@@ -62,7 +62,7 @@ describe('[A32] a release that says `uplink: required`', () => {
         if (step === 'switching') passes = false;
       },
     });
-    const cuts = site.publish(needs('2.0.0'), { 'files/page': 'healthy 2' });
+    const cuts = site.publish(needs('2.0.0', '3s'), { 'files/page': 'healthy 2' });
     const command = site.command(cuts);
     const result = await carryOut(agent, site, command);
     expect(result).toMatchObject({ result: 'reverted', cause: 'uplink', reason: { code: 'UPLINK_LOST' } });
