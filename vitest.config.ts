@@ -7,6 +7,7 @@ const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker
 const slow = [
   'test/lint.test.ts',
   'test/site/door.test.ts',
+  'test/site/uplink.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',
   'test/infra/setup/debian.test.ts',

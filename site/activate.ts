@@ -13,6 +13,8 @@ import { revertStream } from './revert.js';
 import { refuseHeld, refuseLate, Rejection, rejectionFor } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { driverOf, taskFor, verifiedDirectory } from './task.js';
+import { mayBeginSwitch, probeUplink, untilEchoed } from './uplink.js';
+import { surroundingsOf } from './watching.js';
 
 type Program = NonNullable<Release['before']>;
 
@@ -20,6 +22,7 @@ type Program = NonNullable<Release['before']>;
 export async function activateConverge(context: SiteContext, row: CommandRow, signal: AbortSignal): Promise<void> {
   const { command } = row;
   const held = stagedRelease(context, command.stream);
+  await untilEchoed(context, row, held, signal);
   const adoption = await findAdoption(context, held);
   if (held.release.alreadySick === 'reject' && hasSomethingLive(context, held, adoption)) {
     await refuseSick(context, held, signal);
@@ -30,13 +33,27 @@ export async function activateConverge(context: SiteContext, row: CommandRow, si
   const undo = await stageUndo(context, held, lkg);
   context.step('undo-captured');
   signal.throwIfAborted();
-  await runBefore(context, command, held, signal);
+  await prepareSwitch(context, row, held, signal);
   // From here to the durable switch nothing waits: neither a newer command nor the clock can come in between.
   signal.throwIfAborted();
   refuseLate(context, row);
   refuseHeld(context, command);
   const trial = beginSwitch(context, command, { ...held, undo }, lkg);
   await switchComponents(context, command.stream, { ...held, undo }, trial, lkg);
+}
+
+/** `before` may take longer than an echo is good for: then what it did is put back, and the wait begins anew. */
+async function prepareSwitch(context: SiteContext, row: CommandRow, held: HeldRow, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    await untilEchoed(context, row, held, signal);
+    await runBefore(context, row.command, held, signal);
+    signal.throwIfAborted();
+    if (mayBeginSwitch(context, held) || (await probeUplink(context, signal)).echoed) return;
+    signal.throwIfAborted();
+    await undoBefore(context, held.stream);
+    // The program may be what cut the link: not in a busy loop.
+    refuseLate(context, row);
+  }
 }
 
 function stagedRelease(context: SiteContext, stream: string): HeldRow {
@@ -68,7 +85,7 @@ function hasSomethingLive(context: SiteContext, held: HeldRow, adoption: StagedA
 }
 
 async function refuseSick(context: SiteContext, held: HeldRow, signal: AbortSignal): Promise<void> {
-  const sick = await probeBeforeSwitch(held.release, context.holdings.directory(held.root), signal);
+  const sick = await probeBeforeSwitch(held.release, surroundingsOf(context, held), signal);
   if (!sick || signal.aborted) return;
   const detail = `check ${sick.name} failed before anything was switched: ${sick.detail}`;
   throw new Rejection({ code: 'ALREADY_SICK', detail });

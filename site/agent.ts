@@ -33,6 +33,7 @@ import {
 import { beginObserving, lookForDrift, refuseObserving } from './observing.js';
 import type { AgentStatus } from './local/protocol.js';
 import { serveLocal, type LocalServer } from './local/server.js';
+import { answerCheck, type Answered, type PersonalAnswer } from './answer-check.js';
 import { metricsText, serveMetrics } from './metrics.js';
 import { Observers } from './observers.js';
 import { reportOf } from './report.js';
@@ -53,6 +54,8 @@ export interface AgentOptions {
   depot: string;
   /** How each version is read. */
   reports?: Record<string, string[]>;
+  /** Endpoints that echo, for releases with `uplink: required`. */
+  uplink?: string[];
   log: Log;
   clock?: Clock;
   /** By component type; replaces or adds to `directory` and `exec`. */
@@ -102,6 +105,8 @@ function openContext(options: AgentOptions): SiteContext {
     pinnedPems: options.controlKeysPem,
     trust: readTrust(store, options.controlKeysPem),
     tallies: new Map(),
+    uplink: options.uplink ?? [],
+    waits: new Map(),
     verified: new Set(),
     lastContact: store.number('lastContact'),
     untidy: false,
@@ -268,6 +273,11 @@ export class Agent {
       );
     }
     this.runner(stream).undoByPerson(person);
+  }
+
+  /** A person at the site answers a `person` check of the release on trial. Throws MistakeError CHECK_NOT_ASKED. */
+  confirm(request: PersonalAnswer): Answered {
+    return answerCheck(this.context, request);
   }
 
   async metricsText(): Promise<string> {

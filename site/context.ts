@@ -1,6 +1,8 @@
 /** What every part of one agent works with. One object per agent: there is no global state, many run in one process. */
 import type { LinkState } from '../policies/model/link.js';
 import type { CheckTally } from '../policies/site/decide-watch.js';
+import type { Reason } from '../policies/model/verdict.js';
+import type { Instant } from '../policies/site/decide-uplink.js';
 import type { TrustedKeys } from '../policies/site/judge-keyset.js';
 import type { Clock } from './clock.js';
 import type { SiteDriver } from './drivers/driver.js';
@@ -53,6 +55,12 @@ export interface SiteContext {
   trust: TrustedKeys;
   /** The last samples of each stream's checks, for reports and metrics. */
   tallies: Map<string, CheckTally[]>;
+  /** Endpoints that echo, as agent.yaml declares them. */
+  uplink: string[];
+  /** When the last echo that came back was begun. */
+  lastEcho?: Instant;
+  /** By stream: why what is staged is not switched to yet. */
+  waits: Map<string, Reason>;
   /** `<directory> <tree>` of what was read back whole by this process: an undo need not read it again. */
   verified: Set<string>;
   /** Last proven contact with the centre, epoch ms; 0: never. Kept on disk now and then. */

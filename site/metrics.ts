@@ -2,6 +2,9 @@
 import { createServer, type Server } from 'node:http';
 import { Gauge, Registry } from 'prom-client';
 import { WorldError } from '../policies/model/failure.js';
+import { healthOf } from '../policies/site/decide-watch.js';
+import { ECHO_PATH } from '../policies/model/echo.js';
+import { serveEcho } from './serve-echo.js';
 import { liveRelease, messageOf } from './advance.js';
 import type { SiteContext } from './context.js';
 
@@ -18,15 +21,22 @@ export async function metricsText(context: SiteContext): Promise<string> {
   const check = gauge('foothold_check_passing', '1 if the last sample of the check passed', [
     ...['site', 'stream', 'check', 'need'],
   ]);
+  const unjudged = gauge('foothold_check_inconclusive', 'Samples of the check in a row that could not be judged', [
+    ...['site', 'stream', 'check', 'need'],
+  ]);
+  const waits = gauge('foothold_waiting', '1 while a staged release is not switched to', ['site', 'stream', 'code']);
   for (const row of store.streams()) {
     const { stream, state } = row;
     const live = liveRelease(context, row);
     if (live) info.set({ site, stream, digest: live.digest, version: live.version, state }, 1);
     generation.set({ site, stream }, row.generation);
-    for (const { name, need, consecutiveFailures, lastPassAt } of context.tallies.get(stream) ?? []) {
-      const passing = consecutiveFailures === 0 && lastPassAt !== undefined;
-      check.set({ site, stream, check: name, need }, passing ? 1 : 0);
+    for (const tally of context.tallies.get(stream) ?? []) {
+      const labels = { site, stream, check: tally.name, need: tally.need };
+      check.set(labels, healthOf(tally) === 'healthy' ? 1 : 0);
+      unjudged.set(labels, tally.consecutiveInconclusive);
     }
+    const waiting = state === 'staged' ? context.waits.get(stream) : undefined;
+    if (waiting) waits.set({ site, stream, code: waiting.code }, 1);
   }
   const last = store.lastEvent()?.sequence ?? 0;
   gauge('foothold_events_unacknowledged', 'Journaled events that the centre has not recorded', ['site']).set(
@@ -45,12 +55,13 @@ export async function metricsText(context: SiteContext): Promise<string> {
   return registry.metrics();
 }
 
-/** Serves `/metrics` on `host:port`; returns the address in use and how to stop. Throws WorldError PORT_IN_USE. */
+/** Serves `/metrics`, and `/echo` for `peer` checks of neighbours, on `host:port`; returns the address in use and how to stop. Throws WorldError PORT_IN_USE. */
 export async function serveMetrics(
   context: SiteContext,
   address: string,
 ): Promise<{ address: string; close: () => Promise<void> }> {
   const server = createServer((request, response) => {
+    if (request.url === ECHO_PATH && request.method === 'POST') return void serveEcho(request, response);
     if (request.url !== '/metrics') {
       response.writeHead(404).end();
       return;

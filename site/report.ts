@@ -2,6 +2,7 @@
 import { keyIdOf } from '../policies/signing/keyset.js';
 import type { SignedToken } from '../policies/model/enrolment.js';
 import type { SiteReport, StreamReport, HeldRelease } from '../policies/model/report.js';
+import { healthOf } from '../policies/site/decide-watch.js';
 import { liveRelease } from './advance.js';
 import type { SiteContext } from './context.js';
 import { holdsReport } from './holds.js';
@@ -58,6 +59,7 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
   const lkg = live?.confirmedAt === undefined ? confirmed[0] : confirmed[1];
   const pending = pendingRelease(context, row);
   const drift = store.drift(row.stream);
+  const waits = row.state === 'staged' ? context.waits.get(row.stream) : undefined;
   return {
     state: row.state,
     ...(row.safeMode ? { safeMode: row.safeMode } : {}),
@@ -65,12 +67,14 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
     ...(live ? { live: heldRelease(live) } : {}),
     ...(lkg ? { lkg: heldRelease(lkg) } : {}),
     ...(pending ? { pending } : {}),
+    ...(waits ? { waits } : {}),
     generation: row.generation,
     try: row.try,
     checks: (context.tallies.get(row.stream) ?? []).map((tally) => ({
       name: tally.name,
       need: tally.need,
-      healthy: tally.consecutiveFailures === 0 && tally.lastPassAt !== undefined,
+      healthy: healthOf(tally) === 'healthy',
+      ...(healthOf(tally) === 'inconclusive' ? { inconclusive: true as const } : {}),
       detail: tally.detail,
     })),
   };

@@ -176,7 +176,8 @@ function markEnded(context: SiteContext, stream: string, ended: EndedUndo): void
   const lkg = trial.lkgId === undefined ? undefined : store.held(trial.lkgId);
   const live = failure ? held : lkg;
   const result = resultOfUndo(context, ended, live);
-  if (held && undo.cause !== 'command') {
+  // A lost uplink is no fault of the release: the centre may have been down.
+  if (held && undo.cause !== 'command' && undo.cause !== 'uplink') {
     const { version, digest } = held;
     store.putQuarantine({ stream, version, digest, code: undo.reason.code, at: context.clock.now() });
   }

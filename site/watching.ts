@@ -2,6 +2,7 @@
 import { switchOf } from '../policies/site/decide-boot.js';
 import { elapsedSince, onThisBoot } from '../policies/site/elapsed.js';
 import { advance, atRest, liveRelease, resultOf } from './advance.js';
+import type { Surroundings } from './checks/probe.js';
 import { watchChecks, watchConfirmedChecks } from './checks/watch.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
@@ -9,6 +10,25 @@ import { CONFIRMED_KEPT } from './files/holdings.js';
 import { revertStream } from './revert.js';
 import type { Reason } from '../policies/model/verdict.js';
 import type { HeldRow, Trial } from './store/rows.js';
+import { needsUplink, probeUplink } from './uplink.js';
+
+const CAUSES = { CHECK_FAILED: 'check', DEADLINE_PASSED: 'deadline', UPLINK_LOST: 'uplink' } as const;
+
+/** What the checks of a release need of the site; `trial` only from its switch on. */
+export function surroundingsOf(context: SiteContext, held: HeldRow, trial?: Trial): Surroundings {
+  const { clock, store } = context;
+  const answers = trial && {
+    of: (check: string) => store.held(held.id)?.answers?.[check],
+    askedAt: onThisBoot(switchOf(trial), momentOf(clock)),
+    within: trial.within,
+  };
+  return {
+    cwd: context.holdings.directory(held.root),
+    now: () => clock.now(),
+    elapsed: () => clock.elapsed(),
+    ...(answers ? { answers } : {}),
+  };
+}
 
 /** `signal` ends it with nothing decided: a newer command or a person is about to, or the agent stops. */
 export async function watchRelease(context: SiteContext, stream: string, signal: AbortSignal): Promise<void> {
@@ -17,7 +37,8 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
   if (!trial || !held) throw new Error(`stream ${stream} is watching and has no release on trial`);
   const end = await watchChecks({
     release: held.release,
-    cwd: context.holdings.directory(held.root),
+    around: surroundingsOf(context, held, trial),
+    ...(needsUplink(held) ? { echo: (over: AbortSignal) => probeUplink(context, over) } : {}),
     switchedElapsed: onThisBoot(switchOf(trial), momentOf(context.clock)),
     // The end of the switch, or the restart of the agent: what was healthy before it proves nothing.
     healthyFrom: context.clock.elapsed(),
@@ -28,7 +49,7 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
   });
   if (end.kind === 'stopped') return;
   if (end.kind === 'confirm') return confirmRelease(context, stream, held, trial);
-  const cause = end.code === 'CHECK_FAILED' ? 'check' : 'deadline';
+  const cause = CAUSES[end.code];
   const undo = { cause, reason: { code: end.code, detail: end.detail }, begunAt: context.clock.now() } as const;
   await revertStream(context, stream, { trial, undo });
 }
@@ -53,7 +74,7 @@ export async function watchConfirmed(
   if (!held.confirmed) return undefined;
   const end = await watchConfirmedChecks({
     release: held.release,
-    cwd: context.holdings.directory(held.root),
+    around: surroundingsOf(context, held),
     confirmedElapsed: onThisBoot(held.confirmed, momentOf(clock)),
     healthyFrom: clock.elapsed(),
     elapsed: () => clock.elapsed(),

@@ -30,6 +30,7 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
     controlKeysPem,
     depot: file.depot,
     reports: file.reports,
+    uplink: file.uplink,
     log,
     observe: options.observe ?? false,
   });

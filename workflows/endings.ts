@@ -10,6 +10,7 @@ import {
   forgive,
   note,
   setStage,
+  uplinkStages,
   worstBudget,
   type RolloutRun,
   type Stop,
@@ -39,6 +40,8 @@ export async function waitOut(
   const { within, then } = outline.strategy.onInconclusive;
   const { onFailure, owner } = outline.strategy;
   setStage(run, stage.name, { state: 'waiting' });
+  // The wave ends here as it would for a failure: what is in flight settles, nobody else is commanded.
+  if (decision.reason.code === 'UPLINK_LOST') await stopShards(run);
   const hasFailed = () => worstBudget(run, stage).verdict === 'fail';
   const resolved = () => hasFailed() || isResolved(run, stage, decision.reason);
   const end = await waitForPerson(run, decision.reason, { within, then, owner, mayRetry: true }, resolved);
@@ -49,7 +52,9 @@ export async function waitOut(
       // A site may have failed in the same workflow task: against that, only an override promotes.
       if (hasFailed() && !end.by.override)
         return failed(run, outline, stage, onFailure, failureOf(run, stage, decision));
-      return promoted(run, stage, decision.reason);
+      promoted(run, stage, decision.reason);
+      if (decision.reason.code === 'UPLINK_LOST') await untilShardsClosed(run);
+      return run.stop ? stopped(run, outline) : undefined;
     case 'retried':
       return { again: end.sites };
     case 'resolved':
@@ -75,7 +80,7 @@ function isResolved(run: RolloutRun, stage: OutlineStage, reason: Reason): boole
 }
 
 function promoted(run: RolloutRun, stage: OutlineStage, reason: Reason): undefined {
-  forgive(run, [stage, ...failingStages(run)]);
+  forgive(run, [...new Set([stage, ...failingStages(run), ...uplinkStages(run)])]);
   note(run, 'decision', { stage: stage.name, kind: 'promote', reason: { code: 'OVERRIDDEN', detail: reason.code } });
   return undefined;
 }

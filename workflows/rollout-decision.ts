@@ -4,6 +4,7 @@
  */
 import { condition } from '@temporalio/workflow';
 import type { OutlineStage, PlanOutline } from '../policies/model/outline.js';
+import type { Reason } from '../policies/model/verdict.js';
 import type { BudgetVerdict } from '../policies/rollout/budget.js';
 import { decideAfterWave, type Decision } from '../policies/rollout/decide.js';
 import { isOverForNow } from './catch-up-batch.js';
@@ -12,7 +13,7 @@ import { keepLock } from './rollout-lock.js';
 import { untilRecorded } from './rollout-record.js';
 import { waitForAdoption } from './rollout-reset.js';
 import { tryAgain } from './rollout-retry.js';
-import { note, worstBudget, type RolloutRun } from './rollout-run.js';
+import { budgetOf, note, undecidedUplinks, waitsForUplink, worstBudget, type RolloutRun } from './rollout-run.js';
 import { judgeWave } from './wave-gate.js';
 import { carryOutWave, mustStop, unsettled } from './wave.js';
 
@@ -132,14 +133,23 @@ async function changeAndJudge(
 }
 
 async function judgeAgain(run: RolloutRun, outline: PlanOutline, stage: OutlineStage, wave: number): Promise<Decision> {
+  if (undecidedUplinks(run).length > 0) {
+    await condition(() => undecidedUplinks(run).length === 0 || mustStop(run, stage));
+  }
   const early = decideAfterWave(worstBudget(run, stage), 'not judged', outline.strategy.onFailure);
   if (early.kind === 'fail' || run.stop || run.wasReset) return early;
+  if (waitsForUplink(run)) return { kind: 'wait', reason: uplinkReason(run, stage) };
   const left = unsettled(run, stage, wave).length;
   if (left > 0) {
     return { kind: 'wait', reason: { code: 'NOT_COMMANDED', detail: `${left} sites of the wave were not commanded` } };
   }
   const gate = await judgeWave(run, outline, stage, wave);
   return decideAfterWave(worstBudget(run, stage), gate, outline.strategy.onFailure);
+}
+
+function uplinkReason(run: RolloutRun, stage: OutlineStage): Reason {
+  const { reason } = budgetOf(run, stage);
+  return reason?.code === 'UPLINK_LOST' ? reason : { code: 'UPLINK_LOST', detail: 'in a stage before this one' };
 }
 
 function holdDecision(stage: OutlineStage): Decision {

@@ -1,14 +1,30 @@
 /** What shards and inbox tell of sites, taken into what the rollout knows; idempotent. */
-import { condition, log } from '@temporalio/workflow';
+import { CancellationScope, condition, log, sleep } from '@temporalio/workflow';
 import type { Result } from '../policies/model/command.js';
 import type { PlanOutline } from '../policies/model/outline.js';
 import type { SiteOutcome } from '../policies/model/rollout.js';
 import { tallyOf } from '../policies/rollout/budget.js';
 import { readCommanded, readNews } from '../policies/rollout/news.js';
 import { mergeOutcome, outcomeOf, repeatedResult } from '../policies/rollout/outcomes.js';
+import {
+  asHeard,
+  countWatched,
+  isUplinkLoss,
+  TOGETHER_WITHIN_MS,
+  wasLostTogether,
+  type WatchedShard,
+} from '../policies/rollout/uplink.js';
 import { leavesRevertOwed } from '../policies/site/not-taken.js';
 import type { ShardNews } from './messages.js';
-import { failingStages, type RolloutRun } from './rollout-run.js';
+import {
+  failingStages,
+  isUplinkInDoubt,
+  note,
+  openConverges,
+  undecidedUplinks,
+  type OpenShard,
+  type RolloutRun,
+} from './rollout-run.js';
 
 /** Returns in words what was wrong with it, if anything. */
 export function takeNews(run: RolloutRun, input: unknown): string | undefined {
@@ -37,7 +53,8 @@ export function takeNews(run: RolloutRun, input: unknown): string | undefined {
  */
 export async function keepHearing(run: RolloutRun): Promise<void> {
   const waiting = () => [...run.shards.values()].filter((shard) => shard.unheard.length > 0);
-  const goesOn = () => run.stop === undefined && !run.wasReset && failingStages(run).length === 0;
+  const goesOn = () =>
+    run.stop === undefined && !run.wasReset && failingStages(run).length === 0 && !isUplinkInDoubt(run);
   for (;;) {
     await condition(() => waiting().length > 0 && goesOn());
     for (const shard of waiting()) {
@@ -52,9 +69,44 @@ export function takeOutcome(run: RolloutRun, outcome: SiteOutcome): void {
   const known = run.outcomes.get(outcome.site);
   const merged = mergeOutcome(known, outcome);
   if (merged === known) return;
-  run.outcomes.set(outcome.site, merged);
+  run.outcomes.set(outcome.site, merged === outcome ? asHeard(merged) : merged);
   run.judged += 1;
   run.dirty = true;
+  if (isUplinkLoss(merged)) void decideUplink(run);
+}
+
+/** Once for all that are heard of within a minute. An undo for a lost uplink that a restart finds is decided anew. */
+async function decideUplink(run: RolloutRun): Promise<void> {
+  if (run.decidingUplink) return;
+  run.decidingUplink = true;
+  // At the first: a shard that closes within the minute leaves none in flight, and those of it that confirmed were watched.
+  const atFirst = watchedNow(run);
+  await CancellationScope.nonCancellable(() => sleep(TOGETHER_WITHIN_MS));
+  const undecided = undecidedUplinks(run);
+  const watched = Math.max(atFirst, watchedNow(run));
+  const together = wasLostTogether(undecided.length, watched);
+  const sites = undecided.map(({ site }) => site).sort();
+  for (const { uplink: _, ...counted } of undecided) {
+    run.outcomes.set(counted.site, together ? { ...counted, uplink: 'together' } : counted);
+  }
+  run.decidingUplink = false;
+  run.judged += 1;
+  note(run, 'uplink', { sites, watched, together });
+}
+
+function watchedNow(run: RolloutRun): number {
+  const shards = openConverges(run).map((open) => watchedShard(run, open));
+  return countWatched(shards, undecidedUplinks(run).length);
+}
+
+function watchedShard(run: RolloutRun, { input }: OpenShard): WatchedShard {
+  const outcomes = input.sites.map(({ id }) => run.outcomes.get(id));
+  const isUnknown = (one: SiteOutcome | undefined) => one === undefined || one.outcome === 'untouched';
+  return {
+    lost: outcomes.filter((one) => one?.uplink === 'undecided').length,
+    unknown: outcomes.filter(isUnknown).length,
+    concurrency: input.concurrency,
+  };
 }
 
 /** A revert's answer repeats the result of the converge: a local revert is counted, whoever brings the news. */

@@ -13,7 +13,13 @@ import type {
   Wait,
 } from '../policies/model/rollout.js';
 import type { GateVerdict, Reason } from '../policies/model/verdict.js';
-import { forgivenOf, judgeBudget, type BudgetVerdict, type Forgiven } from '../policies/rollout/budget.js';
+import {
+  forgivenOf,
+  isOpenUplink,
+  judgeBudget,
+  type BudgetVerdict,
+  type Forgiven,
+} from '../policies/rollout/budget.js';
 import type { StreamLock } from './lock.js';
 import type { CommandedSite } from './messages.js';
 
@@ -117,6 +123,9 @@ export interface RolloutRun {
   /** Grows with whatever budgets are judged on. */
   judged: number;
   failing?: { judged: number; stages: OutlineStage[] };
+  uplinks?: { judged: number; undecided: SiteOutcome[]; open: SiteOutcome[] };
+  /** A minute is running, at whose end undos for lost uplinks are judged. */
+  decidingUplink?: boolean;
 }
 
 export function openRolloutRun(
@@ -201,6 +210,35 @@ export function failingStages(run: RolloutRun): OutlineStage[] {
   const stages = begun.filter((stage) => budgetOf(run, stage).verdict === 'fail');
   run.failing = { judged: run.judged, stages };
   return stages;
+}
+
+/** Sites that lost their uplink: not decided yet, or together and no person has answered for it. Asked at every step. */
+function uplinksOf(run: RolloutRun): { judged: number; undecided: SiteOutcome[]; open: SiteOutcome[] } {
+  if (run.uplinks?.judged === run.judged) return run.uplinks;
+  const lost = [...run.outcomes.values()].filter((outcome) => outcome.uplink !== undefined);
+  const undecided = lost.filter((outcome) => outcome.uplink === 'undecided');
+  const open = lost.filter((one) => one.uplink === 'together' && isOpenUplink(one, run.forgiven[one.stage]));
+  run.uplinks = { judged: run.judged, undecided, open };
+  return run.uplinks;
+}
+
+export function undecidedUplinks(run: RolloutRun): SiteOutcome[] {
+  return uplinksOf(run).undecided;
+}
+
+export function isUplinkInDoubt(run: RolloutRun): boolean {
+  return undecidedUplinks(run).length > 0 || waitsForUplink(run);
+}
+
+/** Most of the sites being watched lost their uplink together: nobody else is commanded before a person has looked. */
+export function waitsForUplink(run: RolloutRun): boolean {
+  return uplinksOf(run).open.length > 0;
+}
+
+/** The stages of those sites. */
+export function uplinkStages(run: RolloutRun): OutlineStage[] {
+  const names = new Set(uplinksOf(run).open.map(({ stage }) => stage));
+  return (run.outline?.stages ?? []).filter(({ name }) => names.has(name));
 }
 
 /** A person promotes against what stands: these very failures and absences do not stop the rollout again, any other does. */

@@ -12,6 +12,7 @@ import {
   failingStages,
   note,
   setStage,
+  undecidedUplinks,
   type Carried,
   type RolloutRun,
 } from './rollout-run.js';
@@ -99,6 +100,9 @@ async function unlessAskedForMore(run: RolloutRun, outline: PlanOutline, first: 
     const asked = run.stop;
     const isInDoubt = () => !isOver(end.outcome) && (run.wasReset || failingStages(run).length > 0);
     if (asked?.verb !== 'supersede') await untilNoneMaySwitch(run, isInDoubt);
+    if (!isOver(end.outcome) && undecidedUplinks(run).length > 0) {
+      await condition(() => undecidedUplinks(run).length === 0 || run.stop !== asked);
+    }
     if (run.stop !== asked) end = await stopped(run, outline);
     else if (isInDoubt()) end = await promotedOrHalted(run, outline);
     else return end;
@@ -139,10 +143,13 @@ async function continueIfLong(
   if (!continueAsNewSuggested && historyLength < run.continueAfterEvents) return;
   await untilRecorded(run);
   await condition(allHandlersFinished);
+  // The minute in which it is decided runs here.
+  if (undecidedUplinks(run).length > 0) return;
   if (run.stop !== undefined || run.wasReset) return;
   await run.lock?.release();
   await condition(allHandlersFinished);
   // A verb may have come while the lock was being let go. Obeyed here: an undo needs neither a lock nor another run.
+  if (undecidedUplinks(run).length > 0) return;
   if (run.stop !== undefined || run.wasReset) return;
   await continueAsNew<typeof rollout>(run.request, carriedOf(run, outline, stageIndex, waveIndex));
 }

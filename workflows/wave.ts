@@ -12,7 +12,15 @@ import type { OutlineSite, OutlineStage, PlanOutline, ShardInput } from '../poli
 import { planShards } from '../policies/rollout/shards.js';
 import { goOnSignal, heardSignal, holdSignal, stopSignal, type ShardEnd } from './messages.js';
 import { patient } from './proxies.js';
-import { note, openConverges, setStage, worstBudget, type OpenShard, type RolloutRun } from './rollout-run.js';
+import {
+  note,
+  openConverges,
+  setStage,
+  waitsForUplink,
+  worstBudget,
+  type OpenShard,
+  type RolloutRun,
+} from './rollout-run.js';
 import { takeOutcome } from './rollout-news.js';
 import { untilRecorded } from './rollout-record.js';
 import { shard } from './shard.js';
@@ -68,7 +76,7 @@ export async function untilShardsClosed(run: RolloutRun): Promise<void> {
 
 /** True once a person asked for it, a stage has failed or the run was reset: no further command is scheduled. */
 export function mustStop(run: RolloutRun, stage: OutlineStage): boolean {
-  return run.stop !== undefined || run.wasReset || worstBudget(run, stage).verdict === 'fail';
+  return run.stop !== undefined || run.wasReset || worstBudget(run, stage).verdict === 'fail' || waitsForUplink(run);
 }
 
 /** A shard whose own tasks fail answers nobody: an undo goes to all of its sites then, instead of waiting for it. */

@@ -14,6 +14,7 @@ import { indent, table } from '../render/table.js';
 import { clock, span } from '../render/times.js';
 import { releaseReference } from '../inputs.js';
 import { driftLines, safeModeLines, siteHoldLine } from '../render/hold.js';
+import { declareAgentConfirm } from './agent-confirm.js';
 import { declareAgentEnrol } from './agent-enrol.js';
 import { declareAgentOperator } from './agent-operator.js';
 import { collect } from '../repeated.js';
@@ -38,6 +39,7 @@ export function declareAgent(program: Command, execute: Execute): void {
   const agent = program.command('agent').description('the agent of a site, at the site');
   declareAgentEnrol(agent, execute);
   declareAgentOperator(agent, execute);
+  declareAgentConfirm(agent, execute);
   agent
     .command('run')
     .description('guard this site and carry out commands, until interrupted')
@@ -113,7 +115,7 @@ function statusText(context: Context, status: AgentStatus): string {
     stream.live?.version ?? '-',
     stream.lkg?.version ?? '-',
     stream.pending?.version ?? '-',
-    stream.checks.map((check) => `${check.name} ${check.healthy ? 'ok' : context.paint('red', 'sick')}`).join(', '),
+    stream.checks.map((check) => `${check.name} ${checkWord(context, check)}`).join(', '),
   ]);
   const contact =
     status.lastContact === 0 ? 'the centre was never reached' : `last contact ${span(now - status.lastContact)} ago`;
@@ -122,6 +124,7 @@ function statusText(context: Context, status: AgentStatus): string {
     ['held: nothing new is switched; an undo never waits', (status.holds ?? []).map(siteHoldLine)],
     ['safe mode', safeModeLines(status, now)],
     ['drift', Object.entries(status.streams).flatMap(([name, { drift }]) => driftLines(name, drift, now))],
+    ['waits, staged', waitingStreams(status)],
     ['sick', sickChecks(status)],
     [
       `quarantined (foothold allow RELEASE --site ${status.site} lifts it)`,
@@ -142,6 +145,17 @@ function linkText(context: Context, { link }: AgentStatus, now: number): string 
   if (link.state === 'up') return `link up ${since}`;
   const tried = link.failures > 0 ? ` (${link.failures} attempts failed)` : '';
   return `${context.paint('yellow', 'link down')} ${since}${tried}${link.cause === undefined ? '' : `: ${harmless(link.cause)}`}`;
+}
+
+function checkWord(context: Context, check: { healthy: boolean; inconclusive?: true }): string {
+  if (check.healthy) return 'ok';
+  return check.inconclusive ? context.paint('yellow', 'inconclusive') : context.paint('red', 'sick');
+}
+
+function waitingStreams(status: AgentStatus): string[] {
+  return Object.entries(status.streams).flatMap(([name, { waits }]) =>
+    waits ? [`${name} ${waits.code}: ${harmless(waits.detail)}`] : [],
+  );
 }
 
 function sickChecks(status: AgentStatus): string[] {

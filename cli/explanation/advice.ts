@@ -159,6 +159,13 @@ export const ADVICE: Partial<Record<ReasonCode, Advice>> = {
   // site
   CHECK_FAILED: failedThere('the cause of the failed check being mended'),
   DEADLINE_PASSED: failedThere('a release that confirms within its `confirm.within`'),
+  UPLINK_LOST: {
+    unblocks: 'the endpoints of the site’s uplink answering again, and then a person trying again or going on',
+    who: DUTY,
+    next: (subject) => [...showSite(subject), ...retryThere(subject)],
+  },
+  UPLINK_WAITS: atSite('an endpoint of the site’s uplink answering: it switches by itself then', LINK),
+  UPLINK_UNDECLARED: atSite('endpoints under `uplink` in the site’s agent.yaml', 'whoever runs the site'),
   SWITCH_FAILED: failedThere('the component that could not be switched being mended'),
   BEFORE_FAILED: failedThere('the program of `before` ending with 0', AT_SITE),
   AFTER_FAILED: failedThere('the program of `after` ending with 0', AT_SITE),

@@ -13,6 +13,7 @@ const OF_CAUSE: Record<Cause, ReasonCode> = {
   person: 'PERSON',
   command: 'COMMANDED',
   switch: 'SWITCH_FAILED',
+  uplink: 'UPLINK_LOST',
 };
 
 const OF_WORD: Partial<Record<SiteOutcomeWord, ReasonCode>> = {

@@ -76,8 +76,11 @@ export type SiteState = (typeof SITE_STATES)[number];
 
 export type ResultWord = 'confirmed' | 'reverted' | 'rejected' | 'superseded' | 'safe-mode';
 
-/** What made a site revert. Only `command` never counts against a failure budget. */
-export type Cause = 'check' | 'deadline' | 'boot' | 'person' | 'command' | 'switch';
+/**
+ * What made a site revert. `command` never counts against a failure budget; `uplink` does not where most of the sites
+ * being watched lost it together, and never quarantines.
+ */
+export type Cause = 'check' | 'deadline' | 'boot' | 'person' | 'command' | 'switch' | 'uplink';
 
 /** How a command ended at the site; journaled there and final for its id. `at` is the site's clock, epoch ms. */
 export interface Result {

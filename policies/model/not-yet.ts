@@ -21,11 +21,6 @@ const isEmptyList = (value: unknown) => Array.isArray(value) && value.length ===
 export const NOT_YET: NotYet[] = [
   { kind: 'Release', at: 'undo', harmless: isnt('none'), as: 'undo: none' },
   { kind: 'Release', at: 'secrets', harmless: isEmptyList },
-  { kind: 'Release', at: 'confirm.uplink', harmless: isnt('required'), as: 'uplink: required' },
-  { kind: 'Release', at: 'checks[].tls' },
-  { kind: 'Release', at: 'checks[].metric' },
-  { kind: 'Release', at: 'checks[].peer' },
-  { kind: 'Release', at: 'checks[].person' },
   { kind: 'Strategy', at: 'prefetch' },
   { kind: 'Strategy', at: 'stages[].spread' },
   { kind: 'Strategy', at: 'stages[].rehearse', harmless: (value) => value === false },

@@ -36,7 +36,7 @@ export const AgentFile = z.strictObject({
   depot: HttpUrl,
   metrics: ListenAddress.optional(),
   reports: z.record(Name, Argv).default({}),
-  // Read by nothing until releases can ask for `secrets` or `uplink: required`, which are refused until then.
+  // Read by nothing until releases can ask for `secrets`, which are refused until then.
   secrets: Text.optional(),
   uplink: z.array(HttpUrl).default([]),
   profile: Text.optional(),

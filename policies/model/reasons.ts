@@ -69,6 +69,9 @@ export const REASONS = {
   // site
   CHECK_FAILED: 'a required check of the release failed at the site',
   DEADLINE_PASSED: 'the release did not confirm in time',
+  UPLINK_LOST: 'nothing echoed after the switch of a release that needs its uplink',
+  UPLINK_WAITS: 'a release that needs its uplink is not switched while nothing echoes',
+  UPLINK_UNDECLARED: 'the release needs an uplink and the site declares no endpoint that echoes',
   SWITCH_FAILED: 'a component could not be switched',
   BEFORE_FAILED: 'the program that runs before the switch failed',
   AFTER_FAILED: 'the program that runs after the switch failed',
@@ -122,6 +125,7 @@ export const REASONS = {
   PROGRAM_NOT_READY: 'a program that Foothold started ended or did not become ready in time',
   // command line
   BAD_ARGUMENT: 'the command was called with arguments that it does not understand',
+  CHECK_NOT_ASKED: 'no such question is open at the site',
   NOT_AVAILABLE: 'the design knows this, but it is not built yet',
   CONTROL_KEY: 'the control key is missing, others can read it, or it is not the one that sites trust',
   KEYS_NOT_KNOWN: 'sites do not know the control keys that the next step relies on',

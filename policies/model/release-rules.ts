@@ -1,5 +1,6 @@
 /** What §6 asks of a release beyond its shape. Pure: the loader adds positions, the agent repeats it on a manifest. */
 import { parse, validRange } from 'semver';
+import { checkKindFaults } from './check-rules.js';
 import { formatDuration } from './duration.js';
 import { repeatedNames, type Fault } from './fault.js';
 import type { ReleaseFile } from './release.js';
@@ -50,13 +51,16 @@ function componentFaults({ components, driver }: ReleaseFile): Fault[] {
   return repeatedNames('the component', names, (i) => ['components', i, 'name']);
 }
 
-function checkFaults({ checks, because }: ReleaseFile): Fault[] {
+function checkFaults({ checks, because, confirm }: ReleaseFile): Fault[] {
   if (checks === 'none') {
     if (because !== undefined) return [];
     return [{ path: ['checks'], on: 'key', message: '`checks: none` needs `because:` with the reason for it' }];
   }
   const names = checks.map((check) => check.name);
-  const repeated = repeatedNames('the check', names, (i) => ['checks', i, 'name']);
+  const repeated = [
+    ...repeatedNames('the check', names, (i) => ['checks', i, 'name']),
+    ...checks.flatMap((check, i) => checkKindFaults(check, ['checks', i], confirm)),
+  ];
   if (checks.some((check) => check.need === 'required')) return repeated;
   const message =
     'expected at least one check with `need: required`, or `checks: none` with `because:`; wanted checks decide nothing';

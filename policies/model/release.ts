@@ -1,5 +1,6 @@
 /** The file kind `Release` (design §6): the immutable desired state of one stream. */
 import { z } from 'zod';
+import { Check } from './check.js';
 import { Duration, TimerDuration } from './duration.js';
 import { MistakeError } from './failure.js';
 import { pathText, type Fault } from './fault.js';
@@ -35,26 +36,7 @@ export type ExecDriver = z.infer<typeof ExecDriver>;
 export const Component = z.strictObject({ name: Name, driver: Driver });
 export type Component = z.infer<typeof Component>;
 
-const checkCommon = {
-  name: Name,
-  every: TimerDuration.prefault('5s'),
-  timeout: TimerDuration.prefault('2s'),
-  failures: z.number().int().min(1).default(3).describe('a whole number of at least 1'),
-  need: z.enum(['required', 'wanted']).default('required'),
-};
-const StatusCode = z.number().int().min(100).max(599).describe('an HTTP status from 100 to 599');
-const HttpCheck = z.strictObject({ ...checkCommon, http: Text, expect: StatusCode.default(200) });
-const TcpCheck = z.strictObject({ ...checkCommon, tcp: Text });
-const ExecCheck = z.strictObject({ ...checkCommon, exec: Argv });
-const TlsCheck = z.strictObject({ ...checkCommon, tls: z.string() });
-const MetricCheck = z.strictObject({ ...checkCommon, metric: z.string() });
-const PeerCheck = z.strictObject({ ...checkCommon, peer: z.string() });
-const PersonCheck = z.strictObject({ ...checkCommon, person: z.string() });
-/** One of `http`, `tcp`, `exec`; the format also knows `tls`, `metric`, `peer` and `person`. */
-export const Check = z
-  .union([HttpCheck, TcpCheck, ExecCheck, TlsCheck, MetricCheck, PeerCheck, PersonCheck])
-  .describe('a check: a map with `name` and one of `http`, `tcp` or `exec`');
-export type Check = z.infer<typeof Check>;
+export { Check };
 
 const SemverRange = Text.describe('a semver range in quotes, such as ">=3.2 <5"');
 

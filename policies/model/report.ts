@@ -68,7 +68,10 @@ export interface StreamReport {
   /** Highest (generation, try) ever accepted: the floor below which commands are `STALE`. */
   generation: number;
   try: number;
-  checks: { name: string; need: 'required' | 'wanted'; healthy: boolean; detail: string }[];
+  /** `inconclusive`: the last sample could not be judged. */
+  checks: { name: string; need: 'required' | 'wanted'; healthy: boolean; inconclusive?: true; detail: string }[];
+  /** Why a staged release is not switched to yet. */
+  waits?: Reason;
 }
 
 export interface SiteReport {
@@ -111,6 +114,7 @@ export type SiteEventKind =
   | 'staged'
   | 'switching'
   | 'watching'
+  | 'answered'
   | 'confirmed'
   | 'rejected'
   | 'reverting'

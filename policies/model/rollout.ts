@@ -64,6 +64,8 @@ export interface SiteOutcome {
   /** Last heartbeated state of a site without a result; null: the command was never received. */
   state?: SiteState | null;
   until?: number;
+  /** Undone for a lost uplink: not decided yet whether it counts, or lost `together` with most others. Absent: counts. */
+  uplink?: 'undecided' | 'together';
   /** Of the command that this is about; absent: the first. A later try replaces what an earlier one ended with. */
   try?: number;
 }

@@ -9,6 +9,7 @@ export type Tally = 'confirmed' | 'failed' | 'owed' | 'uncounted';
 /** A site that answered with one of these was not changed, and the release is not to blame (docs/decisions/0001). */
 const REJECTED_AS_OWED = new Set([
   ...['ALREADY_SICK', 'HELD', 'SAFE_MODE', 'OBSERVING', 'STALE', 'SWITCH_BY_PASSED', 'DEPOT_UNREACHABLE'],
+  'UPLINK_UNDECLARED',
   // An agent answered that does not speak for the site: the site itself was not asked.
   ...['WRONG_EPOCH', 'ENROLMENT_USED', 'JOURNAL_FORKED'],
 ]);
@@ -20,7 +21,7 @@ export function tallyOf(outcome: SiteOutcome): Tally {
       return 'confirmed';
     case 'reverted':
     case 'safe-mode':
-      return outcome.cause === 'command' ? 'uncounted' : 'failed';
+      return outcome.cause === 'command' || outcome.uplink !== undefined ? 'uncounted' : 'failed';
     case 'rejected':
       return outcome.reason && REJECTED_AS_OWED.has(outcome.reason.code) ? 'owed' : 'failed';
     case 'owed':
@@ -61,12 +62,20 @@ export interface BudgetVerdict {
 export interface Forgiven {
   failed: string[];
   owed: string[];
+  /** Lost their uplink together. */
+  uplink?: string[];
 }
 
 /** What stands at the sites of a stage, for a person to answer for. */
 export function forgivenOf(outcomes: SiteOutcome[]): Forgiven {
   const named = (tally: Tally) => outcomes.filter((outcome) => tallyOf(outcome) === tally).map(keyOf);
-  return { failed: named('failed'), owed: named('owed') };
+  const together = outcomes.filter((outcome) => outcome.uplink === 'together').map(keyOf);
+  return { failed: named('failed'), owed: named('owed'), ...(together.length > 0 ? { uplink: together } : {}) };
+}
+
+/** A lost uplink that does not count, and that no person has answered for: with one, nothing is promoted. */
+export function isOpenUplink(outcome: SiteOutcome, forgiven: Forgiven | undefined): boolean {
+  return outcome.uplink !== undefined && !forgiven?.uplink?.includes(keyOf(outcome));
 }
 
 function keyOf({ site, try: number }: SiteOutcome): string {
@@ -94,10 +103,20 @@ export function judgeBudget(
   if (isExceeded('failed')) {
     return { verdict: 'fail', reason: exceeded('BUDGET_FAILED', count.failed, limits.failed, size), count, limits };
   }
+  const lost = outcomes.filter((one) => isOpenUplink(one, forgiven));
+  if (lost.length > 0) return { verdict: 'inconclusive', reason: lostTogether(lost), count, limits };
   if (isExceeded('owed')) {
     return { verdict: 'inconclusive', reason: exceeded('BUDGET_OWED', count.owed, limits.owed, size), count, limits };
   }
   return { verdict: 'pass', count, limits };
+}
+
+function lostTogether(lost: SiteOutcome[]): Reason {
+  const sites = lost.map(({ site }) => site).sort();
+  const named = sites.slice(0, 10).join(', ') + (sites.length > 10 ? ' …' : '');
+  const decided = lost.every(({ uplink }) => uplink === 'together');
+  const what = decided ? 'most sites being watched lost their uplink together' : 'sites lost their uplink';
+  return { code: 'UPLINK_LOST', detail: `${what}, and are not counted: ${named}` };
 }
 
 function exceeded(code: 'BUDGET_FAILED' | 'BUDGET_OWED', sites: string[], limit: number, size: number): Reason {

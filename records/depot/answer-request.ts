@@ -4,9 +4,11 @@ import { open, type FileHandle } from 'node:fs/promises';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { ECHO_PATH } from '../../policies/model/echo.js';
 import { sha256Hex } from '../../policies/signing/jcs.js';
 import { judgeRange } from './judge-range.js';
 import { routeOf, type Route } from './routes.js';
+import { serveEcho } from './serve-echo.js';
 
 /** What a log says of a request. `bytes` of content were handed to the connection. */
 export interface Served {
@@ -30,6 +32,7 @@ export async function answerRequest(root: string, request: IncomingMessage, resp
 }
 
 async function answer(root: string, request: IncomingMessage, response: ServerResponse): Promise<number> {
+  if (request.method === 'POST' && request.url === ECHO_PATH) return serveEcho(request, response);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');
     return refuse(response, 405, 'a depot is read with GET and HEAD');

@@ -87,7 +87,7 @@ function endingOf({ result, at, cause, reason, changed }: Result): Ending {
   return { result, at, changed, ...(cause && { cause }), ...(reason && { reason }) };
 }
 
-const CAUSES = ['check', 'deadline', 'boot', 'person', 'switch'] as const;
+const CAUSES = ['check', 'deadline', 'boot', 'person', 'switch', 'uplink'] as const;
 
 function endingOfEvent({ kind, at, detail }: SiteEvent): Ending | undefined {
   if (kind !== 'reverted' && kind !== 'safe-mode') return undefined;

@@ -1,34 +1,40 @@
 /** Samples a release's checks, each at its own pace, until a verdict or the signal. */
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { EchoEnd } from './echo.js';
 import type { Check, Release } from '../../policies/model/release.js';
 import {
+  alarmsOf,
   beginTally,
   confirmableAt,
+  healthOf,
   judgeConfirmed,
   judgeWatch,
   nextTally,
   type CheckTally,
   type ConfirmedVerdict,
-  type Watch,
+  type UplinkTally,
   type WatchVerdict,
 } from '../../policies/site/decide-watch.js';
-import { probeCheck } from './probe.js';
+import { openProbe, type Surroundings } from './probe.js';
 
 export interface SampleTask {
   release: Release;
-  /** Where programs of checks run. */
-  cwd: string;
+  around: Surroundings;
   /** Nothing that was healthy before this counts: the switch, or the restart of the agent. */
   healthyFrom: number;
   elapsed: () => number;
   onTallies: (tallies: CheckTally[]) => void;
+  /** The required checks that cannot be judged any more, whenever they change. */
+  onAlarms?: (alarms: CheckTally[]) => void;
   signal: AbortSignal;
 }
 export interface WatchTask extends SampleTask {
   /** By the elapsed clock of this boot. */
   switchedElapsed: number;
   within: number;
+  /** Asks the declared endpoints; only for a release with `uplink: required`. */
+  echo?: (signal: AbortSignal) => Promise<EchoEnd>;
 }
 export interface ConfirmedTask extends SampleTask {
   /** By the elapsed clock of this boot. */
@@ -41,39 +47,55 @@ export type ConfirmedEnd = Exclude<ConfirmedVerdict, { kind: 'wait' }> | Stopped
 
 /** setTimeout overflows beyond this. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** How often the uplink is asked for an echo. */
+export const ECHO_EVERY_MS = 5_000;
+const MIN_PAUSE_MS = 50;
 
 /** From the switch to a confirmation, or to the reason for an undo. */
 export async function watchChecks(task: WatchTask): Promise<WatchEnd> {
-  const { switchedElapsed: switchedAt, within, healthyFrom } = task;
-  const { healthyFor } = task.release.confirm;
-  const noneDecides = task.release.checks.every((check) => check.need === 'wanted');
+  const { switchedElapsed: switchedAt, within, healthyFrom, echo } = task;
+  const { checks, confirm } = task.release;
+  const { healthyFor } = confirm;
+  const noneDecides = checks.every((check) => check.need === 'wanted');
+  let uplink: UplinkTally | undefined = echo && { detail: 'not asked yet' };
   return sampleUntil<Exclude<WatchVerdict, { kind: 'wait' }>>(task, {
-    judge: (checks, elapsed) => judgeWatch({ switchedAt, within, healthyFor, checks } satisfies Watch, elapsed),
+    checks,
+    judge: (tallies, elapsed) =>
+      judgeWatch({ switchedAt, within, healthyFor, checks: tallies, ...(uplink && { uplink }) }, elapsed),
     judgeAt: [switchedAt + within, ...(noneDecides ? [switchedAt + healthyFor] : [])],
     sampleAt: (tally) => confirmableAt(tally, { switchedAt: healthyFrom, healthyFor }),
+    ...(echo && {
+      beside: (judge, over) =>
+        keepEchoing(echo, task, { take: (next) => (uplink = { ...uplink, ...next }), judge, over }),
+    }),
   });
 }
 
-/** For `watchFor` from the confirmation (design §5 rule 7). */
+/** For `watchFor` from the confirmation (design §5 rule 7). A person was asked about the trial, and has gone home since. */
 export async function watchConfirmedChecks(task: ConfirmedTask): Promise<ConfirmedEnd> {
   const { confirmedElapsed, release } = task;
   return sampleUntil<Exclude<ConfirmedVerdict, { kind: 'wait' }>>(task, {
-    judge: (checks, elapsed) => judgeConfirmed(checks, elapsed - confirmedElapsed, release.watchFor),
+    checks: release.checks.filter((check) => !('person' in check)),
+    judge: (tallies, elapsed) => judgeConfirmed(tallies, elapsed - confirmedElapsed, release.watchFor),
     judgeAt: [confirmedElapsed + release.watchFor],
   });
 }
 
 interface Rules<Verdict> {
-  judge: (checks: CheckTally[], elapsed: number) => Verdict | { kind: 'wait' };
+  checks: Check[];
+  judge: (tallies: CheckTally[], elapsed: number) => Verdict | { kind: 'wait' };
   /** Readings of the elapsed clock at which it is judged whatever the samples. */
   judgeAt: number[];
   /** When a sample is worth more than at its own pace. */
   sampleAt?: (tally: CheckTally) => number;
+  /** What else tells something to judge by. */
+  beside?: (judge: () => void, over: AbortSignal) => Promise<void>;
 }
 
 /** The first verdict. Samples under way are cut off then, and none is waited for: an undo begins at once. */
 async function sampleUntil<Verdict>(task: SampleTask, rules: Rules<Verdict>): Promise<Verdict | Stopped> {
-  const checks = task.release.checks.map(beginTally);
+  const tallies = rules.checks.map(beginTally);
+  const alarm = alarmer(task);
   if (task.signal.aborted) return { kind: 'stopped' };
   return new Promise((resolve, reject) => {
     const over = new AbortController();
@@ -85,20 +107,21 @@ async function sampleUntil<Verdict>(task: SampleTask, rules: Rules<Verdict>): Pr
     };
     const stop = () => end({ kind: 'stopped' });
     const judge = () => {
-      const verdict = rules.judge(checks, task.elapsed());
+      const verdict = rules.judge(tallies, task.elapsed());
       if (!isWait(verdict)) end(verdict);
     };
     const take = (index: number, tally: CheckTally) => {
-      checks[index] = tally;
-      task.onTallies(checks);
+      tallies[index] = tally;
+      task.onTallies(tallies);
+      alarm(tallies);
       judge();
     };
     task.signal.addEventListener('abort', stop, { once: true });
-    const loops = task.release.checks.map((check, index) =>
-      sampleCheck({ check, index, checks, task, take, sampleAt: rules.sampleAt }, over.signal),
+    const loops = rules.checks.map((check, index) =>
+      sampleCheck({ check, index, tallies, task, take, sampleAt: rules.sampleAt }, over.signal),
     );
     const timers = rules.judgeAt.map((at) => waitUntil(task, at, judge, over.signal));
-    Promise.all([...loops, ...timers]).catch((error: unknown) => {
+    Promise.all([...loops, ...timers, rules.beside?.(judge, over.signal)]).catch((error: unknown) => {
       if (over.signal.aborted) return;
       over.abort();
       reject(error instanceof Error ? error : new Error(String(error)));
@@ -110,23 +133,37 @@ function isWait<Verdict>(verdict: Verdict | { kind: 'wait' }): verdict is { kind
   return (verdict as { kind: string }).kind === 'wait';
 }
 
+function alarmer({ onAlarms }: SampleTask): (tallies: CheckTally[]) => void {
+  let last = '';
+  return (tallies) => {
+    const raised = alarmsOf(tallies);
+    const names = raised.map(({ name }) => name).join();
+    if (names !== last) onAlarms?.(raised);
+    last = names;
+  };
+}
+
 interface Sampling {
   check: Check;
   index: number;
-  checks: CheckTally[];
+  tallies: CheckTally[];
   task: SampleTask;
   take: (index: number, tally: CheckTally) => void;
   sampleAt: ((tally: CheckTally) => number) | undefined;
 }
 
 /** Samples are spaced from begin to begin on the monotonic clock; one may be brought forward. */
-async function sampleCheck({ check, index, checks, task, take, sampleAt }: Sampling, over: AbortSignal): Promise<void> {
+async function sampleCheck(
+  { check, index, tallies, task, take, sampleAt }: Sampling,
+  over: AbortSignal,
+): Promise<void> {
+  const probe = openProbe(check, task.around);
   for (let beat = performance.now(); !over.aborted;) {
     const begunAt = task.elapsed();
     const begun = performance.now();
-    const sample = await probeCheck(check, task.cwd, over);
+    const sample = await probe(over);
     if (over.aborted) return;
-    const tally = checks[index];
+    const tally = tallies[index];
     if (!tally) return;
     const next = nextTally(tally, { begunAt, ...sample }, task.healthyFrom);
     take(index, next);
@@ -135,6 +172,31 @@ async function sampleCheck({ check, index, checks, task, take, sampleAt }: Sampl
     const early = begun + ((sampleAt?.(next) ?? Infinity) - begunAt);
     const wake = early > performance.now() ? Math.min(beat, early) : beat;
     await pause(Math.max(0, wake - performance.now()), over);
+  }
+}
+
+interface Echoing {
+  take: (tally: UplinkTally) => void;
+  judge: () => void;
+  over: AbortSignal;
+}
+
+/** One echo is brought forward to the end of `healthyFor`: those before it do not confirm. */
+async function keepEchoing(
+  echo: NonNullable<WatchTask['echo']>,
+  task: WatchTask,
+  { take, judge, over }: Echoing,
+): Promise<void> {
+  while (!over.aborted) {
+    const begunAt = task.elapsed();
+    const { echoed, detail } = await echo(over);
+    if (over.aborted) return;
+    take({ detail, ...(echoed ? { lastEchoAt: begunAt } : {}) });
+    judge();
+    const healthy = task.switchedElapsed + task.release.confirm.healthyFor - task.elapsed();
+    const spent = task.elapsed() - begunAt;
+    const pauseMs = healthy > 0 ? Math.min(ECHO_EVERY_MS - spent, healthy) : ECHO_EVERY_MS - spent;
+    await pause(Math.max(MIN_PAUSE_MS, pauseMs), over);
   }
 }
 
@@ -154,24 +216,31 @@ async function pause(ms: number, over: AbortSignal): Promise<void> {
 
 /**
  * The first round of the required checks, before the switch (design §5 rule 9). A check is sick after `failures` failures
- * in a row at its own pace: the same patience as after the switch, so one lost packet blames nobody. Undefined: healthy.
+ * in a row at its own pace: the same patience as after the switch, so one lost packet blames nobody. One that cannot be
+ * judged as often is sick as well, unless it is only too early; nobody is asked in person. Undefined: healthy.
  */
 export async function probeBeforeSwitch(
   release: Release,
-  cwd: string,
+  around: Surroundings,
   signal: AbortSignal,
 ): Promise<{ name: string; detail: string } | undefined> {
-  const required = release.checks.filter((check) => check.need === 'required');
-  const found = await Promise.all(
-    required.map(async (check) => {
-      for (let failures = 0; ;) {
-        const begun = performance.now();
-        const sample = await probeCheck(check, cwd, signal);
-        if (sample.passed || signal.aborted) return undefined;
-        if (++failures >= check.failures) return { name: check.name, detail: sample.detail };
-        await pause(Math.max(0, check.every - (performance.now() - begun)), signal);
-      }
-    }),
-  );
+  const required = release.checks.filter((check) => check.need === 'required' && !('person' in check));
+  const found = await Promise.all(required.map((check) => probeUntilJudged(check, around, signal)));
   return found.find((sick) => sick !== undefined);
+}
+
+async function probeUntilJudged(check: Check, around: Surroundings, signal: AbortSignal) {
+  const probe = openProbe(check, around);
+  for (let tally = beginTally(check); ;) {
+    const begun = performance.now();
+    const begunAt = around.elapsed();
+    const sample = await probe(signal);
+    if (signal.aborted) return undefined;
+    if (!sample.notYet) tally = nextTally(tally, { begunAt, ...sample }, begunAt);
+    if (healthOf(tally) === 'healthy') return undefined;
+    if (tally.consecutiveFailures + tally.consecutiveInconclusive >= check.failures) {
+      return { name: check.name, detail: sample.detail };
+    }
+    await pause(Math.max(0, check.every - (performance.now() - begun)), signal);
+  }
 }

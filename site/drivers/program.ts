@@ -1,5 +1,6 @@
 /** Runs a program without a shell, with a time limit over its whole process group. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { WorldError } from '../../policies/model/failure.js';
 import type { ReasonCode } from '../../policies/model/reasons.js';
 
@@ -10,10 +11,14 @@ export interface ProgramCall {
   /** Ms; at its end the whole process group is killed. */
   timeout: number;
   signal?: AbortSignal;
+  /** Children that outlive it are killed at its end: a check that leaves one behind would leave one for each sample. */
+  leavesNothing?: boolean;
 }
 
 export interface ProgramEnd {
   ok: boolean;
+  /** `exit`: it ended by itself and has said something. */
+  how: 'exit' | 'signal' | 'killed' | 'not started';
   /** `exit 3: last words`, `killed after 10000 ms`, `could not be started: …`. */
   detail: string;
   output: string;
@@ -34,13 +39,14 @@ export function environmentFor(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 /** Runs it to its end; never throws, whatever the program does. */
 export async function runProgram(call: ProgramCall): Promise<ProgramEnd> {
-  const [command = '', ...rest] = call.argv;
   return new Promise((resolve) => {
     let output = '';
     let ended = false;
-    const env = { ...environmentFor(process.env), ...call.env };
-    // `detached` makes it the leader of its own process group, so that its children die with it.
-    const child = spawn(command, rest, { cwd: call.cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = start(call);
+    if (child instanceof Error) {
+      const detail = `could not be started: ${child.message}`;
+      return resolve({ ok: false, how: 'not started', detail, output });
+    }
     const kill = () => {
       try {
         if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
@@ -48,19 +54,22 @@ export async function runProgram(call: ProgramCall): Promise<ProgramEnd> {
         // the group is gone already
       }
     };
-    const end = (ok: boolean, detail: string) => {
+    const end = (how: ProgramEnd['how'], ok: boolean, detail: string) => {
       if (ended) return;
       ended = true;
       clearTimeout(timer);
       call.signal?.removeEventListener('abort', abort);
+      if (call.leavesNothing) kill();
       child.stdout.destroy();
       child.stderr.destroy();
-      resolve({ ok, detail: withLastWords(detail, ok, output), output });
+      resolve({ ok, how, detail: withLastWords(detail, ok, output), output });
     };
     const stop = (detail: string) => {
       kill();
-      end(false, detail);
+      end('killed', false, detail);
     };
+    const done = (code: number | null, signal: NodeJS.Signals | null) =>
+      code === null ? end('signal', false, `ended by ${signal}`) : end('exit', code === 0, `exit ${code}`);
     const abort = () => stop('stopped because it was no longer wanted');
     const timer = setTimeout(() => stop(`killed after ${call.timeout} ms`), call.timeout);
     if (call.signal?.aborted) abort();
@@ -68,13 +77,34 @@ export async function runProgram(call: ProgramCall): Promise<ProgramEnd> {
     const keep = (chunk: Buffer) => (output = (output + chunk.toString('utf8')).slice(-OUTPUT_KEPT));
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
-    child.on('error', (error) => end(false, `could not be started: ${error.message}`));
-    child.on('close', (code, signal) => end(code === 0, code === null ? `ended by ${signal}` : `exit ${code}`));
+    child.on('error', (error) => end('not started', false, `could not be started: ${error.message}`));
+    child.on('close', done);
     child.on('exit', (code, signal) => {
-      if (code === 0) setImmediate(() => end(true, 'exit 0'));
-      else setTimeout(() => end(false, code === null ? `ended by ${signal}` : `exit ${code}`), LAST_WORDS_MS);
+      if (code === 0) setImmediate(() => done(code, signal));
+      else setTimeout(() => done(code, signal), LAST_WORDS_MS);
     });
   });
+}
+
+/** With no file descriptor or process left, or a zero byte in an argument, there is no child at all. */
+function start({ argv, cwd, env }: ProgramCall): ChildProcessByStdio<null, Readable, Readable> | Error {
+  const [command = '', ...rest] = argv;
+  try {
+    // `detached` makes it the leader of its own process group, so that its children die with it.
+    const child = spawn(command, rest, {
+      cwd,
+      env: { ...environmentFor(process.env), ...env },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    if ((child.stdout as Readable | undefined) === undefined) {
+      child.on('error', () => undefined);
+      return new Error('the machine has no room for another program');
+    }
+    return child;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }
 
 /** Runs it and throws `code` unless it ends well; `what` names it for people. */

@@ -7,6 +7,7 @@ import type { SiteEvent, SiteHold, SiteReport } from '../../policies/model/repor
 import type { AdoptRequest, Adopted } from '../adopt-request.js';
 import type { DriftRequest } from '../drift.js';
 import type { HoldRequest, Unheld, UnholdRequest } from '../holds.js';
+import type { Answered, PersonalAnswer } from '../answer-check.js';
 
 /** `lastContact`: epoch ms, 0 if the centre was never reached. `unacknowledged`: events the centre has not recorded. */
 export interface AgentStatus extends SiteReport {
@@ -20,6 +21,7 @@ export interface AgentMethods {
   status: { params: Record<string, never>; answer: AgentStatus };
   history: { params: { limit: number }; answer: SiteEvent[] };
   adopt: { params: AdoptRequest; answer: Adopted };
+  confirm: { params: PersonalAnswer; answer: Answered };
   revert: { params: { stream: string; by: string; reason: string }; answer: { accepted: true } };
   hold: { params: HoldRequest; answer: { holds: SiteHold[] } };
   unhold: { params: UnholdRequest; answer: Unheld & { holds: SiteHold[] } };

@@ -7,6 +7,7 @@ import { Name } from '../../policies/model/names.js';
 import type { Agent } from '../agent.js';
 import { AdoptRequest } from '../adopt-request.js';
 import { DriftRequest } from '../drift.js';
+import { PersonalAnswer } from '../answer-check.js';
 import { LINE_LIMIT, socketPath, type LocalAnswer } from './protocol.js';
 
 export interface LocalServer {
@@ -19,6 +20,7 @@ const Request = z.discriminatedUnion('method', [
   z.strictObject({ method: z.literal('status'), params: z.strictObject({}) }),
   z.strictObject({ method: z.literal('history'), params: z.strictObject({ limit: z.number().int().positive() }) }),
   z.strictObject({ method: z.literal('adopt'), params: AdoptRequest }),
+  z.strictObject({ method: z.literal('confirm'), params: PersonalAnswer }),
   z.strictObject({
     method: z.literal('revert'),
     params: z.strictObject({ stream: Name, ...person }),
@@ -108,6 +110,8 @@ async function carryOut(agent: Agent, request: Request): Promise<unknown> {
       return agent.history(request.params.limit);
     case 'adopt':
       return agent.adopt(request.params);
+    case 'confirm':
+      return agent.confirm(request.params);
     case 'revert':
       agent.revert(request.params.stream, request.params);
       return { accepted: true };

@@ -76,6 +76,8 @@ export interface HeldRow {
   /** What going back from this release needs, by component; set when its switch is made durable. */
   undo: Record<string, UndoPoint>;
   adopted: boolean;
+  /** Who has answered which `person` check of this trial. */
+  answers?: Record<string, string>;
   confirmedAt?: number;
   /** When a trial confirmed it: its checks go on for `watchFor` from then. Absent for what was adopted. */
   confirmed?: Moment;

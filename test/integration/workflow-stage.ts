@@ -26,6 +26,8 @@ export interface SiteScript {
   /** What a converge ends with; `never` is observed until it is superseded, then answers `superseded`. */
   converge: 'confirmed' | 'reverted' | 'rejected' | 'never';
   afterMs?: number;
+  /** Of `reverted`; default `check`. */
+  cause?: Result['cause'];
   /** Reverts that are refused without being taken in, and why. */
   refuses?: { times: number; code: Reason['code'] };
 }
@@ -401,7 +403,14 @@ function scriptedSite(own: string, script: SiteScript, seen: Seen, latest: Map<s
       }
       if (latest.get(site) === 'revert') return [settled(site, commandId, 'superseded')];
       if (script.converge === 'never') throw new Error('unreachable');
-      return [settled(site, commandId, script.converge, script.converge === 'reverted' ? 'check' : undefined)];
+      return [
+        settled(
+          site,
+          commandId,
+          script.converge,
+          script.converge === 'reverted' ? (script.cause ?? 'check') : undefined,
+        ),
+      ];
     },
   };
 }

@@ -29,9 +29,9 @@ describe('[A26] the release in a manifest', () => {
   it.each([
     ['a newer field of the format', { ...FILLED, undo: 'none' }, '`undo`: `undo: none` is not available yet'],
     [
-      'uplink',
-      { ...FILLED, confirm: { uplink: 'required' } },
-      '`confirm.uplink`: `uplink: required` is not available yet',
+      'a metric that judges nothing',
+      { ...FILLED, checks: [{ name: 'a', metric: 'http://h/', series: 'x' }] },
+      '`checks[0]`: expected `below`, `above` or both',
     ],
     ['an unknown key', { ...FILLED, canary: true }, 'canary'],
     ['a broken rule', { ...FILLED, version: '1' }, '`version`: expected a semver version'],

@@ -89,12 +89,15 @@ describe('[A20] a release file', () => {
     const checks = [
       'checks: [{ name: a, http: x, every: 1s, timeout: 500ms, expect: 204 }]',
       'checks: [{ name: a, tcp: "h:1" }, { name: b, exec: [x, "-y"], need: wanted, failures: 1 }]',
+      'checks: [{ name: a, metric: "http://h/m", series: "e{u=\\"{{u}}\\"}", per: t, rate: 30s, below: 0.5, several: sum, passes: 2 }]',
+      'checks: [{ name: a, tls: "h:1", daysLeft: 14, protocol: TLSv1.3, suites: [TLS_AES_256_GCM_SHA384], ca: ca.pem, serverName: x }]',
+      'checks: [{ name: a, peer: "h:1" }, { name: b, peer: "http://h/echo" }, { name: c, person: is it green, within: 5m }]',
       'checks: none\nbecause: there is nothing to ask',
     ];
     const rest = [
       '',
       'before: { exec: [a] }\nafter: { exec: [b], timeout: 90s }\n',
-      'first: true\nalreadySick: proceed\nvars: { a: integer }\nconfirm: { within: 25h, healthyFor: 0s }\nwatchFor: 0m\n',
+      'first: true\nalreadySick: proceed\nvars: { a: integer }\nconfirm: { within: 25h, healthyFor: 0s, uplink: required }\nwatchFor: 0m\n',
     ];
     for (const driver of drivers) {
       for (const check of checks) {
@@ -109,20 +112,52 @@ describe('[A20] a release file', () => {
   });
 });
 
+describe('[A26] the fields of each kind of check are checked', () => {
+  const metric = 'metric: "http://h:1/m", series: e';
+  it.each([
+    ['metric: m, series: e, below: 1', 'checks[0].metric: expected an address that begins with http'],
+    ['metric: "http://h:x/m", series: e, below: 1', 'checks[0].metric: expected an address that begins with http'],
+    [`${metric}`, 'checks[0]: expected `below`, `above` or both, found neither'],
+    [`${metric}, below: 1, above: 1`, 'checks[0].above: expected above to be less than below'],
+    ['metric: "http://h/m", series: "e{", below: 1', 'checks[0].series: expected a series such as'],
+    ["metric: 'http://h/m', series: 'e{a=~\"x\"}', below: 1", 'checks[0].series: expected a series such as'],
+    [`${metric}, per: "1x", below: 1`, 'checks[0].per: expected a series such as'],
+    [`${metric}, below: 1, rate: 1s`, 'checks[0].rate: expected a window of at least `every`'],
+    [`${metric}, below: 1, rate: 105s`, 'checks[0].rate: expected a time that leaves healthyFor within'],
+    ['metric: "http://h/m", below: 1', 'checks[0]: `series` is missing'],
+    ['tls: h', 'checks[0].tls: expected a host and a port'],
+    ['tls: "h:65536"', 'checks[0].tls: expected a host and a port'],
+    ['tls: "h:1", protocol: SSLv3', 'checks[0].protocol: expected `TLSv1.2` or `TLSv1.3`'],
+    ['tls: "h:1", daysLeft: 0.5', 'checks[0].daysLeft: expected a whole number of days'],
+    ['tls: "h:1", suites: [x y]', 'checks[0].suites[0]: expected the name of a cipher suite'],
+    ['peer: h', 'checks[0].peer: expected an http address'],
+    ['peer: "ftp://h:1"', 'checks[0].peer: expected an http address'],
+    ['person: ""', 'checks[0].person: expected text'],
+    ['person: ok, within: 3m', 'checks[0].within: expected a time that leaves healthyFor within'],
+    ['tcp: "h:1", passes: 0', 'checks[0].passes: expected a whole number of at least 1'],
+  ])('%s', async (written, finding) => {
+    const { findings } = await refused(changed(RELEASE, 'http: "http://127.0.0.1/health"', written));
+    expect(findings).toHaveLength(1);
+    expect(findings[0]).toContain(finding);
+  });
+
+  it('variables stand for what the site will put there', async () => {
+    const kinds = [
+      `metric: "http://{{host}}:{{port}}/m", series: '{{unit}}_total{a="{{b}}"}', below: 1`,
+      'tls: "{{host}}:{{port}}"',
+      'peer: "{{other}}:9464"',
+    ];
+    for (const kind of kinds) {
+      const directory = await written({ 'release.yaml': changed(RELEASE, 'http: "http://127.0.0.1/health"', kind) });
+      expect((await loadRelease(directory)).release.checks).toHaveLength(1);
+    }
+  });
+});
+
 describe('[A26] what is not available yet is refused by name', () => {
   it.each([
     ['first line', 'kind: Release', 'kind: Release\nundo: none', '3:1: `undo: none` is not available yet'],
     ['secrets', 'kind: Release', 'kind: Release\nsecrets: [tls-key]', '3:1: `secrets` is not available yet'],
-    [
-      'uplink',
-      'healthyFor: 20s',
-      'healthyFor: 20s, uplink: required',
-      '9:41: confirm: `uplink: required` is not available yet',
-    ],
-    ['tls', 'http: "http://127.0.0.1/health"', 'tls: "h:443"', '8:22: checks[0]: `tls` is not available yet'],
-    ['metric', 'http: "http://127.0.0.1/health"', 'metric: up', '8:22: checks[0]: `metric` is not available yet'],
-    ['peer', 'http: "http://127.0.0.1/health"', 'peer: a', '8:22: checks[0]: `peer` is not available yet'],
-    ['person', 'http: "http://127.0.0.1/health"', 'person: a', '8:22: checks[0]: `person` is not available yet'],
   ])('%s', async (_, from, to, finding) => {
     expect(await refused(changed(RELEASE, from, to))).toEqual({
       code: 'RELEASE_INVALID',
@@ -158,7 +193,9 @@ describe('[A26] the shape of a release is checked at the place of the fault', ()
       'a check of no kind',
       'http: "http://127.0.0.1/health"',
       'every: 1s',
-      ['8:5: checks[0]: expected one of the keys `http`, `tcp`, `exec`, found none of them'],
+      [
+        '8:5: checks[0]: expected one of the keys `http`, `tcp`, `exec`, `tls`, `metric`, `peer`, `person`, found none of them',
+      ],
     ],
     [
       'a check of a mistyped kind',
@@ -170,13 +207,17 @@ describe('[A26] the shape of a release is checked at the place of the fault', ()
       'a check of two kinds',
       'http: ',
       'tcp: "h:1", http: ',
-      ['8:34: checks[0]: expected only one of `http`, `tcp`, `exec`, found `tcp` and `http`'],
+      [
+        '8:34: checks[0]: expected only one of `http`, `tcp`, `exec`, `tls`, `metric`, `peer`, `person`, found `tcp` and `http`',
+      ],
     ],
     [
       'a check that is no map',
       TWO_CHECKS,
       '  - answers',
-      ['8:5: checks[0]: expected a check: a map with `name` and one of `http`, `tcp` or `exec`, found `answers`'],
+      [
+        '8:5: checks[0]: expected a check: a map with `name` and one of `http`, `tcp`, `exec`, `tls`, `metric`, `peer` or `person`, found `answers`',
+      ],
     ],
     [
       'a wrong value in a check',
