@@ -7,13 +7,15 @@ import type { NotTaken } from '../policies/site/not-taken.js';
 import { decideAdmission, judgeCommand, type Admission } from '../policies/site/decide-command.js';
 import { advance, journal, liveRelease, resultOf } from './advance.js';
 import type { SiteContext } from './context.js';
-import type { CommandRow, StreamRow } from './store/rows.js';
+import type { CommandRow, StreamRow, Undo } from './store/rows.js';
 import { notLive } from './stream-runner.js';
 import { learnFromCommand } from './trust.js';
 
 /** `wake`: there may be work; `interrupt`: what is under way is to end; `nothing`: it is answered. */
 export type Accepted =
   | { kind: 'taken'; command: Command; then: 'wake' | 'interrupt' | 'nothing' }
+  /** The disk took nothing: undone all the same, and the command is answered once it can be taken. */
+  | { kind: 'unjournaled'; command: Command; undo: Undo; error: unknown }
   /** Never stored: whoever cannot sign as the centre must not decide what an id means. */
   | { kind: 'refused'; result: Result };
 
@@ -28,9 +30,30 @@ export function acceptEnvelope(context: SiteContext, envelope: Envelope): Accept
   }
   const notForThis = judgeAddressee(command, addresseeOf(context));
   if (notForThis) return refused(context, command, notForThis);
-  const then = context.store.transact(() => take(context, command, envelope));
-  context.step('accepted');
-  return { kind: 'taken', command, then };
+  const { fault } = context.storage;
+  if (fault && command.verb === 'converge' && !context.store.command(command.id)) {
+    return refused(context, command, { code: 'STORAGE_FAULT', detail: fault.detail });
+  }
+  try {
+    const then = context.store.transact(() => take(context, command, envelope));
+    context.step('accepted');
+    return { kind: 'taken', command, then };
+  } catch (error) {
+    const undo = undoAllTheSame(context, command, error);
+    if (undo === undefined) throw error;
+    return { kind: 'unjournaled', command, undo, error };
+  }
+}
+
+/** The undo that a revert command asks for, if only the disk keeps it from being taken. */
+function undoAllTheSame(context: SiteContext, command: Command, error: unknown): Undo | undefined {
+  const { clock, storage, store } = context;
+  if (command.verb !== 'revert' || storage.note(error, 'a revert command') === undefined) return undefined;
+  const row = store.stream(command.stream);
+  const live = liveRelease(context, row);
+  if (live?.digest !== command.digest || judgeCommand(command, row, false) !== 'fresh') return undefined;
+  const detail = `rollout ${command.rollout} commanded the undo of ${live.version}`;
+  return { cause: 'command', reason: { code: 'COMMANDED', detail }, begunAt: clock.now() };
 }
 
 function addresseeOf({ store }: SiteContext): Addressee {

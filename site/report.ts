@@ -1,9 +1,10 @@
 /** What the site says of itself. */
 import { keyIdOf } from '../policies/signing/keyset.js';
 import type { SignedToken } from '../policies/model/enrolment.js';
-import type { SiteReport, StreamReport, HeldRelease } from '../policies/model/report.js';
+import type { HeldRelease, SiteReport, StorageReport, StreamReport } from '../policies/model/report.js';
 import { liveRelease } from './advance.js';
 import type { SiteContext } from './context.js';
+import { readRound } from './scrub/scrub.js';
 import type { HeldRow, StreamRow } from './store/rows.js';
 import type { Store } from './store/store.js';
 
@@ -23,7 +24,19 @@ export async function reportOf(context: SiteContext): Promise<SiteReport> {
     versions,
     quarantined: store.quarantine(),
     ...enrolmentOf(store),
+    storage: storageOf(context),
     keyset: { version: context.trust.version, keys: context.trust.pems.map(keyIdOf).sort() },
+  };
+}
+
+function storageOf({ storage, store }: SiteContext): StorageReport {
+  const round = readRound(store);
+  return {
+    ...(storage.fault ? { fault: storage.fault } : {}),
+    freeBytes: storage.reserve.free(),
+    reserveWhole: storage.reserve.whole,
+    ...(round ? { scrubbedAt: round.at } : {}),
+    damaged: round?.damaged ?? [],
   };
 }
 

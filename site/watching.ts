@@ -19,7 +19,10 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
     healthyFrom: context.clock.elapsed(),
     within: trial.within,
     elapsed: () => context.clock.elapsed(),
-    onTallies: (tallies) => context.tallies.set(stream, tallies),
+    onTallies: (tallies) => {
+      context.recorder.sampled(context, stream, context.tallies.get(stream) ?? [], tallies);
+      context.tallies.set(stream, [...tallies]);
+    },
     signal,
   });
   if (end.kind === 'stopped') return;

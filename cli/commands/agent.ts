@@ -13,6 +13,7 @@ import { harmless } from '../render/paint.js';
 import { indent, table } from '../render/table.js';
 import { clock, span } from '../render/times.js';
 import { releaseReference } from '../inputs.js';
+import { operatorName } from '../operator.js';
 import { declareAgentEnrol } from './agent-enrol.js';
 import { notAvailable } from './later.js';
 import { collect } from '../repeated.js';
@@ -47,6 +48,15 @@ export function declareAgent(program: Command, execute: Execute): void {
     .option('--config <file>', 'the site’s agent.yaml', CONFIG)
     .action((flags: AgentFlags, self: Command) => execute(self, (context) => agentStatus(context, flags)));
   agent
+    .command('mended')
+    .description('say that the disk of this site was mended: all that is kept is read back, then it is believed again')
+    .requiredOption('--reason <text>', 'what was done; journaled')
+    .option('--by <name>', 'who says so')
+    .option('--config <file>', 'the site’s agent.yaml', CONFIG)
+    .action((flags: AgentFlags & { reason: string; by?: string }, self: Command) =>
+      execute(self, (context) => mended(context, flags)),
+    );
+  agent
     .command('adopt')
     .description('keep what is live now as the release to go back to')
     .argument('<stream>')
@@ -78,6 +88,25 @@ export async function agentStatus(context: Context, flags: AgentFlags): Promise<
   return done(status, statusText(context, status));
 }
 
+/** Throws MistakeError STORAGE_FAULT with what is still wrong. */
+async function mended(context: Context, flags: AgentFlags & { reason: string; by?: string }): Promise<Answer> {
+  const { data } = await configuration(context, flags);
+  const { callAgent } = await import('../../site/local/client.js');
+  const answer = await callAgent(data, 'mended', { by: operatorName(flags.by, context.io.env), reason: flags.reason });
+  return done(answer, `${answer.read} files and directories were read back, ${answer.healed} releases made anew`);
+}
+
+/** What is wrong with the disk, and how much room there is. */
+function diskLines({ storage }: AgentStatus): string[] {
+  if (storage === undefined) return [];
+  const { fault, reserveWhole, freeBytes, damaged } = storage;
+  return [
+    ...(fault ? [`STORAGE_FAULT ${fault.detail}: foothold agent mended --reason … ends it`] : []),
+    ...(reserveWhole ? [] : [`the reserve for an undo is not whole, ${freeBytes} bytes are free`]),
+    ...damaged.map((one) => `${one.stream}@${one.version} is damaged${one.live ? ', and it is live' : ''}`),
+  ];
+}
+
 function statusText(context: Context, status: AgentStatus): string {
   const now = context.io.now();
   const rows = Object.entries(status.streams).map(([name, stream]) => [
@@ -91,6 +120,7 @@ function statusText(context: Context, status: AgentStatus): string {
   const contact =
     status.lastContact === 0 ? 'the centre was never reached' : `last contact ${span(now - status.lastContact)} ago`;
   const blocks: [title: string, lines: string[]][] = [
+    ['disk', diskLines(status)],
     ['sick', sickChecks(status)],
     [
       `quarantined (foothold allow RELEASE --site ${status.site} lifts it)`,

@@ -3,7 +3,10 @@ import type { Result } from '../model/command.js';
 import type { ReasonCode } from '../model/reasons.js';
 import type { Reason } from '../model/verdict.js';
 
-const NOT_TAKEN = ['SIGNATURE_INVALID', 'WRONG_SITE', 'WRONG_EPOCH', 'ENROLMENT_USED', 'JOURNAL_FORKED'] as const;
+const NOT_TAKEN = [
+  ...(['SIGNATURE_INVALID', 'WRONG_SITE', 'WRONG_EPOCH', 'ENROLMENT_USED', 'JOURNAL_FORKED'] as const),
+  'STORAGE_FAULT',
+] as const;
 
 /** What an agent answers to a command that it does not store. */
 export interface NotTaken extends Reason {

@@ -7,6 +7,7 @@ import type { Command, ResultWord, Settled, SiteState, Verb } from '../../polici
 import type { EvidenceDraft, EvidenceEntry, EvidenceKey } from '../../policies/model/evidence.js';
 import type { Finding, FrozenPlan } from '../../policies/model/plan.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
+import type { OutboxAcks, OutboxEntry, OutboxGap, OutboxPage } from '../../policies/model/telemetry.js';
 import type { Commanded } from '../../policies/catch-up/owed-site.js';
 import type { Debt, Desired, Freeze, HandedOver } from '../../policies/model/debt.js';
 import type { RolloutOutcome, RolloutStatus, SiteOutcome, SiteOutcomeWord } from '../../policies/model/rollout.js';
@@ -273,6 +274,10 @@ export interface Registry {
     now: number,
     delivery?: { runId: string; activityId: string },
   ): Promise<{ fresh: FreshEvent[]; anomalies: SiteAnomaly[] }>;
+  /** Each entry once, by (site, epoch, priority, sequence), in whatever order; what is recorded without a hole but a gap. */
+  recordOutbox(report: SiteReport, page: OutboxPage, now: number): Promise<OutboxAcks | undefined>;
+  /** The latest entries of a site's outbox, and its gaps, oldest first. */
+  siteOutbox(site: string, limit: number): Promise<{ entries: OutboxEntry[]; gaps: (OutboxGap & { epoch: number })[] }>;
   /** The latest anomalies of a site, newest first. */
   siteAnomalies(site: string, limit: number): Promise<SiteAnomaly[]>;
   /** By site: the agent that was refused last, why, and when that was first so. */

@@ -16,6 +16,7 @@ export interface AgentMethods {
   status: { params: Record<string, never>; answer: AgentStatus };
   history: { params: { limit: number }; answer: SiteEvent[] };
   adopt: { params: AdoptRequest; answer: Adopted };
+  mended: { params: { by: string; reason: string }; answer: { read: number; healed: number } };
   revert: { params: { stream: string; by: string; reason: string }; answer: { accepted: true } };
 }
 export type AgentMethod = keyof AgentMethods;

@@ -18,6 +18,10 @@ const Request = z.discriminatedUnion('method', [
   z.strictObject({ method: z.literal('history'), params: z.strictObject({ limit: z.number().int().positive() }) }),
   z.strictObject({ method: z.literal('adopt'), params: AdoptRequest }),
   z.strictObject({
+    method: z.literal('mended'),
+    params: z.strictObject({ by: z.string().min(1), reason: z.string().min(1) }),
+  }),
+  z.strictObject({
     method: z.literal('revert'),
     params: z.strictObject({ stream: Name, by: z.string().min(1), reason: z.string().min(1) }),
   }),
@@ -97,6 +101,8 @@ async function carryOut(agent: Agent, request: Request): Promise<unknown> {
       return agent.history(request.params.limit);
     case 'adopt':
       return agent.adopt(request.params);
+    case 'mended':
+      return agent.mended(request.params);
     case 'revert':
       agent.revert(request.params.stream, request.params);
       return { accepted: true };

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { WorldError } from '../../policies/model/failure.js';
+import { troubleOf } from '../disk/trouble.js';
 
 export type Connection = Database.Database;
 
@@ -58,6 +59,7 @@ export function lockDirectory(dataDirectory: string): () => void {
     lock.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     lock.close();
+    if (troubleOf(error, dataDirectory) !== undefined) throw error;
     const holder = readHolder(holderPath);
     throw new WorldError(
       'AGENT_RUNNING',
@@ -65,7 +67,11 @@ export function lockDirectory(dataDirectory: string): () => void {
         'stop that agent, or give this one a data directory of its own',
     );
   }
-  writeFileSync(holderPath, `${process.pid}\n`);
+  try {
+    writeFileSync(holderPath, `${process.pid}\n`);
+  } catch {
+    // Only a hint for people; on a full disk the guard is more urgent.
+  }
   return () => {
     lock.exec('ROLLBACK');
     lock.close();
