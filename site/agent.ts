@@ -91,7 +91,7 @@ function openContext(options: AgentOptions): SiteContext {
   const { site, dataDirectory, log } = options;
   const clock = options.clock ?? machineClock();
   const storage = new Storage({ dataDirectory, log, now: () => clock.now(), forJournal: options.reserveForJournal });
-  const db = withRoom(dataDirectory, () => openDatabase(dataDirectory));
+  const db = openNoting(storage, dataDirectory);
   const store = new Store(db, site, () => clock.now());
   const outbox = new Outbox(db, store, { site, now: () => clock.now(), bound: options.outboxBytes });
   storage.watch(store, () => outbox.shed());
@@ -119,6 +119,16 @@ function openContext(options: AgentOptions): SiteContext {
     versions: versionReader(options.reports ?? {}, dataDirectory, () => clock.elapsed()),
     step: options.onStep ?? (() => undefined),
   };
+}
+
+/** What the disk says here is remembered as well: the next start may find it quiet. */
+function openNoting(storage: Storage, dataDirectory: string): ReturnType<typeof openDatabase> {
+  try {
+    return withRoom(dataDirectory, () => openDatabase(dataDirectory));
+  } catch (error) {
+    storage.note(error, 'opening the database');
+    throw error;
+  }
 }
 
 /** On a disk that is full neither the lock nor the database opens: the guard comes first, and needs the reserve for it. */

@@ -1,5 +1,4 @@
 /** Many samples of one series as one window: what a thin link can carry. */
-import { canonicalJson } from '../signing/jcs.js';
 import type { MetricWindow, Sample } from '../model/telemetry.js';
 
 /** One window for each series, in the order in which the series first came. Samples that are no numbers are passed over. */
@@ -8,7 +7,9 @@ export function aggregate(samples: readonly Sample[]): MetricWindow[] {
   for (const sample of samples) {
     if (!Number.isFinite(sample.value)) continue;
     const { scope, name, unit, attributes } = sample;
-    const key = canonicalJson({ scope, name, unit, attributes });
+    // The order in which attributes were set means nothing.
+    const ordered = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
+    const key = JSON.stringify([scope.name, scope.version, name, unit, ordered]);
     const known = windows.get(key);
     windows.set(key, known === undefined ? begin(sample) : add(known, sample));
   }

@@ -2,6 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import { messageOf } from '../advance.js';
 import type { SiteContext } from '../context.js';
+import { syncDirectory } from '../files/durable.js';
 import { undoBytes } from './measure.js';
 
 /** Fault H7 allows ten. */
@@ -17,8 +18,9 @@ export function watchDisk(context: SiteContext, quiet: () => boolean, everyMs = 
 export function lookAtDisk(context: SiteContext, quiet: boolean): void {
   const { dataDirectory, log, storage } = context;
   try {
-    // Asks the file system without writing: flash wears, and a probe that is written every few seconds wears it.
+    // Without writing, because flash wears. After an error of its device ext4 refuses fsync while access still says yes.
     accessSync(dataDirectory, constants.W_OK);
+    syncDirectory(dataDirectory);
     storage.keep();
     if (quiet && !storage.fault && !storage.reserve.whole) storage.reserve.ensure(undoBytes(context));
   } catch (error) {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Database from 'libsql';
 import { WorldError } from '../../policies/model/failure.js';
 import { troubleOf } from '../disk/trouble.js';
+import { syncDirectory } from '../files/durable.js';
 
 export type Connection = Database.Database;
 
@@ -34,9 +35,13 @@ export function openDatabase(dataDirectory: string): Connection {
   const path = join(dataDirectory, 'agent.db');
   try {
     const db = new Database(path);
+    // The index of the log in memory of our own: a mapped file on a disk that turns read-only kills the process (SIGBUS).
+    db.pragma('locking_mode = EXCLUSIVE');
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = FULL');
     db.exec(SCHEMA);
+    // SQLite syncs the directory of a new log too, and passes over an error of that.
+    syncDirectory(dataDirectory);
     chmodSync(path, 0o600); // the data directory itself stays readable: site programs read rendered files in it
     return db;
   } catch (error) {
@@ -44,6 +49,21 @@ export function openDatabase(dataDirectory: string): Connection {
       cause: error,
     });
   }
+}
+
+/**
+ * Closes the database and frees it for the next: the binding keeps the file, and so its lock, until its statements are
+ * collected. On a disk that takes nothing the lock stays until the process ends.
+ */
+export function closeDatabase(db: Connection): void {
+  try {
+    db.pragma('journal_mode = DELETE');
+    db.pragma('locking_mode = NORMAL');
+    db.prepare('SELECT count(*) FROM facts').get();
+  } catch {
+    // The log is read at the next start.
+  }
+  db.close();
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import type { SiteEvent } from '../../policies/model/report.js';
 import { linkSiteEvent } from '../../policies/signing/chain.js';
-import type { Connection } from './database.js';
+import { closeDatabase, type Connection } from './database.js';
 import type { CommandRow, ConversionRow, HeldRow, QuarantineRow, StreamRow } from './rows.js';
 import type { TreeEntry } from '../files/tree.js';
 
@@ -104,7 +104,7 @@ export class Store {
   }
 
   close(): void {
-    this.db.close();
+    closeDatabase(this.db);
   }
 
   /** Reads the whole database back; throws with what SQLite found. */

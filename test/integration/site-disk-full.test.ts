@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { judgeSiteEvents } from '../../policies/signing/chain.js';
 import type { Agent } from '../../site/agent.js';
 import type { SiteContext, Step } from '../../site/context.js';
-import { openDatabase } from '../../site/store/database.js';
+import { closeDatabase, openDatabase } from '../../site/store/database.js';
 import { carryOut, directoryRelease, resultOf, TestSite, until } from '../site/test-site.js';
 import { SmallDisk, whyNoDisks } from './small-disk.js';
 
@@ -70,7 +70,7 @@ async function soundAfterwards(agent: Agent): Promise<void> {
   await agent.stop();
   const db = openDatabase(site.data);
   expect(db.pragma('integrity_check')).toEqual([{ integrity_check: 'ok' }]);
-  db.close();
+  closeDatabase(db);
 }
 
 const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;

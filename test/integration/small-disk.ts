@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   closeSync,
+  copyFileSync,
   mkdtempSync,
   openSync,
   rmSync,
@@ -94,13 +95,25 @@ export class SmallDisk {
     writeFileSync(`/sys/fs/ext4/${device.replace('/dev/', '')}/trigger_fs_error`, 'test');
   }
 
-  mendReadOnly(): void {
-    execFileSync('mount', ['-o', 'remount,rw', this.path]);
+  /** As after a power cut and a repair: what is on the device, checked, and mounted at the same place. */
+  mend(): void {
+    const { image = '' } = this;
+    const mended = `${image}.mended`;
+    execFileSync('umount', ['-l', this.path]);
+    // A copy: as long as a file of the old mount is open, the kernel would give the failed file system back.
+    copyFileSync(image, mended);
+    try {
+      execFileSync('e2fsck', ['-f', '-y', mended], { stdio: 'ignore' });
+    } catch {
+      // 1 and 2 say that something was corrected.
+    }
+    execFileSync('mount', ['-o', 'loop,errors=remount-ro', mended, this.path]);
   }
 
   clear(): void {
     execFileSync('umount', ['-l', this.path]);
     rmSync(this.path, { recursive: true, force: true });
-    if (this.image !== undefined) rmSync(this.image, { force: true });
+    for (const image of this.image === undefined ? [] : [this.image, `${this.image}.mended`])
+      rmSync(image, { force: true });
   }
 }
