@@ -136,7 +136,7 @@ function withRoom<T>(dataDirectory: string, open: () => T): T {
   try {
     return open();
   } catch (error) {
-    if (troubleOf(error, dataDirectory) === undefined || !new Reserve(dataDirectory).giveUp()) throw error;
+    if (troubleOf(error, dataDirectory) !== 'full' || !new Reserve(dataDirectory).giveUp()) throw error;
     return open();
   }
 }

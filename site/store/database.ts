@@ -37,7 +37,7 @@ export function openDatabase(dataDirectory: string): Connection {
     const db = new Database(path);
     // The index of the log in memory of our own: a mapped file on a disk that turns read-only kills the process (SIGBUS).
     db.pragma('locking_mode = EXCLUSIVE');
-    db.pragma('journal_mode = WAL');
+    demandMode(db, 'wal');
     db.pragma('synchronous = FULL');
     db.exec(SCHEMA);
     // SQLite syncs the directory of a new log too, and passes over an error of that.
@@ -51,19 +51,28 @@ export function openDatabase(dataDirectory: string): Connection {
   }
 }
 
+/** SQLite may answer with the old mode instead of an error; in that one the last commit would not survive a power cut. */
+function demandMode(db: Connection, mode: 'wal' | 'delete'): void {
+  const [found] = db.pragma(`journal_mode = ${mode}`) as [{ journal_mode: string }];
+  if (found.journal_mode !== mode) throw new Error(`the journal mode stayed ${found.journal_mode}, expected ${mode}`);
+}
+
 /**
  * Closes the database and frees it for the next: the binding keeps the file, and so its lock, until its statements are
- * collected. On a disk that takes nothing the lock stays until the process ends.
+ * collected. On a disk that takes nothing the lock stays until the process ends, and the log is read at the next start.
+ * Returns what went wrong.
  */
-export function closeDatabase(db: Connection): void {
+export function closeDatabase(db: Connection): unknown {
+  let wrong: unknown;
   try {
-    db.pragma('journal_mode = DELETE');
+    demandMode(db, 'delete');
     db.pragma('locking_mode = NORMAL');
     db.prepare('SELECT count(*) FROM facts').get();
-  } catch {
-    // The log is read at the next start.
+  } catch (error) {
+    wrong = error;
   }
   db.close();
+  return wrong;
 }
 
 /**

@@ -104,7 +104,8 @@ export class Store {
   }
 
   close(): void {
-    closeDatabase(this.db);
+    const wrong = closeDatabase(this.db);
+    if (wrong !== undefined) this.trouble.broken(wrong);
   }
 
   /** Reads the whole database back; throws with what SQLite found. */
