@@ -85,7 +85,7 @@ describe.skipIf(why !== undefined)(`a disk that is full${why === undefined ? '' 
     'from $step on, with $leave bytes left: the bad release is not live, and that is told',
     async ({ step, leave }) => {
       const agent = await confirmed((at) => {
-          if (at === step) hungry ??= true;
+        if (at === step) hungry ??= true;
         if (hungry) disk.fill(leave);
       });
       const bad = site.publish(release('2.0.0'), { 'files/page': 'broken' });
