@@ -6,6 +6,7 @@ import type { PlanOutline, ShardInput, OutlineSite } from '../policies/model/out
 import type { Finding } from '../policies/model/plan.js';
 import type { Result } from '../policies/model/command.js';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
+import type { OutboxAcks, OutboxPage } from '../policies/model/telemetry.js';
 import type { CatchUpFacts } from '../policies/catch-up/facts.js';
 import type { HandedOver } from '../policies/model/debt.js';
 import type { RolloutOutcome, RolloutRequest, RolloutStatus, SiteOutcome } from '../policies/model/rollout.js';
@@ -95,6 +96,8 @@ export interface ControlActivities {
   describeLock(stream: string): Promise<LockHolder | null>;
   awaitClosed(workflowId: string): Promise<void>;
   recordInbox(report: SiteReport, events: SiteEvent[]): Promise<LateNews[]>;
+  /** Samples and log lines of a site; what is recorded of them, or undefined if the agent does not speak for it. */
+  recordOutbox(report: SiteReport, page: OutboxPage): Promise<OutboxAcks | undefined>;
 }
 
 /** What a site's own report changes for a running rollout: outcomes of converges, and answers to reverts. */

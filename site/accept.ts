@@ -9,13 +9,15 @@ import { decideAdmission, judgeCommand, type Admission } from '../policies/site/
 import { advance, journal, liveRelease, resultOf } from './advance.js';
 import type { SiteContext } from './context.js';
 import { judgeHeldHere } from './holds.js';
-import type { CommandRow, StreamRow } from './store/rows.js';
+import type { CommandRow, StreamRow, Undo } from './store/rows.js';
 import { notLive } from './stream-runner.js';
 import { learnFromCommand } from './trust.js';
 
 /** `wake`: there may be work; `interrupt`: what is under way is to end; `nothing`: it is answered. */
 export type Accepted =
   | { kind: 'taken'; command: Command; then: 'wake' | 'interrupt' | 'nothing' }
+  /** The disk took nothing: undone all the same, and the command is answered once it can be taken. */
+  | { kind: 'unjournaled'; command: Command; undo: Undo; error: unknown }
   /** Never stored: whoever cannot sign as the centre must not decide what an id means. */
   | { kind: 'refused'; result: Result };
 
@@ -30,9 +32,30 @@ export function acceptEnvelope(context: SiteContext, envelope: Envelope): Accept
   }
   const notForThis = judgeAddressee(command, addresseeOf(context)) ?? judgeObserving(context, command);
   if (notForThis) return refused(context, command, notForThis);
-  const then = context.store.transact(() => take(context, command, envelope));
-  context.step('accepted');
-  return { kind: 'taken', command, then };
+  const { fault } = context.storage;
+  if (fault && command.verb === 'converge' && !context.store.command(command.id)) {
+    return refused(context, command, { code: 'STORAGE_FAULT', detail: fault.detail });
+  }
+  try {
+    const then = context.store.transact(() => take(context, command, envelope));
+    context.step('accepted');
+    return { kind: 'taken', command, then };
+  } catch (error) {
+    const undo = undoAllTheSame(context, command, error);
+    if (undo === undefined) throw error;
+    return { kind: 'unjournaled', command, undo, error };
+  }
+}
+
+/** The undo that a revert command asks for, if only the disk keeps it from being taken. */
+function undoAllTheSame(context: SiteContext, command: Command, error: unknown): Undo | undefined {
+  const { clock, storage, store } = context;
+  if (command.verb !== 'revert' || storage.note(error, 'a revert command') === undefined) return undefined;
+  const row = store.stream(command.stream);
+  const live = liveRelease(context, row);
+  if (live?.digest !== command.digest || judgeCommand(command, row, false) !== 'fresh') return undefined;
+  const detail = `rollout ${command.rollout} commanded the undo of ${live.version}`;
+  return { cause: 'command', reason: { code: 'COMMANDED', detail }, begunAt: clock.now() };
 }
 
 /** Not taken in: an agent that changes the site again takes the same command as if it had never seen it. */

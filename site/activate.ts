@@ -9,8 +9,10 @@ import { probeBeforeSwitch } from './checks/watch.js';
 import type { SiteContext } from './context.js';
 import type { UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
+import { bytesOf } from './disk/measure.js';
+import { demandRoom } from './disk/room.js';
 import { revertStream } from './revert.js';
-import { refuseHeld, refuseLate, Rejection, rejectionFor } from './stage.js';
+import { refuseHeld, refuseLate, Rejection, rejectionOf } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { driverOf, taskFor, verifiedDirectory } from './task.js';
 import { mayBeginSwitch, probeUplink, untilEchoed } from './uplink.js';
@@ -33,6 +35,7 @@ export async function activateConverge(context: SiteContext, row: CommandRow, si
   const undo = await stageUndo(context, held, lkg);
   context.step('undo-captured');
   signal.throwIfAborted();
+  demandUndoRoom(context, held, undo);
   await prepareSwitch(context, row, held, signal);
   // From here to the durable switch nothing waits: neither a newer command nor the clock can come in between.
   signal.throwIfAborted();
@@ -56,6 +59,15 @@ async function prepareSwitch(context: SiteContext, row: CommandRow, held: HeldRo
   }
 }
 
+/** The last word before the switch: the undo fits, and the disk is believed. */
+function demandUndoRoom(context: SiteContext, held: HeldRow, undo: HeldRow['undo']): void {
+  try {
+    demandRoom(context, 0, bytesOf(context, { ...held, undo }));
+  } catch (error) {
+    throw rejectionOf(context, error);
+  }
+}
+
 function stagedRelease(context: SiteContext, stream: string): HeldRow {
   const { stagedId } = context.store.stream(stream);
   const held = stagedId === undefined ? undefined : context.store.held(stagedId);
@@ -71,7 +83,7 @@ function lkgOf(context: SiteContext, stream: string): HeldRow | undefined {
 async function findAdoption(context: SiteContext, held: HeldRow): Promise<StagedAdoption | undefined> {
   if (lkgOf(context, held.stream)) return undefined;
   const found = await stageAdoption(context, held).catch((error: unknown) => {
-    throw rejectionFor(error);
+    throw rejectionOf(context, error);
   });
   if ('adoption' in found) return found.adoption;
   if (held.release.first) return undefined;
@@ -129,7 +141,7 @@ async function stageUndo(
       points[component.name] = await stagePoint(context, held, component, lkg);
     } catch (error) {
       // A first release has nothing to go back to by its own word: what cannot be saved is then not needed.
-      if (lkg || !held.release.first) throw rejectionFor(error);
+      if (lkg || !held.release.first) throw rejectionOf(context, error);
     }
   }
   return points;

@@ -5,13 +5,18 @@
 import { createPublicKey } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { Envelope, Result, Settled, SiteState } from '../policies/model/command.js';
-import { MistakeError } from '../policies/model/failure.js';
+import { MistakeError, WorldError } from '../policies/model/failure.js';
 import type { LinkState } from '../policies/model/link.js';
 import type { SiteEvent, SiteHold, SiteReport } from '../policies/model/report.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
 import { acceptEnvelope, stateOf, type Accepted } from './accept.js';
 import { adoptAtRequest, type AdoptRequest, type Adopted } from './adopt-request.js';
 import { liveRelease, messageOf } from './advance.js';
+import { watchDisk } from './disk/monitor.js';
+import { undoBytes } from './disk/measure.js';
+import { Reserve } from './disk/reserve.js';
+import { Storage } from './disk/storage.js';
+import { troubleOf } from './disk/trouble.js';
 import { machineClock, type Clock } from './clock.js';
 import type { Log, SiteContext, Step } from './context.js';
 import { directoryDriver } from './drivers/directory.js';
@@ -34,6 +39,11 @@ import { beginObserving, lookForDrift, refuseObserving } from './observing.js';
 import type { AgentStatus } from './local/protocol.js';
 import { serveLocal, type LocalServer } from './local/server.js';
 import { answerCheck, type Answered, type PersonalAnswer } from './answer-check.js';
+import { Outbox } from './outbox/outbox.js';
+import { Recorder } from './outbox/recorder.js';
+import { readBackWhole } from './scrub/mended.js';
+import { scheduleScrub } from './scrub/schedule.js';
+import { scrub } from './scrub/scrub.js';
 import { metricsText, serveMetrics } from './metrics.js';
 import { Observers } from './observers.js';
 import { reportOf } from './report.js';
@@ -68,6 +78,14 @@ export interface AgentOptions {
   observe?: boolean;
   /** How often, in ms, what is live is compared with the confirmed release; ten minutes if absent. */
   driftEveryMs?: number;
+  /** Of the disk reserve, what is kept for the journal beside the undo itself, in bytes. */
+  reserveForJournal?: number;
+  /** How often, in ms, the disk is looked at. */
+  diskEveryMs?: number;
+  /** Bytes that samples and log lines may take until the centre has them. */
+  outboxBytes?: number;
+  /** How often, in ms, all that is kept is read back; a day if absent. */
+  scrubEveryMs?: number;
 }
 
 const KEEP_CONTACT_EVERY_MS = 60_000;
@@ -77,7 +95,7 @@ const TIDY_AFTER_MS = 5_000;
 export async function openAgent(options: AgentOptions): Promise<Agent> {
   options.controlKeysPem.forEach(demandKey);
   const dataDirectory = resolve(options.dataDirectory);
-  const unlock = lockDirectory(dataDirectory);
+  const unlock = withRoom(dataDirectory, () => lockDirectory(dataDirectory));
   try {
     const context = openContext({ ...options, dataDirectory });
     await context.holdings.prepare();
@@ -91,7 +109,11 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
 function openContext(options: AgentOptions): SiteContext {
   const { site, dataDirectory, log } = options;
   const clock = options.clock ?? machineClock();
-  const store = new Store(openDatabase(dataDirectory), site, () => clock.now());
+  const storage = new Storage({ dataDirectory, log, now: () => clock.now(), forJournal: options.reserveForJournal });
+  const db = openNoting(storage, dataDirectory);
+  const store = new Store(db, site, () => clock.now());
+  const outbox = new Outbox(db, store, { site, now: () => clock.now(), bound: options.outboxBytes });
+  storage.watch(store, () => outbox.shed());
   claimFor(store, site, dataDirectory);
   return {
     site,
@@ -100,6 +122,10 @@ function openContext(options: AgentOptions): SiteContext {
     log,
     store,
     holdings: new Holdings(dataDirectory, store),
+    storage,
+    outbox,
+    recorder: new Recorder(),
+    closing: new AbortController().signal,
     depot: openDepot(options.depot),
     drivers: { directory: directoryDriver, exec: execDriver, ...options.drivers },
     pinnedPems: options.controlKeysPem,
@@ -115,6 +141,26 @@ function openContext(options: AgentOptions): SiteContext {
     versions: versionReader(options.reports ?? {}, dataDirectory, () => clock.elapsed()),
     step: options.onStep ?? (() => undefined),
   };
+}
+
+/** What the disk says here is remembered as well: the next start may find it quiet. */
+function openNoting(storage: Storage, dataDirectory: string): ReturnType<typeof openDatabase> {
+  try {
+    return withRoom(dataDirectory, () => openDatabase(dataDirectory));
+  } catch (error) {
+    storage.note(error, 'opening the database');
+    throw error;
+  }
+}
+
+/** On a disk that is full neither the lock nor the database opens: the guard comes first, and needs the reserve for it. */
+function withRoom<T>(dataDirectory: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (troubleOf(error, dataDirectory) !== 'full' || !new Reserve(dataDirectory).giveUp()) throw error;
+    return open();
+  }
 }
 
 /** A data directory belongs to one site: its journal and its floors mean nothing anywhere else. */
@@ -155,12 +201,17 @@ export class Agent {
   private admitting = false;
   private stopped = false;
   private tidyTimer: NodeJS.Timeout | undefined;
+  private readonly closing = new AbortController();
 
   constructor(
     private readonly context: SiteContext,
     private readonly unlock: () => void,
-    private readonly options: Pick<AgentOptions, 'keysetEveryMs' | 'driftEveryMs'> = {},
+    private readonly options: Pick<
+      AgentOptions,
+      'keysetEveryMs' | 'driftEveryMs' | 'diskEveryMs' | 'scrubEveryMs'
+    > = {},
   ) {
+    context.closing = this.closing.signal;
     this.drifts = new DriftWatch(context, (stream, work) => this.runner(stream).alone(work));
     this.observers = new Observers(context);
     context.store.onEvent((event) => this.tell(event));
@@ -175,32 +226,84 @@ export class Agent {
         return () => this.listeners.delete(listener);
       },
       contacted: (at) => this.contacted(at),
+      outbox: {
+        waiting: (priority, after, limit) => context.outbox.waiting(priority, after, limit),
+        page: (entries) => context.outbox.page(entries),
+        acknowledge: (acks) => context.outbox.acknowledge(acks),
+      },
     };
   }
 
   /** Ends when every stream is at rest or carries on by itself; connections are tried only after it. */
   async start(): Promise<void> {
-    const { keysetEveryMs, driftEveryMs } = this.options;
     await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context));
+    if (this.context.storage.fault) await this.readBack();
     for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
-    const stopPolling = pollKeyset(this.context, keysetEveryMs);
+    this.makeReserve();
+    const stopPolling = pollKeyset(this.context, this.options.keysetEveryMs);
+    const stopScrubbing = scheduleScrub(this.context, () => !this.busy, this.options.scrubEveryMs);
+    this.closers.push(stopScrubbing);
+    const stopWatching = watchDisk(this.context, () => !this.busy, this.options.diskEveryMs);
     const stopTending = tendHolds(this.context);
-    const stopLooking = lookForDrift(this.drifts, driftEveryMs);
+    const stopLooking = lookForDrift(this.drifts, this.options.driftEveryMs);
     this.closers.push(async () => {
       stopPolling();
       stopTending();
+      stopWatching();
       await stopLooking();
     });
+  }
+
+  /** What was not known to be durable is believed only by its digest (fault H4). */
+  private async readBack(): Promise<void> {
+    try {
+      await scrub(this.context, { goOn: () => !this.stopped, hurry: true });
+    } catch (error) {
+      this.context.log.error({ error: messageOf(error) }, 'what is kept could not be read back');
+    }
+  }
+
+  /**
+   * A person says that the disk was mended; everything is read back first. Throws MistakeError STORAGE_FAULT while the
+   * disk takes nothing or something that is kept cannot be healed.
+   */
+  async mended(person: PersonalUndo): Promise<{ read: number; healed: number }> {
+    const { context } = this;
+    const { fault } = context.storage;
+    if (fault === undefined) return { read: 0, healed: 0 };
+    const round = await readBackWhole(context, () => !this.stopped);
+    context.store.transact(() => context.store.append({ kind: 'storage-mended', detail: { ...person, fault } }));
+    context.storage.forget(context.store);
+    this.makeReserve();
+    for (const runner of this.runners.values()) runner.wake();
+    return { read: round.read, healed: round.healed };
+  }
+
+  /** After the guard: an undo at boot is what the reserve is for. */
+  private makeReserve(): void {
+    const { storage } = this.context;
+    try {
+      if (storage.fault === undefined) storage.reserve.ensure(undoBytes(this.context));
+    } catch (error) {
+      storage.note(error, 'the reserve');
+      this.context.log.warn({ error: messageOf(error) }, 'the reserve of the disk could not be made');
+    }
+  }
+
+  private get busy(): boolean {
+    return [...this.runners.values()].some((runner) => runner.busy);
   }
 
   /** Ends what can be ended, waits for a switch or an undo in progress, and gives the data directory back. */
   async stop(): Promise<void> {
     if (this.stopped) return;
     this.stopped = true;
+    this.closing.abort();
     clearTimeout(this.tidyTimer);
     await Promise.all(this.closers.map((close) => close()));
     await Promise.all([...this.runners.values()].map((runner) => runner.stop()));
     this.observers.endAll();
+    this.context.recorder.flush(this.context);
     await this.context.sweeping;
     this.context.store.close();
     this.unlock();
@@ -305,6 +408,11 @@ export class Agent {
       if (!this.context.store.command(result.commandId)) await this.refuse(result);
       return { commandId: result.commandId, state: 'rejected' };
     }
+    if (accepted.kind === 'unjournaled') {
+      this.runner(accepted.command.stream).undoUnjournaled(accepted.undo);
+      const message = `the undo was begun, the command could not be journaled: ${messageOf(accepted.error)}`;
+      throw new WorldError('STORE_BROKEN', message, { cause: accepted.error });
+    }
     const { command, then } = accepted;
     this.refused.delete(command.id);
     if (then === 'interrupt') this.runner(command.stream).interrupt();
@@ -346,7 +454,12 @@ export class Agent {
     context.lastContact = Math.max(context.lastContact, at);
     if (at - this.contactKept < KEEP_CONTACT_EVERY_MS) return;
     this.contactKept = at;
-    context.store.transact(() => context.store.raiseFact('lastContact', at));
+    try {
+      context.store.transactSpare(() => context.store.raiseFact('lastContact', at));
+    } catch (error) {
+      // The site goes on reporting from a disk that takes nothing.
+      context.log.warn({ error: messageOf(error) }, 'the last contact could not be kept');
+    }
   }
 
   private runner(stream: string): StreamRunner {
@@ -362,7 +475,7 @@ export class Agent {
     if (this.stopped || !this.context.untidy || this.tidyTimer) return;
     this.tidyTimer = setTimeout(() => {
       this.tidyTimer = undefined;
-      if (this.stopped || [...this.runners.values()].some((runner) => runner.busy)) return;
+      if (this.stopped || this.busy) return;
       this.context.untidy = false;
       this.context.sweeping = this.context.holdings.sweep().catch((error: unknown) => {
         this.context.log.warn({ error: messageOf(error) }, 'old releases could not be removed');

@@ -6,8 +6,11 @@ import type { Instant } from '../policies/site/decide-uplink.js';
 import type { TrustedKeys } from '../policies/site/judge-keyset.js';
 import type { Clock } from './clock.js';
 import type { SiteDriver } from './drivers/driver.js';
+import type { Storage } from './disk/storage.js';
 import type { Depot } from './fetch/depot.js';
 import type { Holdings } from './files/holdings.js';
+import type { Outbox } from './outbox/outbox.js';
+import type { Recorder } from './outbox/recorder.js';
 import type { Store } from './store/store.js';
 
 /** As pino's: the object first. */
@@ -47,6 +50,11 @@ export interface SiteContext {
   log: Log;
   store: Store;
   holdings: Holdings;
+  storage: Storage;
+  outbox: Outbox;
+  recorder: Recorder;
+  /** Aborted once the agent stops: what waits for the disk must not keep it from stopping. */
+  closing: AbortSignal;
   depot: Depot;
   drivers: Record<string, SiteDriver>;
   /** Control keys that agent.yaml pins, PEM. */

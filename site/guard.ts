@@ -16,7 +16,11 @@ export async function guardAtBoot(context: SiteContext): Promise<void> {
     // The streams still have to be guarded; whoever converges next meets the same fault and says so.
     context.log.error({ error: messageOf(error) }, 'a target could not be made a symlink');
   }
-  store.transact(() => store.append({ kind: 'started', detail: { bootId: clock.bootId() } }));
+  try {
+    store.transact(() => store.append({ kind: 'started', detail: { bootId: clock.bootId() } }));
+  } catch (error) {
+    context.log.error({ error: messageOf(error) }, 'the start could not be journaled; guarding all the same');
+  }
   // One after another: two undos at once could want the same program.
   for (const row of store.streams()) await guardStream(context, row);
 }

@@ -7,6 +7,7 @@ import { ECHO_PATH } from '../policies/model/echo.js';
 import { serveEcho } from './serve-echo.js';
 import { liveRelease, messageOf } from './advance.js';
 import type { SiteContext } from './context.js';
+import { readRound } from './scrub/scrub.js';
 
 /** The exposition text. Exactly one `foothold_release_info` series for each stream that has something live. */
 export async function metricsText(context: SiteContext): Promise<string> {
@@ -51,6 +52,27 @@ export async function metricsText(context: SiteContext): Promise<string> {
     { site },
     context.link?.state === 'up' ? 1 : 0,
   );
+  const { fault, reserve } = context.storage;
+  const round = readRound(store);
+  const one = (name: string, help: string, value: number) => gauge(name, help, ['site']).set({ site }, value);
+  one('foothold_storage_fault', '1 while nothing is begun because the disk failed', fault ? 1 : 0);
+  one('foothold_disk_free_bytes', 'Free bytes where the agent keeps its data', reserve.free());
+  one('foothold_disk_reserve_whole', '1 while the room that an undo needs is kept', reserve.whole ? 1 : 0);
+  one(
+    'foothold_scrub_timestamp_seconds',
+    'When all that is kept was last read back, 0 if never',
+    (round?.at ?? 0) / 1000,
+  );
+  one(
+    'foothold_damaged_releases',
+    'Kept releases that are damaged and could not be healed',
+    round?.damaged.length ?? 0,
+  );
+  const stored = gauge('foothold_outbox_entries', 'Samples and log lines that the centre has not recorded', [
+    ...['site', 'priority'],
+  ]);
+  for (const [priority, { entries }] of Object.entries(context.outbox.stored()))
+    stored.set({ site, priority }, entries);
   gauge('foothold_quarantined', 'Releases quarantined at the site', ['site']).set({ site }, store.quarantine().length);
   return registry.metrics();
 }

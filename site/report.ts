@@ -1,11 +1,12 @@
 /** What the site says of itself. */
 import { keyIdOf } from '../policies/signing/keyset.js';
 import type { SignedToken } from '../policies/model/enrolment.js';
-import type { SiteReport, StreamReport, HeldRelease } from '../policies/model/report.js';
+import type { HeldRelease, SiteReport, StorageReport, StreamReport } from '../policies/model/report.js';
 import { healthOf } from '../policies/site/decide-watch.js';
 import { liveRelease } from './advance.js';
 import type { SiteContext } from './context.js';
 import { holdsReport } from './holds.js';
+import { readRound } from './scrub/scrub.js';
 import type { HeldRow, StreamRow } from './store/rows.js';
 import type { Store } from './store/store.js';
 
@@ -28,6 +29,7 @@ export async function reportOf(context: SiteContext): Promise<SiteReport> {
     ...(holds.length > 0 ? { holds } : {}),
     ...(context.observing ? { observing: true as const } : {}),
     ...enrolmentOf(store),
+    storage: storageOf(context),
     keyset: { version: context.trust.version, keys: context.trust.pems.map(keyIdOf).sort() },
   };
 }
@@ -37,6 +39,17 @@ function streamRows(store: Store): StreamRow[] {
   const rows = store.streams();
   const known = new Set(rows.map(({ stream }) => stream));
   return [...rows, ...store.driftStreams().flatMap((stream) => (known.has(stream) ? [] : [store.stream(stream)]))];
+}
+
+function storageOf({ storage, store }: SiteContext): StorageReport {
+  const round = readRound(store);
+  return {
+    ...(storage.fault ? { fault: storage.fault } : {}),
+    freeBytes: storage.reserve.free(),
+    reserveWhole: storage.reserve.whole,
+    ...(round ? { scrubbedAt: round.at } : {}),
+    damaged: round?.damaged ?? [],
+  };
 }
 
 function journalHead(store: Store): Pick<SiteReport, 'sequence' | 'head'> {

@@ -42,11 +42,23 @@ export async function revertStream(context: SiteContext, stream: string, revert:
 /** One durable write, then the undo. If even that write fails (a full disk), the undo is more urgent than the journal. */
 function beginUndo(context: SiteContext, stream: string, revert: Revert): boolean {
   try {
-    markReverting(context, stream, revert);
+    withReserve(context, () => markReverting(context, stream, revert));
     return true;
   } catch (error) {
+    context.storage.note(error, `stream ${stream}, the beginning of an undo`);
     context.log.error({ stream, error: messageOf(error) }, 'the undo could not be journaled; undoing all the same');
     return false;
+  }
+}
+
+/** A journal entry that finds the disk full even after the journal's own share was used: now the undo's share is given up. */
+function withReserve(context: SiteContext, write: () => void): void {
+  try {
+    context.store.transact(write);
+  } catch (error) {
+    if (context.storage.note(error, 'the journal of an undo') !== 'full' || !context.storage.reserve.giveUp())
+      throw error;
+    context.store.transact(write);
   }
 }
 
@@ -84,6 +96,9 @@ async function undoComponents(context: SiteContext, held: HeldRow, revert: Rever
   for (let attempt = 0; ; attempt++) {
     const failures = await undoOnce(context, held, lkg, open);
     if (failures.size === 0) return undefined;
+    // Whatever it says: a program that found the disk full says it in words of its own.
+    if (context.storage.reserve.giveUp())
+      context.log.warn({ stream: held.stream }, 'the reserve of the disk was given up for an undo');
     const [first] = failures.values();
     const pause = RETRY_PAUSES_MS[attempt];
     if (pause === undefined) return first;
@@ -108,6 +123,7 @@ async function undoOnce(
       await driverOf(context, component).revert(taskFor(context, held, component, lkg), point);
       context.step('reverted-one');
     } catch (error) {
+      context.storage.note(error, `stream ${held.stream}, component ${component.name}, an undo`);
       failures.set(component.name, {
         code: 'REVERT_FAILED',
         detail: `component ${component.name}: ${messageOf(error)}`,
@@ -156,15 +172,17 @@ type EndedUndo = Omit<Revert, 'begun'> & {
 async function endUndo(context: SiteContext, stream: string, ended: EndedUndo): Promise<void> {
   for (;;) {
     try {
-      context.store.transact(() => {
+      withReserve(context, () => {
         if (!ended.journaled) markReverting(context, stream, ended);
         markEnded(context, stream, ended);
       });
       return;
     } catch (error) {
+      context.storage.note(error, `stream ${stream}, the end of an undo`);
       // The site is as it was; only the telling of it is owed. Nothing else of this stream begins before it is told.
       context.log.error({ stream, error: messageOf(error) }, 'the end of an undo could not be journaled; trying again');
-      await sleep(1_000);
+      if (context.closing.aborted) return;
+      await sleep(1_000, undefined, { signal: context.closing }).catch(() => undefined);
     }
   }
 }

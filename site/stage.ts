@@ -8,11 +8,13 @@ import { componentFiles } from '../policies/render/files.js';
 import { renderRelease } from '../policies/render/release.js';
 import { renderText, type RenderView } from '../policies/render/template.js';
 import { digestOf } from '../policies/signing/jcs.js';
+import { roomToStage } from '../policies/site/judge-disk.js';
 import { isPastSwitchBy, timeLeftToSwitch, type SwitchMoment } from '../policies/site/decide-command.js';
 import { elapsedSince } from '../policies/site/elapsed.js';
 import { advance, messageOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
+import { demandRoom, demandRoomFor } from './disk/room.js';
 import { stageRelease, type FetchedRelease } from './fetch/fetch-release.js';
 import { treeDigest, type TreeEntry } from './files/tree.js';
 import { judgeHeldHere } from './holds.js';
@@ -34,6 +36,11 @@ export async function stageConverge(context: SiteContext, row: CommandRow, signa
   refuseQuarantined(context, command);
   refuseHeld(context, command);
   refuseLate(context, row);
+  try {
+    demandRoom(context, roomToStage([]));
+  } catch (error) {
+    throw rejectionOf(context, error);
+  }
   const fetched = await fetchFor(context, row, signal);
   context.step('fetched');
   if (fetched.release.stream !== command.stream) {
@@ -64,12 +71,22 @@ async function fetchFor(context: SiteContext, row: CommandRow, signal: AbortSign
       blobs: holdings.blobs,
       incoming: holdings.incoming,
       signal,
+      room: (files) => demandRoomFor(context, files),
       timeLeft: () => timeLeftToSwitch(command, switchMoment(context, row)),
       log: (message, detail) => log.warn({ commandId: command.id, ...detail }, message),
     });
   } catch (error) {
-    throw signal.aborted ? error : rejectionFor(error);
+    throw signal.aborted ? error : rejectionOf(context, error);
   }
+}
+
+/** What the disk said outweighs what was being done when it said it. */
+export function rejectionOf(context: SiteContext, error: unknown): Rejection {
+  if (error instanceof Rejection) return error;
+  const trouble = context.storage.note(error, 'a release could not be staged');
+  if (trouble === undefined) return rejectionFor(error);
+  const code = trouble === 'full' ? 'DISK_FULL' : 'STORAGE_FAULT';
+  return new Rejection({ code, detail: messageOf(error) });
 }
 
 /** Errors on the way to `staged` are answers, not crashes. */
@@ -133,7 +150,7 @@ async function renderFor(
   try {
     return await stageHeld(context, fetched, { ...command, varsDigest });
   } catch (error) {
-    throw rejectionFor(error);
+    throw rejectionOf(context, error);
   }
 }
 

@@ -6,7 +6,7 @@ import { advance, atRest, journal, liveRelease, messageOf, resultOf } from './ad
 import { activateConverge, undoBefore } from './activate.js';
 import type { SiteContext } from './context.js';
 import { revertStream } from './revert.js';
-import { rejectionFor, stageConverge } from './stage.js';
+import { rejectionOf, stageConverge } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { guardedRelease, watchConfirmed, watchRelease } from './watching.js';
 
@@ -25,6 +25,8 @@ export class StreamRunner {
   private guarding = false;
   /** What is no command has the stream. */
   private lone = false;
+  /** Commanded, and the store could not take the command. */
+  private unjournaled: Undo | undefined;
 
   constructor(
     private readonly context: SiteContext,
@@ -53,6 +55,12 @@ export class StreamRunner {
 
   undoByPerson(person: PersonalUndo): void {
     this.person = person;
+    this.interrupt();
+  }
+
+  /** An undo is more urgent than the journal: for a revert command that a broken disk did not take. */
+  undoUnjournaled(undo: Undo): void {
+    this.unjournaled = undo;
     this.interrupt();
   }
 
@@ -103,7 +111,7 @@ export class StreamRunner {
       state: row.state,
       ...(verb ? { verb } : {}),
       queued: row.queuedId !== undefined,
-      person: this.person !== undefined,
+      person: this.person !== undefined || this.unjournaled !== undefined,
       guarded: guardedRelease(this.context, this.stream) !== undefined,
     });
   }
@@ -114,15 +122,31 @@ export class StreamRunner {
       await this.carryOut(work, signal);
     } catch (error) {
       if (signal.aborted) return;
+      this.context.storage.note(error, `stream ${this.stream}, ${work}`);
       const { state, commandId } = this.row();
-      if (state === 'accepted' || state === 'staged') await this.reject(error);
+      if (state === 'accepted' || state === 'staged') await this.rejectPatiently(error);
       else {
         // A fault of the store or a bug: the state on disk decides what happens next, after a pause.
         const detail = { stream: this.stream, commandId, work, error: messageOf(error) };
         this.context.log.error(detail, 'a step failed; trying again');
-        await sleep(1_000);
+        await this.pause();
       }
     }
+  }
+
+  /** A disk that takes nothing does not take the rejection either: told once it can be. Nothing was switched. */
+  private async rejectPatiently(error: unknown): Promise<void> {
+    try {
+      await this.reject(error);
+    } catch (again) {
+      this.context.storage.note(again, `stream ${this.stream}, a rejection`);
+      this.context.log.error({ stream: this.stream, error: messageOf(again) }, 'a rejection could not be journaled');
+      await this.pause();
+    }
+  }
+
+  private async pause(): Promise<void> {
+    await sleep(1_000, undefined, { signal: this.context.closing }).catch(() => undefined);
   }
 
   private async carryOut(work: Exclude<Work, 'nothing'>, signal: AbortSignal): Promise<void> {
@@ -168,8 +192,12 @@ export class StreamRunner {
     const { context, stream } = this;
     const row = this.command(this.row());
     if (!row) throw error;
-    const { reason } = rejectionFor(error);
+    const { reason } = rejectionOf(context, error);
     await undoBefore(context, stream);
+    if (reason.code === 'DISK_FULL') {
+      context.holdings.discardIncoming = true;
+      context.untidy = true;
+    }
     const live = liveRelease(context, this.row());
     const result = resultOf(context, row.command, { result: 'rejected', changed: false, reason, live });
     advance(context, stream, {
@@ -265,9 +293,13 @@ export class StreamRunner {
   }
 
   private async undoForPerson(): Promise<void> {
-    const { person } = this;
+    const { person, unjournaled } = this;
     this.person = undefined;
+    this.unjournaled = undefined;
     const live = liveRelease(this.context, this.row());
+    if (unjournaled && live) {
+      return revertStream(this.context, this.stream, { trial: this.trialOf(live), undo: unjournaled });
+    }
     if (!person || !live) return;
     const { by, reason } = person;
     const undo = {

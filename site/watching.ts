@@ -1,5 +1,6 @@
 /** From the switch to the confirmation and for a while after it: samples the checks, and confirms or undoes on their verdict. */
 import { switchOf } from '../policies/site/decide-boot.js';
+import type { CheckTally } from '../policies/site/decide-watch.js';
 import { elapsedSince, onThisBoot } from '../policies/site/elapsed.js';
 import { advance, atRest, liveRelease, resultOf } from './advance.js';
 import type { Surroundings } from './checks/probe.js';
@@ -44,7 +45,7 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
     healthyFrom: context.clock.elapsed(),
     within: trial.within,
     elapsed: () => context.clock.elapsed(),
-    onTallies: (tallies) => context.tallies.set(stream, tallies),
+    onTallies: (tallies) => takeTallies(context, stream, tallies),
     signal,
   });
   if (end.kind === 'stopped') return;
@@ -78,10 +79,15 @@ export async function watchConfirmed(
     confirmedElapsed: onThisBoot(held.confirmed, momentOf(clock)),
     healthyFrom: clock.elapsed(),
     elapsed: () => clock.elapsed(),
-    onTallies: (tallies) => context.tallies.set(held.stream, tallies),
+    onTallies: (tallies) => takeTallies(context, held.stream, tallies),
     signal,
   });
   return end.kind === 'undo' ? { code: end.code, detail: end.detail } : undefined;
+}
+
+function takeTallies(context: SiteContext, stream: string, tallies: CheckTally[]): void {
+  context.recorder.sampled(context, stream, context.tallies.get(stream) ?? [], tallies);
+  context.tallies.set(stream, [...tallies]);
 }
 
 function confirmRelease(context: SiteContext, stream: string, held: HeldRow, trial: Trial): void {

@@ -5,9 +5,17 @@
 import type { Client } from '@temporalio/client';
 import { LINK_TIMERS, retryPause, type LinkTimers } from '../policies/model/link.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
+import type { SiteEvent } from '../policies/model/report.js';
+import type { OutboxAcks, OutboxEntry, SparePriority } from '../policies/model/telemetry.js';
+import { planPage } from '../policies/site/plan-outbox.js';
 import { TASK_QUEUE } from '../policies/model/rollout.js';
 import { causeOf, pause } from './connection.js';
 import type { Log } from './log.js';
+
+/** Through which sequence this connection has carried the journal, and each priority of the outbox. */
+interface Sent extends Record<SparePriority, number> {
+  through: number;
+}
 
 const PAGE = 100;
 const MOST = 5_000;
@@ -28,7 +36,7 @@ export interface DeliveryOptions {
 /** Delivers until `signal` is aborted; never throws. */
 export async function keepDelivering(options: DeliveryOptions, signal: AbortSignal): Promise<void> {
   const { door, log, timers = LINK_TIMERS.fibre } = options;
-  const sent = { through: 0 };
+  const sent: Sent = { through: 0, performance: 0, routine: 0 };
   let failures = 0;
   let due = true;
   let wake: (() => void) | undefined;
@@ -80,22 +88,51 @@ function nextReport({ timers = LINK_TIMERS.fibre, reportEvery = timers.reportEve
 }
 
 /** Everything unacknowledged that this connection has not carried yet; the report also when there is nothing. */
-async function deliver(options: DeliveryOptions, sent: { through: number }): Promise<void> {
+async function deliver(options: DeliveryOptions, sent: Sent): Promise<void> {
   const { site, door, client } = options;
+  await learnAcks(options, sent);
   const events = door.unacknowledged(MOST).filter((event) => event.sequence > sent.through);
   const report = await door.report();
-  for (let start = 0; start === 0 || start < events.length; start += PAGE) {
-    const page = events.slice(start, start + PAGE);
+  for (let pages = 0; pages <= MOST / PAGE; pages++) {
+    const { page, entries } = nextPage(door, events, sent);
+    if (pages > 0 && page.length === 0 && entries.length === 0) return;
+    const outbox = entries.length > 0 && door.outbox ? { outbox: door.outbox.page(entries) } : {};
     await echoed(options, () =>
       client.workflow.signalWithStart('inbox', {
         workflowId: `inbox/${site}`,
         taskQueue: TASK_QUEUE,
         args: [site],
         signal: 'deliver',
-        signalArgs: [{ report, events: page }],
+        signalArgs: [{ report, events: page, ...outbox }],
         staticSummary: `what site ${site} reports`,
       }),
     );
+    events.splice(0, page.length);
     sent.through = page.at(-1)?.sequence ?? sent.through;
+    for (const { priority, sequence } of entries) sent[priority] = Math.max(sent[priority], sequence);
+  }
+}
+
+/** The journal in its own order: its mark is one number. What may be dropped has marks of its own, and holds nothing up. */
+function nextPage(door: SiteDoor, events: SiteEvent[], sent: Sent): { page: SiteEvent[]; entries: OutboxEntry[] } {
+  const waiting = (priority: SparePriority) => door.outbox?.waiting(priority, sent[priority], PAGE) ?? [];
+  const [performance, routine] = [waiting('performance'), waiting('routine')];
+  const counts = { safety: events.length, performance: performance.length, routine: routine.length };
+  const plan = planPage(counts, PAGE);
+  const entries = [...performance.slice(0, plan.performance), ...routine.slice(0, plan.routine)];
+  return { page: events.slice(0, plan.safety), entries };
+}
+
+/** The inbox that took the last entries ends with what is recorded of them. */
+async function learnAcks({ site, door, client, log }: DeliveryOptions, sent: Sent): Promise<void> {
+  if (door.outbox === undefined || sent.performance + sent.routine === 0) return;
+  try {
+    const inbox = client.workflow.getHandle(`inbox/${site}`);
+    const { status } = await inbox.describe();
+    if (status.name !== 'COMPLETED') return;
+    const acks = (await inbox.result()) as OutboxAcks | undefined | null;
+    if (acks) door.outbox.acknowledge(acks);
+  } catch (error) {
+    log.debug({ cause: causeOf(error) }, 'what the centre has recorded could not be asked');
   }
 }

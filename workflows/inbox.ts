@@ -4,21 +4,26 @@
  */
 import { allHandlersFinished, condition, getExternalWorkflowHandle, log, setHandler } from '@temporalio/workflow';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
-import { deliverSignal, lateNewsSignal } from './messages.js';
+import type { OutboxAcks } from '../policies/model/telemetry.js';
+import { deliverSignal, lateNewsSignal, type Delivery } from './messages.js';
 import { patient } from './proxies.js';
 
 const IDLE = '10s';
 
-export async function inbox(_site: string): Promise<void> {
-  const deliveries: { report: SiteReport; events: SiteEvent[] }[] = [];
+/** Ends with what is recorded of the site's outbox, if it brought any: the site asks for it, and deletes that much. */
+export async function inbox(_site: string): Promise<OutboxAcks | undefined> {
+  const deliveries: Delivery[] = [];
+  let acks: OutboxAcks | undefined;
   setHandler(deliverSignal, (delivery) => void (isDelivery(delivery) && deliveries.push(delivery)), {
     description: 'Report and events of the site.',
   });
   while (await condition(() => deliveries.length > 0, IDLE)) {
     const next = deliveries.shift();
     if (next) await take(next.report, next.events);
+    if (next?.outbox) acks = (await patient.recordOutbox(next.report, next.outbox)) ?? acks;
   }
   await condition(allHandlersFinished);
+  return acks;
 }
 
 /** What is no delivery at all must not stop the next one; what is wrong inside one the registry notes as an anomaly. */

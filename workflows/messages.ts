@@ -3,6 +3,7 @@ import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { IssuedCommand } from '../activities/contract.js';
 import type { Reason } from '../policies/model/verdict.js';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
+import type { OutboxPage } from '../policies/model/telemetry.js';
 import type { Result } from '../policies/model/command.js';
 import type { MessageVerb, RolloutStatus, SiteOutcome, VerbAnswer } from '../policies/model/rollout.js';
 
@@ -128,4 +129,10 @@ export type Refusal = Pick<Deferral, 'site' | 'reason' | 'askAt' | 'pause' | 'as
 export const wakeSignal = defineSignal<[unknown]>('wake');
 
 /** Site → inbox. */
-export const deliverSignal = defineSignal<[{ report: SiteReport; events: SiteEvent[] }]>('deliver');
+/** What a site says: a page of its journal, and of its outbox if it has anything there. */
+export interface Delivery {
+  report: SiteReport;
+  events: SiteEvent[];
+  outbox?: OutboxPage;
+}
+export const deliverSignal = defineSignal<[Delivery]>('deliver');

@@ -27,6 +27,7 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     readOutline: (frozen) => failing(() => readOutline(deps, frozen)),
     runPreflight: ({ planDigest }, run) => failing(() => runPreflight(deps, planDigest, run)),
     issueCommands: (input, sites) => failing(() => issueCommands(deps, input, sites)),
+    recordOutbox: (report, page) => failing(async () => deps.registry.recordOutbox(report, page, deps.now())),
     recordInbox: (report, events) => failing(() => recordInbox(deps, waker, report, events)),
     catchUpFacts: (stream) => failing(() => catchUpFacts(deps, stream)),
     sweep: (word) => failing(() => sweep(deps, word)),

@@ -15,6 +15,7 @@ import { clock, span } from '../render/times.js';
 import { releaseReference } from '../inputs.js';
 import { driftLines, safeModeLines, siteHoldLine } from '../render/hold.js';
 import { declareAgentConfirm } from './agent-confirm.js';
+import { operatorName } from '../operator.js';
 import { declareAgentEnrol } from './agent-enrol.js';
 import { declareAgentOperator } from './agent-operator.js';
 import { collect } from '../repeated.js';
@@ -56,6 +57,15 @@ export function declareAgent(program: Command, execute: Execute): void {
     .option('--config <file>', 'the site’s agent.yaml', CONFIG)
     .option('--var <name=value>', 'for --like: a variable of this site; repeated', collect, [])
     .action((flags: StatusFlags, self: Command) => execute(self, (context) => agentStatus(context, flags)));
+  agent
+    .command('mended')
+    .description('say that the disk of this site was mended: all that is kept is read back, then it is believed again')
+    .requiredOption('--reason <text>', 'what was done; journaled')
+    .option('--by <name>', 'who says so')
+    .option('--config <file>', 'the site’s agent.yaml', CONFIG)
+    .action((flags: AgentFlags & { reason: string; by?: string }, self: Command) =>
+      execute(self, (context) => mended(context, flags)),
+    );
   agent
     .command('adopt')
     .description('keep what is live now as the release to go back to')
@@ -107,6 +117,25 @@ async function shownRelease(context: Context, written: string) {
   return { stream, like: await modelOf(context, stream, written) };
 }
 
+/** Throws MistakeError STORAGE_FAULT with what is still wrong. */
+async function mended(context: Context, flags: AgentFlags & { reason: string; by?: string }): Promise<Answer> {
+  const { data } = await configuration(context, flags);
+  const { callAgent } = await import('../../site/local/client.js');
+  const answer = await callAgent(data, 'mended', { by: operatorName(flags.by, context.io.env), reason: flags.reason });
+  return done(answer, `${answer.read} files and directories were read back, ${answer.healed} releases made anew`);
+}
+
+/** What is wrong with the disk, and how much room there is. */
+function diskLines({ storage }: AgentStatus): string[] {
+  if (storage === undefined) return [];
+  const { fault, reserveWhole, freeBytes, damaged } = storage;
+  return [
+    ...(fault ? [`STORAGE_FAULT ${fault.detail}: foothold agent mended --reason … ends it`] : []),
+    ...(reserveWhole ? [] : [`the reserve for an undo is not whole, ${freeBytes} bytes are free`]),
+    ...damaged.map((one) => `${one.stream}@${one.version} is damaged${one.live ? ', and it is live' : ''}`),
+  ];
+}
+
 function statusText(context: Context, status: AgentStatus): string {
   const now = context.io.now();
   const rows = Object.entries(status.streams).map(([name, stream]) => [
@@ -125,6 +154,7 @@ function statusText(context: Context, status: AgentStatus): string {
     ['safe mode', safeModeLines(status, now)],
     ['drift', Object.entries(status.streams).flatMap(([name, { drift }]) => driftLines(name, drift, now))],
     ['waits, staged', waitingStreams(status)],
+    ['disk', diskLines(status)],
     ['sick', sickChecks(status)],
     [
       `quarantined (foothold allow RELEASE --site ${status.site} lifts it)`,

@@ -192,6 +192,8 @@ export const ADVICE: Partial<Record<ReasonCode, Advice>> = {
   OBSERVING: atSite('the agent being started without --observe'),
   REVERT_FAILED: atSite('a person at the site: the undo itself failed'),
   NOTHING_VERIFIED: atSite('a person at the site: nothing verified is there to go back to'),
+  DISK_FULL: atSite('room on the disk of the site, for the release beside the reserve of its undo'),
+  STORAGE_FAULT: atSite('the disk being repaired, and a person saying so there: foothold agent mended'),
   STORE_BROKEN: atSite('a disk that the agent can write'),
   // centre's view of a site
   UNREACHED: { unblocks: onReturn, who: RETURN, next: retryWhileOpen },

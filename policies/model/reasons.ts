@@ -100,6 +100,8 @@ export const REASONS = {
   NOT_LIVE: 'the release to be undone is not live at the site',
   REVERT_FAILED: 'the undo itself failed',
   NOTHING_VERIFIED: 'no verified release to go back to is on disk',
+  DISK_FULL: 'the disk has no room for the release and for its undo',
+  STORAGE_FAULT: 'the disk of the site failed: nothing new is begun there until a person says that it was mended',
   STORE_BROKEN: 'the database of the agent could not be read or written',
   AGENT_RUNNING: 'another agent has the data directory',
   AGENT_NOT_RUNNING: 'no agent answers on the data directory',

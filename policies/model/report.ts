@@ -105,6 +105,25 @@ export interface SiteReport {
   };
   /** Ids of the control keys that the site trusts, in order; version 0: those that its agent.yaml pins. */
   keyset?: { version: number; keys: string[] };
+  storage?: StorageReport;
+}
+
+/** An error of the disk after which nothing is known to be durable: no converge is begun until a person ends it. */
+export interface StorageFault {
+  code: 'STORAGE_FAULT';
+  detail: string;
+  at: number;
+}
+
+export interface StorageReport {
+  fault?: StorageFault;
+  freeBytes: number;
+  /** False: it was given up for an undo or a journal entry, or there is no room for it; nothing is staged meanwhile. */
+  reserveWhole: boolean;
+  /** When all that is kept was last read back. */
+  scrubbedAt?: number;
+  /** Kept releases that read back differently and could not be made anew. `live`: it is in use. */
+  damaged: { stream: string; version: string; digest: string; live: boolean }[];
 }
 
 export type SiteEventKind =
@@ -128,7 +147,14 @@ export type SiteEventKind =
   | 'unheld'
   | 'safe-mode-left'
   | 'drifted'
-  | 'repaired';
+  | 'repaired'
+  | 'storage-fault'
+  | 'storage-mended'
+  | 'damage-found'
+  | 'damage-healed'
+  | 'scrubbed'
+  | 'outbox-gap'
+  | 'health';
 
 /** One journaled event. `hash` is sha256 over the JCS form of all other fields; `previous` the hash before it. */
 export interface SiteEvent {

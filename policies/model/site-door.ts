@@ -1,6 +1,7 @@
 /** The site door: the one interface through which any link brings commands to a site's agent (design §3, §4). */
 import type { Envelope, Settled, SiteState } from './command.js';
 import type { SiteEvent, SiteReport } from './report.js';
+import type { OutboxAcks, OutboxEntry, OutboxPage, SparePriority } from './telemetry.js';
 
 export interface SiteDoor {
   /** Takes a command durably, idempotent by command id. A refused one has the journaled result `rejected`. */
@@ -22,4 +23,14 @@ export interface SiteDoor {
   onEvent(listener: (event: SiteEvent) => void): () => void;
   /** The link reports each proven contact with the centre. */
   contacted(at: number): void;
+  /** Samples and log lines: sent after the journal, and acknowledged by what the inbox has recorded. */
+  readonly outbox?: OutboxDoor;
+}
+
+export interface OutboxDoor {
+  /** Oldest first, of the current epoch, with a sequence above `after`. */
+  waiting(priority: SparePriority, after: number, limit: number): OutboxEntry[];
+  page(entries: OutboxEntry[]): OutboxPage;
+  /** Deletes what the centre has recorded. */
+  acknowledge(acks: OutboxAcks): void;
 }

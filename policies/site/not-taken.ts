@@ -6,6 +6,7 @@ import type { Reason } from '../model/verdict.js';
 const NOT_TAKEN = [
   ...(['SIGNATURE_INVALID', 'WRONG_SITE', 'WRONG_EPOCH', 'ENROLMENT_USED', 'JOURNAL_FORKED'] as const),
   'OBSERVING',
+  'STORAGE_FAULT',
 ] as const;
 
 /** What an agent answers to a command that it does not store. */

@@ -9,6 +9,7 @@ import { addToLedger, CommandLedger, outcomeKnown, scheduled, UNKNOWN_PLACE } fr
 import { appendDrafts, type KeyedDraft } from './evidence-log.js';
 import { anomaly, hashHolds, sortEvents, storeEvents, type SortedEvents } from './journal.js';
 import type { FreshEvent, SiteAnomaly } from './registry.js';
+import { recordGaps } from './outbox.js';
 import { recordReports } from './reports.js';
 import { hearSpeakers } from './speakers.js';
 import { noteAnomalies } from './site-anomalies.js';
@@ -63,6 +64,7 @@ export async function recordJournals(
   );
   await ledger.save(tx, now);
   await storeEvents(tx, sorted.fresh, tells, toldBy ?? null, now);
+  await recordGaps(tx, sorted.fresh, now);
   await noteAnomalies(tx, sorted.anomalies);
   const untold = await takeUntold(tx, sorted.known, toldBy);
   const fresh = await freshEvents(tx, ledger, [...sorted.fresh.filter((event) => tells.has(event)), ...untold]);

@@ -1,4 +1,5 @@
 /** Sites: what they were commanded, how that ended, what they report and journal, and what happened. */
+import type { OutboxAcks, OutboxEntry, OutboxGap, OutboxPage } from '../../policies/model/telemetry.js';
 import type { JudgedDesired, JudgedReport } from '../../policies/catch-up/drift.js';
 import type { ResultWord, Settled, SiteState, Verb } from '../../policies/model/command.js';
 import type { EvidenceKey } from '../../policies/model/evidence.js';
@@ -190,6 +191,10 @@ export interface KnownSites {
   reports(sites?: string[]): Promise<Map<string, KnownReport>>;
   /** Of all sites at once, by groups: what would be ten thousand rows each. */
   tally(streams: string[], now: number): Promise<Tally>;
+  /** Each entry once, by (site, epoch, priority, sequence), in whatever order; what is recorded without a hole but a gap. */
+  recordOutbox(report: SiteReport, page: OutboxPage, now: number): Promise<OutboxAcks | undefined>;
+  /** The latest entries of a site's outbox, and its gaps, oldest first. */
+  siteOutbox(site: string, limit: number): Promise<{ entries: OutboxEntry[]; gaps: (OutboxGap & { epoch: number })[] }>;
   /** The latest `limit` events of a site, in the order of its journal. */
   siteEvents(site: string, limit: number): Promise<SiteEvent[]>;
   /**

@@ -20,6 +20,7 @@ export const STEPS: Step[] = [
   { name: 'namespaces of rollouts', up: (tx) => column(tx, 'rollouts', { namespace: 'text?', namespace_id: 'text?' }) },
   { name: 'what sites report of streams', up: reportedTables, fill: fillReported },
   { name: 'holds of sites', up: holdTables },
+  { name: 'outboxes of sites', up: outboxTables },
 ];
 
 /** Brings the schema up to date, in one transaction; a schema newer than this program is refused by name. */
@@ -241,6 +242,16 @@ async function holdTables(tx: Tx): Promise<void> {
     lifted_reason: 'text?',
   });
   await index(tx, 'site_holds', ['site']);
+}
+
+async function outboxTables(tx: Tx): Promise<void> {
+  const lane = { site: 'text', epoch: 'bigint', priority: 'text' } as const;
+  const key = ['site', 'epoch', 'priority'] as const;
+  const entry = { ...lane, sequence: 'bigint', hash: 'text', recorded_at: 'bigint', body: 'text' } as const;
+  await table(tx, 'site_outbox', [...key, 'sequence'], entry);
+  const span = { first: 'bigint', last: 'bigint', count: 'bigint', previous: 'text', hash: 'text' } as const;
+  await table(tx, 'site_gaps', [...key, 'first'], { ...lane, ...span });
+  await table(tx, 'site_lanes', [...key], { ...lane, contiguous: 'bigint', hash: 'text' });
 }
 
 /** Columns that rows of before cannot have: always without `not null`. */

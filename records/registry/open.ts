@@ -16,6 +16,7 @@ import * as generations from './generations.js';
 import { handOver } from './hand-over.js';
 import { history } from './history.js';
 import * as inbox from './inbox.js';
+import * as outbox from './outbox.js';
 import * as journal from './journal.js';
 import * as judged from './judged.js';
 import * as keys from './keys.js';
@@ -140,6 +141,8 @@ function ofSites(db: Db): KnownSites {
     recordState: (firstRunId, site, state) => commands.recordState(db, firstRunId, site, state),
     recordReport: (report, now) => reports.recordReport(db, report, now),
     recordSiteEvents: (report, events, now, delivery) => inbox.recordSiteEvents(db, report, events, now, delivery),
+    recordOutbox: (report, page, now) => outbox.recordOutbox(db, report, page, now),
+    siteOutbox: (site, limit) => outbox.siteOutbox(db, site, limit),
     siteAnomalies: (site, limit) => siteAnomalies(db, site, limit),
     refusedSpeakers: (sites) => refusedSpeakers(db, sites),
     tally: (streams, now) => tally(db, streams, now),

@@ -37,6 +37,9 @@ export interface Tables extends IdentityTables {
   reported: ReportedRow;
   site_events: SiteEventRow;
   /** `contiguous`: the last sequence without a gap before it. */
+  site_outbox: SiteOutboxRow;
+  site_gaps: SiteGapRow;
+  site_lanes: SiteLaneRow;
   site_epochs: { site: string; epoch: number; contiguous: number };
   site_anomalies: {
     site: string;
@@ -227,6 +230,38 @@ export interface CommandRow {
   disposition: string | null;
   recorded_at: number;
   carrier: string | null;
+}
+
+/** Samples and log lines of a site, as it sent them. */
+export interface SiteOutboxRow {
+  site: string;
+  epoch: number;
+  priority: string;
+  sequence: number;
+  hash: string;
+  recorded_at: number;
+  body: string;
+}
+
+/** Entries that a site dropped before they could be recorded: from its journal. */
+export interface SiteGapRow {
+  site: string;
+  epoch: number;
+  priority: string;
+  first: number;
+  last: number;
+  count: number;
+  previous: string;
+  hash: string;
+}
+
+/** Up to where nothing of the outbox is missing but what a gap spans. */
+export interface SiteLaneRow {
+  site: string;
+  epoch: number;
+  priority: string;
+  contiguous: number;
+  hash: string;
 }
 
 export interface SiteEventRow {

@@ -21,6 +21,8 @@ export interface FetchPlan {
   /** Directory of partial transfers; what lies there survives a restart and is resumed. */
   incoming: string;
   signal: AbortSignal;
+  /** Throws if there is no room for the release. */
+  room?: (files: ManifestFile[]) => Promise<void>;
   /** Ms that are left for it. */
   timeLeft: () => number;
   log: (message: string, detail: Record<string, unknown>) => void;
@@ -34,6 +36,7 @@ const WRONG_DIGESTS = 3;
 /** The verified manifest, with every file among the blobs. Throws WorldError, or MistakeError RELEASE_INVALID. */
 export async function stageRelease(digest: string, plan: FetchPlan): Promise<FetchedRelease> {
   const fetched = readManifest(await stageManifest(digest, plan));
+  await plan.room?.(fetched.files);
   await mkdir(plan.incoming, { recursive: true, mode: 0o700 });
   for (const file of fetched.files) {
     if (!(await plan.blobs.has(file.digest))) await retrying(plan, () => stageBlob(file, plan));
@@ -64,7 +67,8 @@ async function stageBlob(file: ManifestFile, plan: FetchPlan): Promise<void> {
   } catch (error) {
     // What came under a wrong digest is never resumed from.
     if (error instanceof WorldError && error.code === 'DIGEST_MISMATCH') await rm(part, { force: true });
-    throw error instanceof WorldError ? new WorldError(error.code, `${file.path}: ${error.message}`) : error;
+    if (!(error instanceof WorldError)) throw error;
+    throw new WorldError(error.code, `${file.path}: ${error.message}`, { cause: error.cause });
   }
 }
 
@@ -83,7 +87,7 @@ async function retrying<T>(plan: FetchPlan, attempt: () => Promise<T>): Promise<
       return await attempt();
     } catch (error) {
       plan.signal.throwIfAborted();
-      if (!(error instanceof WorldError)) throw error;
+      if (!(error instanceof WorldError) || ofTheDisk(error)) throw error;
       if (error.code === 'DIGEST_MISMATCH' && ++wrong >= WRONG_DIGESTS) throw error;
       const wait = pause * (0.5 + Math.random() / 2);
       if (wait >= plan.timeLeft()) throw error;
@@ -91,6 +95,12 @@ async function retrying<T>(plan: FetchPlan, attempt: () => Promise<T>): Promise<
       await sleep(wait, undefined, { signal: plan.signal });
     }
   }
+}
+
+/** A file could not be written here: the depot is not to blame, and asking it again does not help. */
+function ofTheDisk({ cause }: WorldError): boolean {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  return typeof code === 'string' && ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS'].includes(code);
 }
 
 /** Parses a verified manifest. Throws MistakeError RELEASE_INVALID. */

@@ -4,7 +4,7 @@ import { copyFile, open, readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { WorldError } from '../../policies/model/failure.js';
 import { sha256Hex } from '../../policies/signing/jcs.js';
-import { makeDirectory, placeFile, syncDirectory } from './durable.js';
+import { demandDurable, makeDirectory, placeFile } from './durable.js';
 import { fileDigest } from './tree.js';
 
 export class Blobs {
@@ -57,13 +57,17 @@ export class Blobs {
     try {
       await handle.chmod(0o600);
       await handle.sync();
+    } catch (error) {
+      // Resumed from, it would be read back whole from memory, and the next fsync would call it durable (fault H4).
+      rmSync(file, { force: true });
+      throw error;
     } finally {
       await handle.close();
     }
     const path = this.path(digest);
     await makeDirectory(dirname(path));
     renameSync(file, path);
-    syncDirectory(dirname(path));
+    demandDurable(path);
   }
 
   /** Writes a copy to `path`, which must not exist, verified while it is read. */

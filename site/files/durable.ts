@@ -45,7 +45,17 @@ export async function placeFile(path: string, mode: number, fill: (file: FileHan
     await file.close();
   }
   renameSync(temporary, path);
-  syncDirectory(dirname(path));
+  demandDurable(path);
+}
+
+/** What is in place and not known to be durable is removed: nobody may trust it, and fsync tells of an error only once. */
+export function demandDurable(path: string): void {
+  try {
+    syncDirectory(dirname(path));
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  }
 }
 
 /**

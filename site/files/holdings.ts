@@ -15,6 +15,8 @@ export const CONFIRMED_KEPT = 3;
 export class Holdings {
   readonly blobs: Blobs;
   readonly incoming: string;
+  /** Set after a release for which there was no room: what was fetched in part is not worth the room of an undo. */
+  discardIncoming = false;
 
   constructor(
     private readonly dataDirectory: string,
@@ -66,7 +68,13 @@ export class Holdings {
     for (const [component, entries] of trees) await writeTree(join(making, component), entries, this.blobs);
     syncDirectory(making);
     renameSync(making, this.directory(root));
-    syncDirectory(join(this.directory(root), '..'));
+    try {
+      syncDirectory(join(this.directory(root), '..'));
+    } catch (error) {
+      // Under its own name it would be taken for whole, and fsync tells of an error only once.
+      await rm(this.directory(root), { recursive: true, force: true });
+      throw error;
+    }
     if (!(await this.holdsAll(root, trees))) {
       throw new WorldError('STAGE_FAILED', `what was written to ${this.directory(root)} reads back differently`);
     }
@@ -95,6 +103,8 @@ export class Holdings {
 
   /** Deletes directories, saved state, trees and blobs that nothing needs. Not while a release is being staged. */
   async sweep(): Promise<void> {
+    if (this.discardIncoming) await rm(this.incoming, { recursive: true, force: true });
+    this.discardIncoming = false;
     const held = this.store.allHeld();
     const needed = held.flatMap((one) => [this.directory(one.root), ...livePaths(one), ...undoPaths(one)]);
     await removeUnless(this.directory(''), (path) => needed.some((one) => one === path || one.startsWith(`${path}/`)));

@@ -22,6 +22,7 @@ export interface AgentMethods {
   history: { params: { limit: number }; answer: SiteEvent[] };
   adopt: { params: AdoptRequest; answer: Adopted };
   confirm: { params: PersonalAnswer; answer: Answered };
+  mended: { params: { by: string; reason: string }; answer: { read: number; healed: number } };
   revert: { params: { stream: string; by: string; reason: string }; answer: { accepted: true } };
   hold: { params: HoldRequest; answer: { holds: SiteHold[] } };
   unhold: { params: UnholdRequest; answer: Unheld & { holds: SiteHold[] } };

@@ -22,6 +22,10 @@ const Request = z.discriminatedUnion('method', [
   z.strictObject({ method: z.literal('adopt'), params: AdoptRequest }),
   z.strictObject({ method: z.literal('confirm'), params: PersonalAnswer }),
   z.strictObject({
+    method: z.literal('mended'),
+    params: z.strictObject({ by: z.string().min(1), reason: z.string().min(1) }),
+  }),
+  z.strictObject({
     method: z.literal('revert'),
     params: z.strictObject({ stream: Name, ...person }),
   }),
@@ -112,6 +116,8 @@ async function carryOut(agent: Agent, request: Request): Promise<unknown> {
       return agent.adopt(request.params);
     case 'confirm':
       return agent.confirm(request.params);
+    case 'mended':
+      return agent.mended(request.params);
     case 'revert':
       agent.revert(request.params.stream, request.params);
       return { accepted: true };

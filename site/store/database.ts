@@ -3,6 +3,8 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { WorldError } from '../../policies/model/failure.js';
+import { troubleOf } from '../disk/trouble.js';
+import { syncDirectory } from '../files/durable.js';
 
 export type Connection = Database.Database;
 
@@ -35,9 +37,13 @@ export function openDatabase(dataDirectory: string): Connection {
   const path = join(dataDirectory, 'agent.db');
   try {
     const db = new Database(path);
-    db.pragma('journal_mode = WAL');
+    // The index of the log in memory of our own: a mapped file on a disk that turns read-only kills the process (SIGBUS).
+    db.pragma('locking_mode = EXCLUSIVE');
+    demandMode(db, 'wal');
     db.pragma('synchronous = FULL');
     db.exec(SCHEMA);
+    // SQLite syncs the directory of a new log too, and passes over an error of that.
+    syncDirectory(dataDirectory);
     chmodSync(path, 0o600); // the data directory itself stays readable: site programs read rendered files in it
     return db;
   } catch (error) {
@@ -45,6 +51,30 @@ export function openDatabase(dataDirectory: string): Connection {
       cause: error,
     });
   }
+}
+
+/** SQLite may answer with the old mode instead of an error; in that one the last commit would not survive a power cut. */
+function demandMode(db: Connection, mode: 'wal' | 'delete'): void {
+  const [found] = db.pragma(`journal_mode = ${mode}`) as [{ journal_mode: string }];
+  if (found.journal_mode !== mode) throw new Error(`the journal mode stayed ${found.journal_mode}, expected ${mode}`);
+}
+
+/**
+ * Closes the database and frees it for the next: the binding keeps the file, and so its lock, until its statements are
+ * collected. On a disk that takes nothing the lock stays until the process ends, and the log is read at the next start.
+ * Returns what went wrong.
+ */
+export function closeDatabase(db: Connection): unknown {
+  let wrong: unknown;
+  try {
+    demandMode(db, 'delete');
+    db.pragma('locking_mode = NORMAL');
+    db.prepare('SELECT count(*) FROM facts').get();
+  } catch (error) {
+    wrong = error;
+  }
+  db.close();
+  return wrong;
 }
 
 /**
@@ -60,6 +90,7 @@ export function lockDirectory(dataDirectory: string): () => void {
     lock.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     lock.close();
+    if (troubleOf(error, dataDirectory) !== undefined) throw error;
     const holder = readHolder(holderPath);
     throw new WorldError(
       'AGENT_RUNNING',
@@ -67,7 +98,11 @@ export function lockDirectory(dataDirectory: string): () => void {
         'stop that agent, or give this one a data directory of its own',
     );
   }
-  writeFileSync(holderPath, `${process.pid}\n`);
+  try {
+    writeFileSync(holderPath, `${process.pid}\n`);
+  } catch {
+    // Only a hint for people; on a full disk the guard is more urgent.
+  }
   return () => {
     lock.exec('ROLLBACK');
     lock.close();

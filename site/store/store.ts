@@ -5,14 +5,31 @@
 import type { DriftReport, SiteEvent } from '../../policies/model/report.js';
 import { linkSiteEvent } from '../../policies/signing/chain.js';
 import type { StoredHold } from '../../policies/site/decide-hold.js';
-import type { Connection } from './database.js';
+import { closeDatabase, type Connection } from './database.js';
 import type { CommandRow, ConversionRow, HeldRow, QuarantineRow, StreamRow } from './rows.js';
 import type { TreeEntry } from '../files/tree.js';
 
 export type EventDraft = Omit<SiteEvent, 'site' | 'epoch' | 'sequence' | 'at' | 'previous' | 'hash'>;
 /** Single facts: trust counters, clocks, and what has been acknowledged. */
 export type FactName =
-  'site' | 'epoch' | 'tokenId' | 'token' | 'instance' | 'keyset' | 'timeFloor' | 'ackedThrough' | 'lastContact';
+  | 'site'
+  | 'epoch'
+  | 'tokenId'
+  | 'token'
+  | 'instance'
+  | 'keyset'
+  | 'timeFloor'
+  | 'ackedThrough'
+  | 'lastContact'
+  | 'storageFault'
+  | 'scrub';
+
+/** Hears of errors of the disk below the database. */
+export interface TroubleListener {
+  broken(error: unknown): void;
+  /** True if there is more room now: the transaction is begun anew. */
+  makeRoom(error: unknown): boolean;
+}
 
 type Statement = ReturnType<typeof prepare>;
 const prepare = (db: Connection, sql: string) => db.prepare<unknown[]>(sql);
@@ -23,6 +40,7 @@ export class Store {
   private readonly statements = new Map<string, Statement>();
   private readonly listeners = new Set<(event: SiteEvent) => void>();
   private fresh: SiteEvent[] | undefined;
+  private trouble: TroubleListener = { broken: () => undefined, makeRoom: () => false };
 
   constructor(
     private readonly db: Connection,
@@ -30,25 +48,55 @@ export class Store {
     private readonly now: () => number,
   ) {}
 
-  /** Runs `work` as one durable transaction. Nested calls join the outer one. */
+  /** Runs `work` as one durable transaction; again from the start if the disk was full and room was made. Nested calls join the outer one. */
   transact<T>(work: () => T): T {
     if (this.fresh) return work();
+    for (;;) {
+      const attempt = this.attempt(work);
+      if (attempt.ok) {
+        for (const event of attempt.fresh) for (const listener of this.listeners) listener(event);
+        return attempt.result;
+      }
+      if (!this.trouble.makeRoom(attempt.error)) throw attempt.error;
+    }
+  }
+
+  /** As `transact`, for what may be lost: no room is made for it. */
+  transactSpare<T>(work: () => T): T {
+    if (this.fresh) return work();
+    const attempt = this.attempt(work);
+    if (!attempt.ok) throw attempt.error;
+    for (const event of attempt.fresh) for (const listener of this.listeners) listener(event);
+    return attempt.result;
+  }
+
+  private attempt<T>(work: () => T): { ok: true; result: T; fresh: SiteEvent[] } | { ok: false; error: unknown } {
     const fresh: SiteEvent[] = (this.fresh = []);
-    let result: T;
     try {
       this.run('BEGIN IMMEDIATE');
-      try {
-        result = work();
-        this.run('COMMIT');
-      } catch (error) {
-        if (this.db.inTransaction) this.run('ROLLBACK');
-        throw error;
-      }
+      const result = work();
+      this.run('COMMIT');
+      return { ok: true, result, fresh };
+    } catch (error) {
+      this.rollBack();
+      this.trouble.broken(error);
+      return { ok: false, error };
     } finally {
       this.fresh = undefined;
     }
-    for (const event of fresh) for (const listener of this.listeners) listener(event);
-    return result;
+  }
+
+  /** A failed COMMIT may have ended the transaction already, and a broken disk may refuse this too: the first error counts. */
+  private rollBack(): void {
+    try {
+      if (this.db.inTransaction) this.run('ROLLBACK');
+    } catch (error) {
+      this.trouble.broken(error);
+    }
+  }
+
+  onTrouble(listener: TroubleListener): void {
+    this.trouble = listener;
   }
 
   onEvent(listener: (event: SiteEvent) => void): () => void {
@@ -57,7 +105,14 @@ export class Store {
   }
 
   close(): void {
-    this.db.close();
+    const wrong = closeDatabase(this.db);
+    if (wrong !== undefined) this.trouble.broken(wrong);
+  }
+
+  /** Reads the whole database back; throws with what SQLite found. */
+  demandIntact(): void {
+    const [found] = this.all<{ integrity_check: string }>('PRAGMA integrity_check');
+    if (found?.integrity_check !== 'ok') throw new Error(`the database is damaged: ${found?.integrity_check}`);
   }
 
   // facts
@@ -253,10 +308,18 @@ export class Store {
     return this.all<{ body: string }>(sql, ...parameters).map((row) => JSON.parse(row.body) as T);
   }
   private first<T>(sql: string, ...parameters: unknown[]): T | undefined {
-    return this.statement(sql).get(...parameters) as T | undefined;
+    return this.read(() => this.statement(sql).get(...parameters)) as T | undefined;
   }
   private all<T>(sql: string, ...parameters: unknown[]): T[] {
-    return this.statement(sql).all(...parameters) as T[];
+    return this.read(() => this.statement(sql).all(...parameters)) as T[];
+  }
+  private read<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      this.trouble.broken(error);
+      throw error;
+    }
   }
   private run(sql: string, ...parameters: unknown[]): void {
     this.statement(sql).run(...parameters);

@@ -45,9 +45,14 @@ export interface RunOptions {
 }
 
 /** How the process ended, and what it printed: the settled command, or the report once it had nothing to do. */
-export async function runAgent(out: string, options: RunOptions): Promise<{ signal: string | null; printed: string }> {
+export async function runAgent(
+  out: string,
+  options: RunOptions,
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ signal: string | null; printed: string }> {
   const child = spawn(process.execPath, [join(out, 'run.js'), JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
   });
   let printed = '';
   let errors = '';

@@ -371,6 +371,9 @@ function rememberingActivities(stage: Remembered): ControlActivities {
     },
     describeLock: (stream) => describeLock(client, stream),
     awaitClosed: (workflowId) => awaitClosed(client, workflowId),
+    async recordOutbox() {
+      return undefined;
+    },
     async recordInbox(_report, events) {
       return events.length === 0 ? [] : [events[0]?.detail as unknown as LateNews];
     },

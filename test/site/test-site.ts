@@ -24,14 +24,21 @@ export interface Published {
 }
 
 export class TestSite {
-  readonly root = mkdtempSync(join(tmpdir(), 'site-'));
-  readonly data = join(this.root, 'data');
-  readonly depot = join(this.root, 'depot');
+  readonly root: string;
+  readonly data: string;
+  readonly depot: string;
   readonly site = 'osl-01';
   private readonly keys = generateKeyPairSync('ed25519');
   readonly publicPem = this.keys.publicKey.export({ type: 'spki', format: 'pem' }).toString();
   readonly privatePem = this.keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   private agents: Agent[] = [];
+
+  /** `below`: a directory of a file system of its own, for tests of the disk. */
+  constructor(below = tmpdir()) {
+    this.root = mkdtempSync(join(below, 'site-'));
+    this.data = join(this.root, 'data');
+    this.depot = join(this.root, 'depot');
+  }
 
   path(...parts: string[]): string {
     return join(this.root, ...parts);

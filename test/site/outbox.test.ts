@@ -1,0 +1,168 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { SiteEvent } from '../../policies/model/report.js';
+import { isGapEvent, SEVERITY, type LogRecord, type SparePriority } from '../../policies/model/telemetry.js';
+import { judgeSiteEvents } from '../../policies/signing/chain.js';
+import { judgeOutbox, type Link } from '../../policies/signing/outbox-chain.js';
+import { Outbox } from '../../site/outbox/outbox.js';
+import { openDatabase, type Connection } from '../../site/store/database.js';
+import { Store } from '../../site/store/store.js';
+import { carryOut, directoryRelease, TestSite, until } from './test-site.js';
+
+let directory: string;
+let db: Connection;
+let store: Store;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'outbox-'));
+  db = openDatabase(directory);
+  store = new Store(db, 'osl-01', () => 1_000);
+  store.transact(() => store.putFact('epoch', 1));
+});
+afterEach(() => {
+  store.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const open = (bound?: number) => new Outbox(db, store, { site: 'osl-01', now: () => 1_000, bound });
+const line = (n: number): LogRecord => ({
+  kind: 'log',
+  scope: { name: 'test' },
+  attributes: { n },
+  timeUnixMs: n,
+  severityNumber: SEVERITY.INFO,
+  severityText: 'INFO',
+  body: 'x'.repeat(300),
+});
+const fill = (outbox: Outbox, priority: SparePriority, count: number) => {
+  for (let n = 0; n < count; n += 20) {
+    outbox.append(
+      priority,
+      Array.from({ length: Math.min(20, count - n) }, (_, i) => line(n + i)),
+    );
+  }
+};
+const journal = (): SiteEvent[] => store.eventsAfter(0, 100_000);
+const gapsOf = (priority: SparePriority) =>
+  journal().flatMap((event) => (isGapEvent(event) && event.detail.priority === priority ? [event.detail] : []));
+
+/** What was kept and what was dropped, in the order of the chain. */
+function linksOf(outbox: Outbox, priority: SparePriority): Link[] {
+  const entries = outbox.waiting(priority, 0, 100_000).map((entry) => ({ at: entry.sequence, link: { entry } }));
+  const gaps = gapsOf(priority).map((gap) => ({ at: gap.from, link: { gap } }));
+  return [...entries, ...gaps].sort((a, b) => a.at - b.at).map(({ link }) => link);
+}
+
+describe('the outbox', () => {
+  it('keeps within its bound; routine goes first, each drop is a gap, and both chains verify over them', () => {
+    const outbox = open(100_000);
+    fill(outbox, 'performance', 60);
+    fill(outbox, 'routine', 1_000);
+    const stored = outbox.stored();
+    expect(stored.performance.bytes + stored.routine.bytes).toBeLessThanOrEqual(100_000);
+    expect(stored.performance.entries).toBe(60);
+    expect(gapsOf('performance')).toEqual([]);
+    const dropped = gapsOf('routine').reduce((sum, { count }) => sum + count, 0);
+    expect(dropped + stored.routine.entries).toBe(1_000);
+    fill(outbox, 'performance', 500);
+    expect(outbox.stored().routine.entries).toBe(0);
+    for (const priority of ['performance', 'routine'] as const) {
+      expect(judgeOutbox(linksOf(outbox, priority))).toEqual({ ok: true });
+    }
+    const links = linksOf(outbox, 'performance');
+    const without = links.filter((link) => !('gap' in link));
+    expect(without.length).toBeLessThan(links.length);
+    expect(judgeOutbox(without).ok).toBe(false);
+    expect(judgeSiteEvents(journal())).toEqual({ ok: true });
+  });
+
+  it('H15: under a flood the database stays bounded, and no safety event is lost', () => {
+    const outbox = open(200_000);
+    for (let n = 0; n < 40; n++) {
+      outbox.append(
+        'routine',
+        Array.from({ length: 200 }, (_, i) => line(n * 200 + i)),
+      );
+      store.transact(() => store.append({ kind: 'staged', detail: { n } }));
+    }
+    const [{ page_count: pages }] = db.pragma('page_count') as [{ page_count: number }];
+    expect(pages * 4096).toBeLessThan(1_500_000);
+    expect(journal().filter((event) => event.kind === 'staged')).toHaveLength(40);
+  });
+
+  it('deletes nothing before it is acknowledged, and believes no mark beyond its own chain', () => {
+    const outbox = open();
+    fill(outbox, 'routine', 10);
+    outbox.acknowledge({ epoch: 1, performance: 0, routine: 11 });
+    outbox.acknowledge({ epoch: 2, performance: 0, routine: 5 });
+    expect(outbox.stored().routine.entries).toBe(10);
+    outbox.acknowledge({ epoch: 1, performance: 0, routine: 4 });
+    expect(outbox.waiting('routine', 0, 100).map((entry) => entry.sequence)).toEqual([5, 6, 7, 8, 9, 10]);
+    expect(gapsOf('routine')).toEqual([]);
+  });
+
+  it('counts what the disk did not take into a gap, and the chain goes on over it', () => {
+    const outbox = open();
+    fill(outbox, 'routine', 3);
+    const [{ page_count: pages }] = db.pragma('page_count') as [{ page_count: number }];
+    db.pragma(`max_page_count = ${pages}`);
+    const many = Array.from({ length: 100 }, (_, n) => line(n));
+    outbox.append('routine', many);
+    db.pragma('max_page_count = 1000000');
+    outbox.append('routine', [line(1)]);
+    const counted = gapsOf('routine').reduce((sum, { count }) => sum + count, 0);
+    expect(counted + outbox.stored().routine.entries).toBe(104);
+    expect(judgeOutbox(linksOf(outbox, 'routine'))).toEqual({ ok: true });
+  });
+
+  it('makes room for a safety event that finds the disk full', () => {
+    const outbox = open();
+    store.onTrouble({ broken: () => undefined, makeRoom: () => outbox.shed() });
+    fill(outbox, 'performance', 20);
+    fill(outbox, 'routine', 100);
+    const [{ page_count: pages }] = db.pragma('page_count') as [{ page_count: number }];
+    db.pragma(`max_page_count = ${pages}`);
+    const before = outbox.stored().performance.entries;
+    for (let n = 0; n < 20; n++)
+      store.transact(() => store.append({ kind: 'staged', detail: { text: 'y'.repeat(200) } }));
+    expect(journal().filter((event) => event.kind === 'staged')).toHaveLength(20);
+    expect(outbox.stored().routine.entries).toBe(0);
+    expect(outbox.stored().performance.entries).toBe(before);
+    expect(gapsOf('routine')).toMatchObject([{ from: 1, to: 100, count: 100 }]);
+  });
+});
+
+describe('checks', () => {
+  it('go into the outbox as windows; a wanted one that turns sick is told at once, and once', async () => {
+    const site = new TestSite();
+    try {
+      site.write('live/conf/page', 'healthy original');
+      const agent = await site.start();
+      const checks = [
+        { name: 'ok', exec: ['true'], every: '50ms', failures: 2 },
+        { name: 'nice', exec: ['false'], every: '50ms', failures: 2, need: 'wanted' },
+      ];
+      const one = site.publish(
+        directoryRelease(site, '1.0.0', { checks, confirm: { within: '5s', healthyFor: '400ms' } }),
+        {
+          'files/page': 'healthy 1',
+        },
+      );
+      expect(await carryOut(agent, site, site.command(one))).toMatchObject({ result: 'confirmed' });
+      const told = agent.history(100).filter((event) => event.kind === 'health');
+      expect(told).toMatchObject([{ stream: 'edge-proxy', detail: { check: 'nice', healthy: false } }]);
+      await until(() => agent.history(100).some((event) => event.kind === 'confirmed'));
+      await agent.stop();
+      const again = await site.open();
+      const { outbox } = again.door;
+      const [required] = outbox?.waiting('performance', 0, 10) ?? [];
+      const [wanted] = outbox?.waiting('routine', 0, 10) ?? [];
+      expect(required?.record).toMatchObject({ kind: 'metric', name: 'foothold.check.passing', min: 1, last: 1 });
+      expect(wanted?.record).toMatchObject({ kind: 'metric', max: 0, attributes: { 'foothold.check': 'nice' } });
+      expect(wanted?.record.kind === 'metric' && wanted.record.count).toBeGreaterThan(2);
+    } finally {
+      await site.clear();
+    }
+  });
+});

@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { blobPath } from '../../policies/model/depot.js';
+import { sha256Hex } from '../../policies/signing/jcs.js';
+import type { Agent } from '../../site/agent.js';
+import type { SiteContext } from '../../site/context.js';
+import { judgeDigests } from '../../site/scrub/known-answers.js';
+import { scrub } from '../../site/scrub/scrub.js';
+import { carryOut, directoryRelease, TestSite, until } from './test-site.js';
+
+let site: TestSite;
+const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
+const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
+const hurry = { goOn: () => true, hurry: true };
+
+beforeEach(() => {
+  site = new TestSite();
+  site.write('live/conf/page', 'healthy original');
+});
+afterEach(() => site.clear());
+
+/** Releases 1.0.0 and, live, 2.0.0. */
+async function twoReleases(): Promise<Agent> {
+  const agent = await site.start();
+  for (const n of [1, 2]) {
+    const one = site.publish(directoryRelease(site, `${n}.0.0`), { 'files/page': `healthy ${n}` });
+    expect(await carryOut(agent, site, site.command(one, { generation: 2 * n }))).toMatchObject({
+      result: 'confirmed',
+    });
+  }
+  return agent;
+}
+
+/** Where the release lies whose page says `text`. */
+function pageOf(agent: Agent, version: string): string {
+  const held = inside(agent)
+    .store.allHeld()
+    .find((one) => one.version === version);
+  const [component = ''] = Object.keys(held?.trees ?? {});
+  return join(inside(agent).holdings.directory(held?.root ?? '', component), 'page');
+}
+const blobOf = (text: string) => join(site.data, 'blobs', sha256Hex(text).slice(0, 2), sha256Hex(text));
+const kinds = (agent: Agent) => agent.history(100).map((event) => event.kind);
+
+describe('the scrub', () => {
+  it('[B11] H8: a last-known-good that rotted is made anew from its blobs, and can be gone back to', async () => {
+    const agent = await twoReleases();
+    writeFileSync(pageOf(agent, '1.0.0'), 'healthy 0');
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 1, damaged: [] });
+    expect(readFileSync(pageOf(agent, '1.0.0'), 'utf8')).toBe('healthy 1');
+    expect(kinds(agent).slice(-3)).toEqual(['damage-found', 'damage-healed', 'scrubbed']);
+    agent.revert('edge-proxy', { by: 'kari', reason: 'sparks' });
+    await until(() => page() === 'healthy 1');
+  });
+
+  it('[B11] H8: with its blob rotted as well it is fetched from the depot again', async () => {
+    const agent = await twoReleases();
+    writeFileSync(pageOf(agent, '1.0.0'), 'healthy 0');
+    writeFileSync(blobOf('healthy 1'), 'healthy X');
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 1, damaged: [] });
+    expect(readFileSync(pageOf(agent, '1.0.0'), 'utf8')).toBe('healthy 1');
+    expect(agent.history(100).find((event) => event.kind === 'damage-healed')?.detail).toMatchObject({
+      from: 'refetch',
+    });
+  });
+
+  it('[B11] H8: with the depot gone too it is told, in the journal, the report and the metrics; no converge begins', async () => {
+    const agent = await twoReleases();
+    writeFileSync(pageOf(agent, '2.0.0'), 'healthy 0');
+    writeFileSync(pageOf(agent, '1.0.0'), 'healthy 0');
+    for (const text of ['healthy 1', 'healthy 2']) {
+      writeFileSync(blobOf(text), 'healthy X');
+      rmSync(join(site.depot, blobPath(`sha256:${sha256Hex(text)}`)));
+    }
+    const { depot } = inside(agent);
+    inside(agent).depot = { ...depot, blob: async () => Promise.reject(new TypeError('the depot is gone')) };
+    const round = await scrub(inside(agent), hurry);
+    expect(round?.damaged).toMatchObject([
+      { version: '1.0.0', live: false },
+      { version: '2.0.0', live: true },
+    ]);
+    expect((await agent.report()).storage?.damaged).toEqual(round?.damaged);
+    expect(await agent.metricsText()).toContain('foothold_damaged_releases{site="osl-01"} 2');
+    // The live release is what a next switch would have to go back to.
+    inside(agent).depot = depot;
+    const next = site.publish(directoryRelease(site, '3.0.0'), { 'files/page': 'healthy 3' });
+    expect(await carryOut(agent, site, site.command(next, { generation: 9 }))).toMatchObject({
+      result: 'rejected',
+      reason: { code: 'LKG_MISSING' },
+    });
+  });
+
+  it('takes a rotted blob from a directory that still has it, and leaves the live one alone', async () => {
+    const agent = await twoReleases();
+    writeFileSync(blobOf('healthy 2'), 'healthy X');
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ damaged: [] });
+    expect(readFileSync(blobOf('healthy 2'), 'utf8')).toBe('healthy 2');
+    writeFileSync(pageOf(agent, '2.0.0'), 'healthy 0');
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 0, damaged: [{ version: '2.0.0', live: true }] });
+    expect(page()).toBe('healthy 0');
+  });
+
+  it('comes by itself, gives way to a change, and is told once a round', async () => {
+    const agent = await site.start({ scrubEveryMs: 100 });
+    await until(() => kinds(agent).filter((kind) => kind === 'scrubbed').length >= 2);
+    expect((await agent.report()).storage?.scrubbedAt).toBeGreaterThan(Date.now() - 10_000);
+    expect(await scrub(inside(agent), { goOn: () => false, hurry: true })).toMatchObject({ read: 0 });
+    const one = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': 'healthy 1' });
+    await carryOut(agent, site, site.command(one));
+    expect(await scrub(inside(agent), { goOn: () => false, hurry: true })).toBeUndefined();
+    expect(readdirSync(site.data)).toContain('reserve');
+  });
+});
+
+describe('H9: a machine that computes wrongly', () => {
+  const right = { sha256: (text: string) => createHash('sha256').update(text).digest('hex') };
+  it('is found by known answers, and heals nothing', () => {
+    expect(() => judgeDigests()).not.toThrow();
+    expect(() => judgeDigests({ ...right, verify: () => true })).toThrow('wrongly');
+    expect(() => judgeDigests({ ...right, verify: () => false })).toThrow('wrongly');
+    expect(() => judgeDigests({ sha256: () => 'f'.repeat(64), verify: (message) => message[0] === 0x72 })).toThrow(
+      'wrongly',
+    );
+  });
+});
