@@ -1,4 +1,5 @@
 /** Coming to rest: the sweeper runs, the dark come back, and nothing is owed or open that need not be. */
+import { catchUpId } from '../../policies/model/debt.js';
 import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import type { Run } from './facts.js';
 import { verb } from './operators.js';
@@ -8,6 +9,9 @@ import { VERSIONS } from './seed.js';
 
 /** Generous: other work on the machine makes everything slow, and only what never comes is wrong. */
 export const QUIET_WITHIN_MS = 90_000;
+
+/** A person who was just there looks again after this. */
+const LOOKS_EVERY_MS = 10_000;
 
 let sweeps = 0;
 
@@ -37,19 +41,47 @@ export async function untilQuiet(scene: Scene): Promise<void> {
   };
   await sweepOnce(scene);
   if (await scene.until(15_000, quiet, 500)) return scene.say('quiet');
-  // A batch of the reconciler may wait for a person as any rollout does.
-  for (const { workflowId } of (await openRuns(scene)).filter((run) => run.type === 'rollout')) {
-    scene.say(`a person comes to ${workflowId}: abort`);
-    await verb({ ...scene.target, workflowId }, 'abort', 'signal').catch(() => undefined);
-  }
   await sweepOnce(scene);
-  if (await scene.until(QUIET_WITHIN_MS, quiet, 500)) return scene.say('quiet');
+  let lookAt = 0;
+  const quietWithHelp = async () => {
+    if (await quiet()) return true;
+    if (Date.now() < lookAt) return false;
+    lookAt = Date.now() + LOOKS_EVERY_MS;
+    await answerBatch(scene);
+    return false;
+  };
+  if (await scene.until(QUIET_WITHIN_MS, quietWithHelp, 500)) return scene.say('quiet');
   const owed = (await scene.debts()).map(
     (debt) => `${debt.verb} of ${debt.label} at ${debt.site}, owner ${debt.owner}`,
   );
   const [open, left] = [await openRuns(scene), await unreached(scene)];
-  const words = `open: ${open.map((run) => run.workflowId).join(', ')}; owed: ${owed.join(', ')}`;
-  scene.violate('the centre comes to rest once every site is back', `${words}; not brought: ${left.join(', ')}`);
+  const told = `open: ${open.map((run) => run.workflowId).join(', ')}; owed: ${owed.join(', ')}`;
+  scene.violate(
+    'the centre comes to rest once every site is back',
+    `${told}; not brought: ${left.map(({ words }) => words).join(', ')}`,
+  );
+}
+
+/**
+ * A batch of the reconciler may wait for a person as any rollout does; one that does not goes on by itself, however slow the
+ * machine. What a person has aborted is not brought again until a person says so.
+ */
+async function answerBatch(scene: Scene): Promise<void> {
+  const { plan, registry, lane, target } = scene;
+  for (const { workflowId } of (await openRuns(scene)).filter((run) => run.type === 'rollout')) {
+    const status = await registry.findRollout(workflowId);
+    if (status?.wait === undefined && status?.state !== 'paused') continue;
+    scene.say(`a person comes to ${workflowId}, which waits: abort`);
+    await verb({ ...target, workflowId }, 'abort', 'signal').catch(() => undefined);
+    const closing = new Closing(lane.client, workflowId);
+    await scene.until(QUIET_WITHIN_MS, async () => closing.isOver(), 100);
+    const retry = (await unreached(scene)).map(({ site }) => site);
+    if (retry.length === 0) continue;
+    await lane.client.workflow.signalWithStart('catchUp', {
+      ...{ workflowId: catchUpId(plan.stream), taskQueue: TASK_QUEUE, args: [{ stream: plan.stream }] },
+      ...{ signal: 'wake', signalArgs: [{ retry }] },
+    });
+  }
 }
 
 async function openRuns({ lane, plan }: Scene): Promise<Run[]> {
@@ -58,12 +90,13 @@ async function openRuns({ lane, plan }: Scene): Promise<Run[]> {
 }
 
 /** Sites that should run another release than they do, where nothing in the seed stands against it. */
-async function unreached({ plan, registry, sites }: Scene): Promise<string[]> {
+async function unreached({ plan, registry, sites }: Scene): Promise<{ site: string; words: string }[]> {
   const fates = plan.sites.flatMap(({ script }) => [script.fates[VERSIONS.main], script.fates[VERSIONS.next]]);
   if (fates.some((fate) => fate !== 'confirm') || Object.values(plan.gates).some((gate) => gate !== 'good')) return [];
   const desired = await registry.desired(plan.stream, [...sites.keys()]);
   return [...desired].flatMap(([id, { release }]) => {
     const live = sites.get(id)?.books.live;
-    return live?.digest === release.digest ? [] : [`${id} of ${release.version}, runs ${live?.version}`];
+    if (live?.digest === release.digest) return [];
+    return [{ site: id, words: `${id} of ${release.version}, runs ${live?.version}` }];
   });
 }
