@@ -1,8 +1,9 @@
 /** Opens the site's SQLite database, and the lock that keeps a second agent out of the data directory. */
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { WorldError } from '../../policies/model/failure.js';
+import { makeDirectoryNow } from '../files/durable.js';
 
 export type Connection = Database.Database;
 
@@ -50,7 +51,7 @@ export function openDatabase(dataDirectory: string): Connection {
  * database of its own: the kernel frees it when the process dies, kill -9 included, so it never has to be broken by hand.
  */
 export function lockDirectory(dataDirectory: string): () => void {
-  mkdirSync(dataDirectory, { recursive: true, mode: 0o755 });
+  makeDirectoryNow(dataDirectory);
   const holderPath = join(dataDirectory, 'agent.pid');
   const lock = new Database(join(dataDirectory, 'agent.lock'));
   try {

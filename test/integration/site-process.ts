@@ -42,6 +42,10 @@ export interface RunOptions {
   commandId?: string;
   /** The process kills itself with SIGKILL at the `nth` time it comes to this step. */
   killAt?: { step: string; nth: number };
+  /** The power fails there first: this file system is shut down under the process, and what it has journaled is told here. */
+  cut?: { mount: string; xfsIo: string; told: string };
+  /** Of the machine: after a power cut it is another. */
+  bootId?: string;
 }
 
 /** How the process ended, and what it printed: the settled command, or the report once it had nothing to do. */
@@ -64,16 +68,25 @@ export async function runAgent(out: string, options: RunOptions): Promise<{ sign
 }
 
 const RUN = `
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { openAgent } from './site/agent.js';
 const options = JSON.parse(process.argv[2]);
 const nothing = () => undefined;
 let times = 0;
+const clock = { now: Date.now, elapsed: () => performance.now(), bootId: () => options.bootId };
 const agent = await openAgent({
   ...options,
   log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
   onStep: (step) => {
-    if (step === options.killAt?.step && ++times === options.killAt.nth) process.kill(process.pid, 'SIGKILL');
+    if (step !== options.killAt?.step || ++times !== options.killAt.nth) return;
+    if (options.cut) {
+      writeFileSync(options.cut.told, JSON.stringify(agent.history(1000)));
+      execFileSync(options.cut.xfsIo, ['-x', '-c', 'shutdown', options.cut.mount]);
+    }
+    process.kill(process.pid, 'SIGKILL');
   },
+  ...(options.bootId ? { clock } : {}),
 });
 await agent.start();
 const atStart = Object.values((await agent.report()).streams).map((stream) => stream.state);
