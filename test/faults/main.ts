@@ -23,7 +23,9 @@ async function main(argv: string[]): Promise<number> {
     (values.room !== 'centre' && values.room !== 'site') ||
     ![count, from, ...(named ?? [])].every((one) => Number.isSafeInteger(one) && one > 0)
   ) {
-    process.stderr.write('expected --room centre or --room site, and whole numbers above 0 for --seeds, --from and --seed\n');
+    process.stderr.write(
+      'expected --room centre or --room site, and whole numbers above 0 for --seeds, --from and --seed\n',
+    );
     return 2;
   }
   const seeds = named ?? Array.from({ length: count }, (_, index) => from + index);

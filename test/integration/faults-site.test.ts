@@ -22,13 +22,18 @@ interface Ran {
 async function runSweep(args: string[]): Promise<Ran> {
   return new Promise((settle, reject) => {
     const options = { timeout: WITHIN_MS, maxBuffer: 256 * 1024 * 1024 };
-    const child = execFile(process.execPath, [MAIN, '--room', 'site', ...args, '--json'], options, (_error, printed, said) => {
-      try {
-        settle({ code: child.exitCode ?? -1, report: JSON.parse(printed) as SiteSweepReport, said });
-      } catch {
-        reject(new Error(`expected one JSON document, got ${printed.slice(0, 200)}; it said ${said.slice(-4_000)}`));
-      }
-    });
+    const child = execFile(
+      process.execPath,
+      [MAIN, '--room', 'site', ...args, '--json'],
+      options,
+      (_error, printed, said) => {
+        try {
+          settle({ code: child.exitCode ?? -1, report: JSON.parse(printed) as SiteSweepReport, said });
+        } catch {
+          reject(new Error(`expected one JSON document, got ${printed.slice(0, 200)}; it said ${said.slice(-4_000)}`));
+        }
+      },
+    );
   });
 }
 

@@ -14,7 +14,8 @@ import { TestSite } from '../site/test-site.js';
 import { buildRooms, dropRooms, runAgent } from './site-process.js';
 
 const FOLDERS = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'];
-const found = (name: string): string | undefined => FOLDERS.map((one) => join(one, name)).find((one) => existsSync(one));
+const found = (name: string): string | undefined =>
+  FOLDERS.map((one) => join(one, name)).find((one) => existsSync(one));
 const run = (name: string, ...args: string[]) => execFileSync(found(name) ?? name, args, { stdio: 'pipe' });
 
 const FILE_SYSTEMS = {

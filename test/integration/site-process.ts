@@ -32,6 +32,13 @@ export function dropRooms(out: string): void {
   rmSync(out, { recursive: true, force: true });
 }
 
+/** The names of every step, as site/context.ts has them: none is left out of a test that kills at each. */
+export function stepsOfSite(): string[] {
+  const source = readFileSync(join(ROOT, 'site/context.ts'), 'utf8');
+  const named = /export type Step =([^;]+);/.exec(source)?.[1] ?? '';
+  return [...named.matchAll(/'([^']+)'/g)].map(([, step]) => step ?? '');
+}
+
 export interface RunOptions {
   site: string;
   dataDirectory: string;

@@ -46,7 +46,11 @@ export class Centre {
   }
 
   /** `generation` is that of the rollout's converges. */
-  issue(release: SimRelease, rollout: PlannedRollout, of: { verb: Verb; generation: number; try: number; now: number }): Order {
+  issue(
+    release: SimRelease,
+    rollout: PlannedRollout,
+    of: { verb: Verb; generation: number; try: number; now: number },
+  ): Order {
     const { verb, generation, now } = of;
     const issuedAt = EPOCH_MS + now;
     const command: Command = {

@@ -8,7 +8,9 @@ export function damageFile(world: World, how: 'flip' | 'shorten', chance: Chance
   const files = ['blobs', 'releases', 'saved', 'incoming'].flatMap((name) => filesBelow(join(world.data, name)));
   const [first, ...more] = files;
   if (first === undefined) return undefined;
-  const path = chance.pick([first, ...more]);
+  // Half the time where it matters most: in what is live, or is about to be.
+  const [rendered, ...others] = filesBelow(join(world.data, 'releases'));
+  const path = rendered && chance.in(0.5) ? chance.pick([rendered, ...others]) : chance.pick([first, ...more]);
   const bytes = realFs.readFileSync(path);
   if (bytes.length === 0) return undefined;
   const at = chance.between(0, bytes.length - 1);

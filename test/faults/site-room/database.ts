@@ -77,7 +77,8 @@ function take(db: Connection, sql: string): void {
 
 /** SQLite's own answers, at the places where the disk would have given them. */
 function refuse(db: Connection, sql: string): void {
-  if (sql === 'BEGIN IMMEDIATE' && dbFault.mode === 'EROFS') fail('SQLITE_READONLY', 'attempt to write a readonly database');
+  if (sql === 'BEGIN IMMEDIATE' && dbFault.mode === 'EROFS')
+    fail('SQLITE_READONLY', 'attempt to write a readonly database');
   if (sql !== 'COMMIT') return;
   const counted = dbFault.failAfter !== undefined && dbFault.failAfter-- <= 0;
   if (counted) dbFault.failAfter = undefined;
@@ -127,4 +128,3 @@ function closeQuietly(db: Connection): void {
     // it is gone either way
   }
 }
-

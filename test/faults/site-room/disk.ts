@@ -39,7 +39,18 @@ interface Volatile {
   undo: () => void;
 }
 
-const CHANGES = new Set(['open', 'writeFile', 'write', 'mkdir', 'rename', 'symlink', 'link', 'copyFile', 'rm', 'unlink']);
+const CHANGES = new Set([
+  'open',
+  'writeFile',
+  'write',
+  'mkdir',
+  'rename',
+  'symlink',
+  'link',
+  'copyFile',
+  'rm',
+  'unlink',
+]);
 const ALSO = ['fsync', 'ftruncate', 'truncate', 'chmod', 'chown', 'fchmod', 'appendFile', 'rmdir'];
 const FAILS: Record<DiskFault, Set<string>> = {
   ENOSPC: new Set(['open', 'writeFile', 'write', 'mkdir', 'symlink', 'copyFile', 'appendFile']),

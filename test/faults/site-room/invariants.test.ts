@@ -33,7 +33,15 @@ function sight(change: Partial<Sight> = {}, of: Partial<Books> = {}): Sight {
     ...{ streams: [atRest], held: [original], commands: [], quarantine: [], conversions: 0 },
     ...{ facts: { epoch: '1', timeFloor: '5', ackedThrough: '2', keysetVersion: '1' }, fresh: [], ...of },
   };
-  return { at: 1_000, books, live: { [STREAM]: ['original'] }, trouble: false, upSince: 0, switching: false, ...change };
+  return {
+    at: 1_000,
+    books,
+    live: { [STREAM]: ['original'] },
+    trouble: false,
+    upSince: 0,
+    switching: false,
+    ...change,
+  };
 }
 
 /** What the judge says of these sights, one after another. */
@@ -59,87 +67,127 @@ describe('the judge of the site', () => {
   it('has nothing to say of a site at which all is well', () => {
     last = undefined;
     const switched = { ...onTrial, fresh: [event('started'), event('switching')] };
-    expect(said(sight(), sight({ switching: true }, switched), sight({ at: 5_000 }, onTrial))).toEqual([]);
+    const live = { [STREAM]: ['1.0.0'] };
+    expect(said(sight(), sight({ switching: true, live }, switched), sight({ at: 5_000, live }, onTrial))).toEqual([]);
     expect(saidAtEnd(sight())).toEqual([]);
   });
 
   const facts = (change: object) => sight({}, { facts: { ...sight().books.facts, ...change } });
   const result = (word: string) => sight({}, { commands: [command('1.0.0', { result: { result: word } })] });
   const planted: [what: string, invariant: string, sights: () => Sight[]][] = [
-    ['a gap in the journal', 'the journal has no gap and its chain holds', () => [
-      sight({}, { fresh: [event('started'), { ...event('accepted'), sequence: 9 }] }),
-    ]],
-    ['an event written anew', 'the journal has no gap and its chain holds', () => [
-      sight({}, { fresh: [{ ...event('started'), at: 77 }] }),
-    ]],
-    ['a generation that went back', 'no counter goes back', () => [
-      sight(),
-      sight({}, { streams: [{ ...atRest, generation: 2 }] }),
-    ]],
-    ['a try that went back', 'no counter goes back', () => [
-      sight({}, { streams: [{ ...atRest, try: 2 }] }),
-      sight(),
-    ]],
+    [
+      'a gap in the journal',
+      'the journal has no gap and its chain holds',
+      () => [sight({}, { fresh: [event('started'), { ...event('accepted'), sequence: 9 }] })],
+    ],
+    [
+      'an event written anew',
+      'the journal has no gap and its chain holds',
+      () => [sight({}, { fresh: [{ ...event('started'), at: 77 }] })],
+    ],
+    [
+      'a generation that went back',
+      'no counter goes back',
+      () => [sight(), sight({}, { streams: [{ ...atRest, generation: 2 }] })],
+    ],
+    ['a try that went back', 'no counter goes back', () => [sight({}, { streams: [{ ...atRest, try: 2 }] }), sight()]],
     ['a stream forgotten', 'no counter goes back', () => [sight(), sight({}, { streams: [] })]],
-    ...['epoch', 'timeFloor', 'ackedThrough', 'keysetVersion'].map(
-      (fact): [string, string, () => Sight[]] => [
-        `${fact} that went back`,
-        'no counter goes back',
-        () => [sight(), facts({ [fact]: '0' })],
-      ],
-    ),
+    ...['epoch', 'timeFloor', 'ackedThrough', 'keysetVersion'].map((fact): [string, string, () => Sight[]] => [
+      `${fact} that went back`,
+      'no counter goes back',
+      () => [sight(), facts({ [fact]: '0' })],
+    ]),
     ['another result for an id', 'a result is final for its id', () => [result('confirmed'), result('reverted')]],
-    ['a result withdrawn', 'a result is final for its id', () => [
-      result('confirmed'),
-      sight({}, { commands: [command('1.0.0')] }),
-    ]],
+    [
+      'a result withdrawn',
+      'a result is final for its id',
+      () => [result('confirmed'), sight({}, { commands: [command('1.0.0')] })],
+    ],
     ['a command forgotten', 'a result is final for its id', () => [result('confirmed'), sight()]],
-    ['a switch without a trial', 'what is pending has a deadline and a last-known-good', () => [
-      sight({}, { ...onTrial, streams: [{ stream: STREAM, state: 'watching', generation: 3, try: 1 }] }),
-    ]],
-    ['no deadline', 'what is pending has a deadline and a last-known-good', () => [
-      sight({}, { ...onTrial, streams: [{ ...watching, trial: { ...trial, within: 0, restarts: 0, undoAttempts: 0 } }] }),
-    ]],
-    ['no last-known-good', 'what is pending has a deadline and a last-known-good', () => [
-      sight({}, { ...onTrial, held: [held(2, GOOD.version)] }),
-    ]],
-    ['a last-known-good that was never confirmed', 'only what was confirmed is gone back to', () => [
-      sight({}, { ...onTrial, held: [held(1, '0.9.0'), held(2, GOOD.version)] }),
-    ]],
+    [
+      'a switch without a trial',
+      'what is pending has a deadline and a last-known-good',
+      () => [sight({}, { ...onTrial, streams: [{ stream: STREAM, state: 'watching', generation: 3, try: 1 }] })],
+    ],
+    [
+      'no deadline',
+      'what is pending has a deadline and a last-known-good',
+      () => [
+        sight(
+          {},
+          { ...onTrial, streams: [{ ...watching, trial: { ...trial, within: 0, restarts: 0, undoAttempts: 0 } }] },
+        ),
+      ],
+    ],
+    [
+      'no last-known-good',
+      'what is pending has a deadline and a last-known-good',
+      () => [sight({}, { ...onTrial, held: [held(2, GOOD.version)] })],
+    ],
+    [
+      'a last-known-good that was never confirmed',
+      'only what was confirmed is gone back to',
+      () => [sight({}, { ...onTrial, held: [held(1, '0.9.0'), held(2, GOOD.version)] })],
+    ],
     ['two releases live', 'one release is live', () => [sight({ live: { [STREAM]: ['original', '1.0.0'] } })]],
     ['a torn release live', 'what the books say is live, whole', () => [sight({ live: { [STREAM]: ['?1.0.0'] } })]],
     ['another release live', 'what the books say is live, whole', () => [sight({ live: { [STREAM]: ['1.0.0'] } })]],
-    ['a watch that goes on', 'what is not confirmed in time is undone in time', () => [
-      sight({}, onTrial),
-      sight({ at: 13_000 }, onTrial),
-    ]],
-    ['a bad release confirmed', 'a bad release is never confirmed', () => [
-      sight({}, { commands: [command(BAD.version)], fresh: [event('confirmed')] }),
-    ]],
-    ['a second switch', 'a command switches once', () => [
-      sight({}, { ...onTrial, fresh: [event('switching'), event('switching')] }),
-    ]],
-    ['a switch that nobody commanded', 'nothing is switched to without a command', () => [
-      sight({}, { ...onTrial, commands: [], fresh: [event('switching')] }),
-    ]],
-    ['a quarantined release', 'what is quarantined is not switched to', () => [
-      sight(
-        { switching: true },
-        { ...onTrial, quarantine: [{ stream: STREAM, digest: GOOD.version }], fresh: [event('switching')] },
-      ),
-    ]],
-    ['a refused command', 'what has ended is not switched to', () => [
-      sight(
-        { switching: true },
-        { ...onTrial, commands: [command('1.0.0', { result: { result: 'rejected' } })], fresh: [event('switching')] },
-      ),
-    ]],
-    ['a superseded command', 'what is superseded is not switched to', () => [
-      sight(
-        { switching: true },
-        { ...onTrial, streams: [{ ...watching, queuedId: 'newer' }], fresh: [event('switching')] },
-      ),
-    ]],
+    [
+      'a torn release on trial',
+      'what the books say is live, whole',
+      () => [sight({ live: { [STREAM]: ['?1.0.0'] } }, onTrial)],
+    ],
+    ['a watch of what is not live', 'what the books say is live, whole', () => [sight({}, onTrial)]],
+    [
+      'a watch that goes on',
+      'what is not confirmed in time is undone in time',
+      () => [sight({}, onTrial), sight({ at: 13_000 }, onTrial)],
+    ],
+    [
+      'a bad release confirmed',
+      'a bad release is never confirmed',
+      () => [sight({}, { commands: [command(BAD.version)], fresh: [event('confirmed')] })],
+    ],
+    [
+      'a second switch',
+      'a command switches once',
+      () => [sight({}, { ...onTrial, fresh: [event('switching'), event('switching')] })],
+    ],
+    [
+      'a switch that nobody commanded',
+      'nothing is switched to without a command',
+      () => [sight({}, { ...onTrial, commands: [], fresh: [event('switching')] })],
+    ],
+    [
+      'a quarantined release',
+      'what is quarantined is not switched to',
+      () => [
+        sight(
+          { switching: true },
+          { ...onTrial, quarantine: [{ stream: STREAM, digest: GOOD.version }], fresh: [event('switching')] },
+        ),
+      ],
+    ],
+    [
+      'a refused command',
+      'what has ended is not switched to',
+      () => [
+        sight(
+          { switching: true },
+          { ...onTrial, commands: [command('1.0.0', { result: { result: 'rejected' } })], fresh: [event('switching')] },
+        ),
+      ],
+    ],
+    [
+      'a superseded command',
+      'what is superseded is not switched to',
+      () => [
+        sight(
+          { switching: true },
+          { ...onTrial, streams: [{ ...watching, queuedId: 'newer' }], fresh: [event('switching')] },
+        ),
+      ],
+    ],
   ];
   it.each(planted)('says no to %s', (_what, invariant, sights) => {
     last = undefined;

@@ -55,6 +55,7 @@ export interface Violation {
 export class Judge {
   readonly violations: Violation[] = [];
   private readonly seen = new Set<string>();
+  private putBack = false;
   private before: Sight | undefined;
   private head: { epoch: number; sequence: number; hash: string } | undefined;
   private readonly results = new Map<string, string>();
@@ -67,6 +68,7 @@ export class Judge {
 
   /** An older data directory was put back: what was known of this one says nothing of it. */
   restored(streams: string[]): void {
+    this.putBack = true;
     for (const stream of streams) this.rotten.add(stream);
     this.before = undefined;
     this.head = undefined;
@@ -161,7 +163,8 @@ export class Judge {
       this.judgeResult(command.id, result);
     }
     for (const id of this.results.keys()) {
-      if (!books.commands.some(({ command }) => command.id === id)) this.say('a result is final for its id', `${id} is gone`);
+      if (!books.commands.some(({ command }) => command.id === id))
+        this.say('a result is final for its id', `${id} is gone`);
     }
   }
 
@@ -195,17 +198,27 @@ export class Judge {
   }
 
   private judgeLive({ books, live, trouble }: Sight, row: StreamRow): void {
-    const shown = live[row.stream] ?? [];
-    const settled = isAtRest(row.state) || row.state === 'accepted' || row.state === 'staged';
-    if (!settled || row.state === 'safe-mode' || row.trial || trouble || this.rotten.has(row.stream) || books.conversions > 0) return;
-    const confirmed = books.held.find((one) => one.stream === row.stream && one.confirmedAt !== undefined);
-    if (!confirmed) return;
-    const expected = confirmed.adopted ? 'original' : confirmed.version;
-    if (shown.length !== 1) this.say('one release is live', `${row.stream} is ${row.state} and shows ${shown.join(' and ')}`);
+    const { stream, state } = row;
+    if (trouble || books.conversions > 0 || this.rotten.has(stream)) return;
+    const expected = this.expectedLive(books, row);
+    if (expected === undefined) return;
+    const shown = live[stream] ?? [];
+    if (shown.length !== 1) this.say('one release is live', `${stream} is ${state} and shows ${shown.join(' and ')}`);
     else if (shown[0] !== expected) {
-      const detail = `${row.stream} is ${row.state}, the books say ${expected}, ${shown[0]} is live`;
+      const detail = `${stream} is ${state}, the books say ${expected}, ${shown[0]} is live`;
       this.say('what the books say is live, whole', detail);
     }
+  }
+
+  /** Undefined: anything may be live, or nobody can say. */
+  private expectedLive(books: Books, { stream, state, trial }: StreamRow): string | undefined {
+    if (state === 'watching') return books.held.find((one) => one.id === trial?.releaseId)?.version;
+    const settled = isAtRest(state) || state === 'accepted' || state === 'staged';
+    if (!settled || state === 'safe-mode' || trial) return undefined;
+    const confirmed = books.held.find((one) => one.stream === stream && one.confirmedAt !== undefined);
+    // What an older data directory finds and adopts is no original any more.
+    if (!confirmed || (confirmed.adopted && this.putBack)) return undefined;
+    return confirmed.adopted ? 'original' : confirmed.version;
   }
 
   private judgeDeadline(sight: Sight, row: StreamRow): void {
@@ -218,7 +231,8 @@ export class Judge {
     const since = Math.max(upSince, this.before?.at ?? upSince);
     const ms = sofar + Math.max(0, at - since);
     this.watched.set(stream, { trial: name, ms });
-    if (ms > trial.within + this.rules.slackMs) {
+    // With a disk that fails, an undo comes before its journal.
+    if (ms > trial.within + this.rules.slackMs && !sight.trouble) {
       const detail = `${stream} is watching for ${Math.round(ms)} ms, ${trial.within} ms were allowed`;
       this.say('what is not confirmed in time is undone in time', detail);
     }
@@ -238,7 +252,8 @@ export class Judge {
       if (stranded || this.rotten.has(row.stream)) continue;
       const bad = [...this.rules.releases.values()].filter((one) => one.stream === row.stream && one.bad);
       for (const shown of sight.live[row.stream] ?? []) {
-        if (bad.some((one) => one.version === shown)) this.say('nothing bad stays live', `${row.stream} shows ${shown}`);
+        if (bad.some((one) => one.version === shown))
+          this.say('nothing bad stays live', `${row.stream} shows ${shown}`);
       }
     }
     for (const { command, result } of sight.books.commands) {

@@ -110,7 +110,7 @@ function doomOf(chance: Chance, until: number): Doom {
     if (kind === 'time') return { kind, ms: chance.between(1, until / 2) };
     return { kind, nth: chance.between(1, { step: 18, commit: 30, file: 150 }[kind]), after };
   };
-  const damage = chance.in(0.15) ? { damage: chance.pick(['flip', 'shorten']) } : {};
+  const damage = chance.in(0.25) ? { damage: chance.pick(['flip', 'shorten']) } : {};
   return {
     at: at(),
     how: chance.pick(['kill', 'kill', 'cut', 'cut', 'cut', 'reboot', 'stop']),

@@ -41,7 +41,9 @@ export class BooksReader {
   }
 
   private readAnew(): Books {
-    const fresh = bodies<SiteEvent>(`SELECT body FROM events WHERE sequence > ${this.sequence} ORDER BY epoch, sequence`);
+    const fresh = bodies<SiteEvent>(
+      `SELECT body FROM events WHERE sequence > ${this.sequence} ORDER BY epoch, sequence`,
+    );
     this.sequence = fresh.at(-1)?.sequence ?? this.sequence;
     const facts = readAll<{ name: string; value: string }>('SELECT name, value FROM facts');
     const named = Object.fromEntries(facts.map(({ name, value }) => [name, value]));

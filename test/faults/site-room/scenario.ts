@@ -150,7 +150,9 @@ export class SiteScenario {
           const made = this.centre.issue(release, rollout, {
             ...{ verb, generation: verb === 'revert' ? generation + 1 : generation, try: tries, now: time.now },
           });
-          this.tell(`centre: ${verb} ${name} ${rollout.version} (${release.fate}), generation ${made.command.generation}, try ${tries}`);
+          this.tell(
+            `centre: ${verb} ${name} ${rollout.version} (${release.fate}), generation ${made.command.generation}, try ${tries}`,
+          );
           // Lost on the way, late, or twice: the centre asks again anyway.
           if (this.chance.in(0.15)) return void (this.faults += 1);
           time.after(this.chance.in(0.3) ? this.chance.between(1, 20_000) : 5, () => this.deliver(made));
@@ -174,7 +176,8 @@ export class SiteScenario {
       const settled = await agent.door.observe(id, controller.signal, () => undefined);
       // A result may be lost on its way: the centre asks again, and must hear the same.
       if (life !== this.life || machine.dead || this.chance.in(0.1)) return;
-      if (this.centre.take(order, settled)) this.tell(`centre: ${id} ${order.result?.result ?? ''} ${order.result?.reason?.code ?? ''}`);
+      if (this.centre.take(order, settled))
+        this.tell(`centre: ${id} ${order.result?.result ?? ''} ${order.result?.reason?.code ?? ''}`);
       if (this.chance.in(0.3)) this.centre.record(agent.door.unacknowledged(20));
     };
     carry().catch((error: unknown) => {
@@ -295,7 +298,8 @@ export class SiteScenario {
 
   private options(): AgentOptions {
     const nothing = () => undefined;
-    const warn = (detail: object, message: string) => this.tell(`log: ${message} ${JSON.stringify(detail).slice(0, 300)}`);
+    const warn = (detail: object, message: string) =>
+      this.tell(`log: ${message} ${JSON.stringify(detail).slice(0, 300)}`);
     return {
       site: SITE,
       dataDirectory: this.world.data,
@@ -340,7 +344,9 @@ export class SiteScenario {
     dropPrograms();
     disk.closeAll();
     const cut = doom?.how === 'cut' && this.crashed === undefined;
-    const torn = cut ? Buffer.from(Array.from({ length: this.chance.between(0, 3_000) }, () => this.chance.between(0, 255))) : undefined;
+    const torn = cut
+      ? Buffer.from(Array.from({ length: this.chance.between(0, 3_000) }, () => this.chance.between(0, 255)))
+      : undefined;
     abandonDatabases(this.world.data, torn);
     if (this.crashed !== undefined) return this.buryCrashed();
     if (cut) for (const lost of disk.cut(this.chance)) this.tell(`lost in the power cut: ${lost}`);
@@ -471,7 +477,14 @@ export class SiteScenario {
   }
 }
 
-function wordsOf({ sequence, kind, stream, commandId, result, detail }: import('../../../policies/model/report.js').SiteEvent) {
+function wordsOf({
+  sequence,
+  kind,
+  stream,
+  commandId,
+  result,
+  detail,
+}: import('../../../policies/model/report.js').SiteEvent) {
   const reason = (detail['reason'] as { code?: string } | undefined)?.code ?? '';
   return `#${sequence} ${kind} ${stream ?? ''} ${commandId ?? ''} ${reason}${result ? ` → ${result.result}` : ''}`;
 }

@@ -35,7 +35,14 @@ export async function sweepSite({ seeds, tell, onOutcome }: SiteSweepOptions): P
     onOutcome?.(outcome);
   };
   const lanes = Math.min(availableParallelism(), seeds.length);
-  await Promise.all(Array.from({ length: lanes }, async (_, lane) => runLane(seeds.filter((_one, n) => n % lanes === lane), take)));
+  await Promise.all(
+    Array.from({ length: lanes }, async (_, lane) =>
+      runLane(
+        seeds.filter((_one, n) => n % lanes === lane),
+        take,
+      ),
+    ),
+  );
   report.violations.sort((a, b) => a.seed - b.seed);
   return report;
 }
@@ -49,7 +56,9 @@ async function runLane(seeds: number[], take: (outcome: SiteOutcome) => void): P
       if (--left === 0) resolve();
     });
     child.on('error', reject);
-    child.on('exit', (code) => (left === 0 ? resolve() : reject(new Error(`a process of the sweep ended with ${code}`))));
+    child.on('exit', (code) =>
+      left === 0 ? resolve() : reject(new Error(`a process of the sweep ended with ${code}`)),
+    );
     child.send(seeds);
   });
 }

@@ -97,7 +97,8 @@ function clear(handle: unknown): void {
 async function sleep<T>(ms = 1, value?: T, options: { signal?: AbortSignal } = {}): Promise<T> {
   if (machine.dead) return never<T>();
   const { signal } = options;
-  const abortError = () => Object.assign(new Error('The operation was aborted'), { name: 'AbortError', code: 'ABORT_ERR' });
+  const abortError = () =>
+    Object.assign(new Error('The operation was aborted'), { name: 'AbortError', code: 'ABORT_ERR' });
   if (signal?.aborted === true) throw abortError();
   return new Promise<T>((resolve, reject) => {
     const abort = () => {

@@ -32,6 +32,7 @@ export interface SimStream {
 const knowsWatchFor = !NOT_YET.some(({ kind, at }) => kind === 'Release' && at === 'watchFor');
 
 const ORIGINAL = 'original';
+const NOTHING = '?nothing';
 const FILLER = 'filler of '.repeat(150);
 
 export class World implements Programs {
@@ -94,8 +95,7 @@ export class World implements Programs {
       files['relay/state'] = version;
     }
     const seconds = (ms: number) => `${ms / 1_000}s`;
-    const check =
-      this.chance.in(0.8) ? { exec: sim('check') } : { http: `http://127.0.0.1:1/${name}`, expect: 200 };
+    const check = this.chance.in(0.8) ? { exec: sim('check') } : { http: `http://127.0.0.1:1/${name}`, expect: 200 };
     const written = {
       ...{ apiVersion: 'foothold/v1', kind: 'Release', stream: name, version, components },
       checks: [{ name: 'answers', ...check, every: '1s', timeout: '500ms', failures: 2 }],
@@ -137,15 +137,24 @@ export class World implements Programs {
   live(stream: SimStream): string[] {
     const shown = new Set<string>();
     if (hasDirectory(stream.shape)) shown.add(this.page(stream.name));
-    if (stream.shape === 'loaded') shown.add(this.loaded.get(stream.name) ?? '?');
-    if (hasExec(stream.shape)) shown.add(read(this.controller(stream.name)) ?? '?nothing');
+    if (stream.shape === 'loaded') shown.add(this.served(stream.name));
+    if (hasExec(stream.shape)) shown.add(read(this.controller(stream.name)) ?? NOTHING);
     return [...shown];
+  }
+
+  /** A service whose configuration was not there when the machine started is started again until it is. */
+  private served(name: string): string {
+    const loaded = this.loaded.get(name) ?? NOTHING;
+    if (loaded !== NOTHING) return loaded;
+    this.loaded.set(name, this.page(name));
+    return this.loaded.get(name) ?? NOTHING;
   }
 
   /** The version whose files lie whole at the target. */
   page(name: string): string {
     const at = this.target(name);
-    const version = read(join(at, 'page')) ?? '?nothing';
+    const version = read(join(at, 'page'));
+    if (version === undefined) return NOTHING;
     if (version === ORIGINAL) return version;
     return read(join(at, 'more/filler')) === `${FILLER}${name} ${version}` ? version : `?${version}`;
   }
