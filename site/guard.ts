@@ -15,9 +15,20 @@ export async function guardAtBoot(context: SiteContext): Promise<void> {
     // The streams still have to be guarded; whoever converges next meets the same fault and says so.
     context.log.error({ error: messageOf(error) }, 'a target could not be made a symlink');
   }
-  store.transact(() => store.append({ kind: 'started', detail: { bootId: clock.bootId() } }));
+  const failures: unknown[] = [];
+  // A full disk must not come between a stream and its undo: what could not be written is thrown once all are guarded.
+  const attempt = async (work: () => Promise<void> | void) => {
+    try {
+      await work();
+    } catch (error) {
+      failures.push(error);
+      context.log.error({ error: messageOf(error) }, 'the guard could not do all at this start');
+    }
+  };
+  await attempt(() => void store.transact(() => store.append({ kind: 'started', detail: { bootId: clock.bootId() } })));
   // One after another: two undos at once could want the same program.
-  for (const row of store.streams()) await guardStream(context, row);
+  for (const row of store.streams()) await attempt(async () => guardStream(context, row));
+  if (failures.length > 0) throw failures[0];
 }
 
 async function guardStream(context: SiteContext, row: StreamRow): Promise<void> {

@@ -66,11 +66,20 @@ export function lockDirectory(dataDirectory: string): () => void {
         'stop that agent, or give this one a data directory of its own',
     );
   }
-  writeFileSync(holderPath, `${process.pid}\n`);
+  noteHolder(holderPath);
   return () => {
     lock.exec('ROLLBACK');
     lock.close();
   };
+}
+
+/** For people only: a disk that is full or fails must not keep the guard from undoing what was left half done. */
+function noteHolder(path: string): void {
+  try {
+    writeFileSync(path, `${process.pid}\n`);
+  } catch {
+    // whoever is refused is told an older process, or none
+  }
 }
 
 function readHolder(path: string): string {

@@ -33,6 +33,12 @@ async function runSeed(seed: number): Promise<SiteOutcome> {
     return await current.run();
   } catch (error) {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { seed, faults: 0, results: [], violations: [{ invariant: 'the seed can be judged', detail }], story: [] };
+    return {
+      seed,
+      faults: 0,
+      results: [],
+      violations: [{ invariant: 'the seed can be judged', detail }],
+      story: current.told,
+    };
   }
 }

@@ -88,6 +88,11 @@ export class SimDisk {
     return typeof path === 'string' && this.root !== '' && `${resolve(path)}/`.startsWith(`${this.root}/`);
   }
 
+  /** What was done in this directory is durable: the log of a real file system is written in order. */
+  settled(directory: string): void {
+    this.volatile = this.volatile.filter((one) => one.directory !== directory);
+  }
+
   /** The power fails: of what nobody made durable, the latest part is gone. */
   cut(chance: Chance): string[] {
     const from = chance.between(0, this.volatile.length);
@@ -119,7 +124,9 @@ export class SimDisk {
     demandAlive();
     if (this.refuses(String(path))) throw Object.assign(new Error('EIO: the depot is away'), { code: 'EIO' });
     const changes = name === 'open' ? isForWriting(second) : CHANGES.has(name) || ALSO.includes(name);
-    if (changes) {
+    // A directory that is there already is no change, whatever the disk is like.
+    const made = name === 'mkdir' && isRecursive(second) && realFs.existsSync(String(path));
+    if (changes && !made) {
       machine.mayKill('file', name);
       this.maybeFail(name, String(path));
     }

@@ -249,7 +249,7 @@ export class Judge {
       if (stranded && !excused.has(row.stream)) {
         this.say('safe mode only with nothing verified to go back to', row.stream);
       }
-      if (stranded || this.rotten.has(row.stream)) continue;
+      if (stranded || this.putBack || this.rotten.has(row.stream)) continue;
       const bad = [...this.rules.releases.values()].filter((one) => one.stream === row.stream && one.bad);
       for (const shown of sight.live[row.stream] ?? []) {
         if (bad.some((one) => one.version === shown))

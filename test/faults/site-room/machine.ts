@@ -13,7 +13,7 @@ export const machine = {
   /** Nothing that the agent does after its kill may touch the disk, the clock or the site. */
   dead: false,
   /** Called at every instant at which the process can be killed; throws Killed. */
-  mayKill: (_at: 'step' | 'commit' | 'file', _name: string): void => undefined,
+  mayKill: (_at: 'step' | 'commit' | 'file' | 'fault', _name: string): void => undefined,
 };
 
 export function demandAlive(): void {

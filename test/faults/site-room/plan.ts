@@ -26,7 +26,7 @@ export interface PlannedStream {
 
 /** How a process ends, and what the machine is like when it starts again. */
 export interface Doom {
-  at: { kind: 'step' | 'commit' | 'file'; nth: number; after: boolean } | { kind: 'time'; ms: number };
+  at: { kind: 'step' | 'commit' | 'file' | 'fault'; nth: number; after: boolean } | { kind: 'time'; ms: number };
   /** `cut`: the power fails, and what no fsync covered is lost. `reboot`: an orderly one. `stop`: the agent is told to end. */
   how: 'kill' | 'cut' | 'reboot' | 'stop';
   downMs: number;
@@ -106,9 +106,9 @@ function rolloutsOf(chance: Chance, shape: Shape): PlannedRollout[] {
 function doomOf(chance: Chance, until: number): Doom {
   const at = (): Doom['at'] => {
     const after = chance.in(0.5);
-    const kind = chance.pick(['step', 'step', 'commit', 'file', 'time']);
+    const kind = chance.pick(['step', 'step', 'commit', 'file', 'fault', 'time']);
     if (kind === 'time') return { kind, ms: chance.between(1, until / 2) };
-    return { kind, nth: chance.between(1, { step: 18, commit: 30, file: 150 }[kind]), after };
+    return { kind, nth: chance.between(1, { step: 18, commit: 30, file: 150, fault: 12 }[kind]), after };
   };
   const damage = chance.in(0.25) ? { damage: chance.pick(['flip', 'shorten']) } : {};
   return {
