@@ -14,7 +14,7 @@ import { demandRoom } from './disk/room.js';
 import { revertStream } from './revert.js';
 import { refuseHeld, refuseLate, Rejection, rejectionOf } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
-import { driverOf, taskFor, verifiedDirectory } from './task.js';
+import { driverOf, noteVerified, taskFor, verifiedDirectory, verifiedKey } from './task.js';
 import { mayBeginSwitch, probeUplink, untilEchoed } from './uplink.js';
 import { surroundingsOf } from './watching.js';
 
@@ -23,7 +23,7 @@ type Program = NonNullable<Release['before']>;
 /** Ends `watching`, `reverted`, `safe-mode`, or `confirmed` with nothing changed; throws Rejection before the switch. */
 export async function activateConverge(context: SiteContext, row: CommandRow, signal: AbortSignal): Promise<void> {
   const { command } = row;
-  const held = stagedRelease(context, command.stream);
+  const held = await wholeRelease(context, stagedRelease(context, command.stream));
   await untilEchoed(context, row, held, signal);
   const adoption = await findAdoption(context, held);
   if (held.release.alreadySick === 'reject' && hasSomethingLive(context, held, adoption)) {
@@ -73,6 +73,24 @@ function stagedRelease(context: SiteContext, stream: string): HeldRow {
   const held = stagedId === undefined ? undefined : context.store.held(stagedId);
   if (held) return held;
   throw new Rejection({ code: 'STAGE_FAILED', detail: 'the staged release is no longer on the books' });
+}
+
+/**
+ * What an earlier process staged may have rotted or been torn since: it is read back before it goes live, and made anew
+ * from its blobs if it is no longer what was staged.
+ */
+async function wholeRelease(context: SiteContext, held: HeldRow): Promise<HeldRow> {
+  const { holdings, store, verified } = context;
+  const parts = Object.entries(held.trees);
+  if (parts.every(([name, tree]) => verified.has(verifiedKey(holdings.directory(held.root, name), tree)))) return held;
+  const trees = new Map(parts.map(([name, tree]) => [name, store.tree(tree) ?? []]));
+  const root = await holdings.stageTrees(held.root.replace(/~\d+$/, ''), trees).catch((error: unknown) => {
+    throw rejectionOf(context, error);
+  });
+  noteVerified(context, { ...held, root });
+  if (root === held.root) return held;
+  store.transact(() => store.putHeld({ ...held, root }));
+  return { ...held, root };
 }
 
 function lkgOf(context: SiteContext, stream: string): HeldRow | undefined {

@@ -21,8 +21,19 @@ export async function guardAtBoot(context: SiteContext): Promise<void> {
   } catch (error) {
     context.log.error({ error: messageOf(error) }, 'the start could not be journaled; guarding all the same');
   }
+  const failures: unknown[] = [];
+  // A disk that fails for one stream must not come between another and its undo: thrown once all are guarded.
+  const attempt = async (work: () => Promise<void>) => {
+    try {
+      await work();
+    } catch (error) {
+      failures.push(error);
+      context.log.error({ error: messageOf(error) }, 'the guard could not do all at this start');
+    }
+  };
   // One after another: two undos at once could want the same program.
-  for (const row of store.streams()) await guardStream(context, row);
+  for (const row of store.streams()) await attempt(async () => guardStream(context, row));
+  if (failures.length > 0) throw failures[0];
 }
 
 async function guardStream(context: SiteContext, row: StreamRow): Promise<void> {

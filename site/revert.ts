@@ -237,8 +237,9 @@ function resultOfUndo(context: SiteContext, ended: EndedUndo, live: HeldRow | un
     const previous = converge?.later ?? converge?.result;
     return asked && resultOf(context, asked, { result, changed: !failure, cause: 'command', reason, live, previous });
   }
-  // Undone for a newer converge: the older one is journaled `superseded` already.
-  if (!converge || undo.cause === 'command') return undefined;
+  // Undone for a newer converge: the older one is journaled `superseded` already. Not so where a revert asked that the disk
+  // did not take: it has no command here that would answer for it.
+  if (!converge || (undo.cause === 'command' && converge.result !== undefined)) return undefined;
   const words = {
     result,
     changed: failure !== undefined,

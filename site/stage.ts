@@ -20,6 +20,7 @@ import { treeDigest, type TreeEntry } from './files/tree.js';
 import { judgeHeldHere } from './holds.js';
 import { reportOf } from './report.js';
 import type { CommandRow, HeldRow } from './store/rows.js';
+import { noteVerified } from './task.js';
 
 /** Why a command ends without anything having been switched. */
 export class Rejection extends Error {
@@ -49,6 +50,7 @@ export async function stageConverge(context: SiteContext, row: CommandRow, signa
   }
   await refuseUnfit(context, command, fetched);
   const staged = await renderFor(context, fetched, command);
+  noteVerified(context, staged);
   signal.throwIfAborted();
   advance(context, command.stream, {
     event: 'stage',

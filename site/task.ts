@@ -42,9 +42,19 @@ export function driverOf(context: SiteContext, component: Component): SiteDriver
 
 /** Whole directories only: `to` if it holds the tree, else one made anew from the blobs. Undefined if that is impossible. */
 export async function verifiedDirectory(context: SiteContext, to: string, tree: string): Promise<string | undefined> {
-  const key = `${to} ${tree}`;
-  if (context.verified.has(key)) return to;
+  if (context.verified.has(verifiedKey(to, tree))) return to;
   const whole = await context.holdings.wholeDirectory(to, tree);
-  if (whole !== undefined) context.verified.add(`${whole} ${tree}`);
+  if (whole !== undefined) context.verified.add(verifiedKey(whole, tree));
   return whole;
+}
+
+/** Of `SiteContext.verified`. */
+export function verifiedKey(directory: string, tree: string): string {
+  return `${directory} ${tree}`;
+}
+
+/** The whole release was just read back. */
+export function noteVerified({ holdings, verified }: SiteContext, held: Pick<HeldRow, 'root' | 'trees'>): void {
+  for (const [name, tree] of Object.entries(held.trees))
+    verified.add(verifiedKey(holdings.directory(held.root, name), tree));
 }

@@ -1,6 +1,6 @@
 /** Files that survive a power cut: temporary name, fsync, rename, fsync of the directory (design §5 "Store"). */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { open, mkdir, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
@@ -25,7 +25,16 @@ export async function syncFile(path: string): Promise<void> {
 
 /** Makes a directory and its missing parents, durable on return. */
 export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o755 });
+  syncMade(path, await mkdir(path, { recursive: true, mode: 0o755 }));
+}
+
+/** The same, for whoever cannot wait: an absolute path. */
+export function makeDirectoryNow(path: string): void {
+  syncMade(path, mkdirSync(path, { recursive: true, mode: 0o755 }));
+}
+
+/** `first`: the topmost directory that was made. */
+function syncMade(path: string, first: string | undefined): void {
   if (first === undefined) return;
   for (let made = path; made.length >= first.length; made = dirname(made)) syncDirectory(dirname(made));
 }

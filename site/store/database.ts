@@ -1,10 +1,10 @@
 /** Opens the site's SQLite database, and the lock that keeps a second agent out of the data directory. */
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { WorldError } from '../../policies/model/failure.js';
 import { troubleOf } from '../disk/trouble.js';
-import { syncDirectory } from '../files/durable.js';
+import { makeDirectoryNow, syncDirectory } from '../files/durable.js';
 
 export type Connection = Database.Database;
 
@@ -82,7 +82,7 @@ export function closeDatabase(db: Connection): unknown {
  * database of its own: the kernel frees it when the process dies, kill -9 included, so it never has to be broken by hand.
  */
 export function lockDirectory(dataDirectory: string): () => void {
-  mkdirSync(dataDirectory, { recursive: true, mode: 0o755 });
+  makeDirectoryNow(dataDirectory);
   const holderPath = join(dataDirectory, 'agent.pid');
   const lock = new Database(join(dataDirectory, 'agent.lock'));
   try {
@@ -98,15 +98,20 @@ export function lockDirectory(dataDirectory: string): () => void {
         'stop that agent, or give this one a data directory of its own',
     );
   }
-  try {
-    writeFileSync(holderPath, `${process.pid}\n`);
-  } catch {
-    // Only a hint for people; on a full disk the guard is more urgent.
-  }
+  noteHolder(holderPath);
   return () => {
     lock.exec('ROLLBACK');
     lock.close();
   };
+}
+
+/** For people only: a disk that is full or fails must not keep the guard from undoing what was left half done. */
+function noteHolder(path: string): void {
+  try {
+    writeFileSync(path, `${process.pid}\n`);
+  } catch {
+    // whoever is refused is told an older process, or none
+  }
 }
 
 function readHolder(path: string): string {

@@ -1,6 +1,8 @@
-/** `npm run faults -- --room centre --seeds N [--from K] [--seed K,L] [--json]`: a fault sweep; exit code 1 on a violation. */
+/** `npm run faults -- --room centre|site --seeds N [--from K] [--seed K,L] [--json]`: a fault sweep; exit code 1 on a violation. */
 import { parseArgs } from 'node:util';
 import type { SeedOutcome } from './scenario.js';
+import type { SiteOutcome } from './site-room/scenario.js';
+import { sweepSite } from './site-room/sweep.js';
 import { sweep } from './sweep.js';
 import { tellStory } from './story.js';
 
@@ -18,23 +20,40 @@ async function main(argv: string[]): Promise<number> {
   const [count, from] = [Number(values.seeds), Number(values.from)];
   const named = values.seed?.split(',').map(Number);
   if (
-    values.room !== 'centre' ||
+    (values.room !== 'centre' && values.room !== 'site') ||
     ![count, from, ...(named ?? [])].every((one) => Number.isSafeInteger(one) && one > 0)
   ) {
-    process.stderr.write('expected --room centre, and whole numbers above 0 for --seeds, --from and --seed\n');
+    process.stderr.write(
+      'expected --room centre or --room site, and whole numbers above 0 for --seeds, --from and --seed\n',
+    );
     return 2;
   }
   const seeds = named ?? Array.from({ length: count }, (_, index) => from + index);
   const tell = (line: string) => void process.stderr.write(`${line}\n`);
+  const toldAtAll = (outcome: { violations: unknown[] }) => named !== undefined || outcome.violations.length > 0;
   const told = (outcome: SeedOutcome) => {
-    if (named !== undefined || outcome.violations.length > 0) tellStory(outcome, tell);
+    if (toldAtAll(outcome)) tellStory(outcome, tell);
   };
-  const report = await sweep({ seeds, tell, onOutcome: told });
+  const toldOfSite = (outcome: SiteOutcome) => {
+    if (toldAtAll(outcome)) tellSite(outcome, tell);
+  };
+  const report =
+    values.room === 'site'
+      ? await sweepSite({ seeds, tell, onOutcome: toldOfSite })
+      : await sweep({ seeds, tell, onOutcome: told });
   process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : textOf(report));
   return report.violations.length > 0 ? 1 : 0;
 }
 
-function textOf({ seeds, faultsInjected, violations }: Awaited<ReturnType<typeof sweep>>): string {
+function tellSite({ seed, story, violations }: SiteOutcome, tell: (line: string) => void): void {
+  tell(`\nseed ${seed}`);
+  for (const line of story) tell(line);
+  for (const { invariant, detail } of violations) tell(`VIOLATED ${invariant}: ${detail}`);
+}
+
+type Report = Pick<Awaited<ReturnType<typeof sweep>>, 'seeds' | 'faultsInjected' | 'violations'>;
+
+function textOf({ seeds, faultsInjected, violations }: Report): string {
   const lines = violations.map(
     ({ seed, invariant, detail, replay }) => `seed ${seed}: ${invariant}\n  ${detail}\n  ${replay}`,
   );

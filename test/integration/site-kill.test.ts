@@ -5,7 +5,8 @@ import type { Settled } from '../../policies/model/command.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import { judgeSiteEvents } from '../../policies/signing/chain.js';
 import { TestSite } from '../site/test-site.js';
-import { buildRooms, dropRooms, runAgent } from './site-process.js';
+import { buildRooms, dropRooms, runAgent, stepsOfSite } from './site-process.js';
+import { signKeyset } from '../../policies/signing/keyset.js';
 
 let out: string;
 let site: TestSite;
@@ -41,6 +42,8 @@ function release(version: string) {
         },
       },
     ],
+    before: { exec: ['true'] },
+    after: { exec: ['true'] },
     checks: [{ name: 'ok', exec: ['grep', '-q', 'healthy', `${target}/page`], every: '50ms', failures: 1 }],
     confirm: { within: '20s', healthyFor: '100ms' },
   };
@@ -54,13 +57,28 @@ interface Printed {
   events: SiteEvent[];
 }
 
-const before = ['accepted', 'fetched', 'staged', 'adopt-journaled', 'adopt-aside', 'adopted', 'undo-captured'];
+const before = [
+  'keys-adopted',
+  'accepted',
+  'fetched',
+  'staged',
+  'adopt-journaled',
+  'adopt-aside',
+  'adopted',
+  'undo-captured',
+  'before-done',
+];
 const switching = ['switching', 'activated', 'all-activated', 'watching'];
 type Kill = [step: string, nth: number];
 const once = (steps: string[]) => steps.map((step): Kill => [step, 1]);
 const good: Kill[] = [...once([...before, ...switching, 'confirming', 'confirmed']), ['activated', 2]];
 const undo = ['reverting', 'reverted-one', 'reverted-all', 'reverted'];
 const bad: Kill[] = [...once([...switching, ...undo]), ['reverted-one', 2]];
+
+it('every step of a site is one at which it is killed', () => {
+  const killed = new Set([...good, ...bad].map(([step]) => step));
+  expect(stepsOfSite().filter((step) => !killed.has(step))).toEqual([]);
+});
 
 describe.each<[string, Kill[]]>([
   ['healthy new', good],
@@ -70,7 +88,8 @@ describe.each<[string, Kill[]]>([
     '[A12] [A13] [A32] [A56] [A57] killed at %s (%i) ends confirmed or reverted, once',
     async (step, nth) => {
       const one = site.publish(release('1.0.0'), { 'files/page': text, 'relay/state': 'new state' });
-      const command = site.command(one);
+      const keyset = signKeyset(1, [site.publicPem], [site.privatePem], Date.now());
+      const command = site.command(one, { keyset });
       const { data: dataDirectory, depot, publicPem } = site;
       const base = { site: site.site, dataDirectory, depot, controlKeysPem: [publicPem] };
       const killed = await runAgent(out, {
@@ -81,7 +100,8 @@ describe.each<[string, Kill[]]>([
       });
       expect(killed.signal).toBe('SIGKILL');
 
-      const { printed } = await runAgent(out, { ...base, commandId: command.id });
+      // Whoever was never answered asks again: a command is taken once, however often it comes.
+      const { printed } = await runAgent(out, { ...base, envelope: site.sign(command), commandId: command.id });
       const { settled, atStart, report, events } = JSON.parse(printed) as Printed;
       // The guard has ended what a crash left half done: it does not leave it to what runs afterwards.
       expect(atStart.filter((state) => state === 'switching' || state === 'reverting')).toEqual([]);

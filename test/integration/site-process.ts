@@ -32,6 +32,13 @@ export function dropRooms(out: string): void {
   rmSync(out, { recursive: true, force: true });
 }
 
+/** The names of every step, as site/context.ts has them: none is left out of a test that kills at each. */
+export function stepsOfSite(): string[] {
+  const source = readFileSync(join(ROOT, 'site/context.ts'), 'utf8');
+  const named = /export type Step =([^;]+);/.exec(source)?.[1] ?? '';
+  return [...named.matchAll(/'([^']+)'/g)].map(([, step]) => step ?? '');
+}
+
 export interface RunOptions {
   site: string;
   dataDirectory: string;
@@ -42,6 +49,10 @@ export interface RunOptions {
   commandId?: string;
   /** The process kills itself with SIGKILL at the `nth` time it comes to this step. */
   killAt?: { step: string; nth: number };
+  /** The power fails there first: this file system is shut down under the process, and what it has journaled is told here. */
+  cut?: { mount: string; xfsIo: string; told: string };
+  /** Of the machine: after a power cut it is another. */
+  bootId?: string;
 }
 
 /** How the process ended, and what it printed: the settled command, or the report once it had nothing to do. */
@@ -69,16 +80,25 @@ export async function runAgent(
 }
 
 const RUN = `
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { openAgent } from './site/agent.js';
 const options = JSON.parse(process.argv[2]);
 const nothing = () => undefined;
 let times = 0;
+const clock = { now: Date.now, elapsed: () => performance.now(), bootId: () => options.bootId };
 const agent = await openAgent({
   ...options,
   log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
   onStep: (step) => {
-    if (step === options.killAt?.step && ++times === options.killAt.nth) process.kill(process.pid, 'SIGKILL');
+    if (step !== options.killAt?.step || ++times !== options.killAt.nth) return;
+    if (options.cut) {
+      writeFileSync(options.cut.told, JSON.stringify(agent.history(1000)));
+      execFileSync(options.cut.xfsIo, ['-x', '-c', 'shutdown', options.cut.mount]);
+    }
+    process.kill(process.pid, 'SIGKILL');
   },
+  ...(options.bootId ? { clock } : {}),
 });
 await agent.start();
 const atStart = Object.values((await agent.report()).streams).map((stream) => stream.state);

@@ -1,0 +1,132 @@
+/** The site's real database, with a door for faults: commits that fail or are where the process dies, and a full disk. */
+import Database from 'libsql';
+import { basename } from 'node:path';
+import { realFs, type DiskFault } from './disk.js';
+import { demandAlive, Killed, machine } from './machine.js';
+
+type Connection = Database.Database;
+interface Prepared {
+  run(...given: unknown[]): unknown;
+  get(...given: unknown[]): unknown;
+  all(...given: unknown[]): unknown[];
+}
+
+const prepare = Database.prototype.prepare as unknown as (this: Connection, sql: string) => Prepared;
+const exec = Database.prototype.exec as unknown as (this: Connection, sql: string) => void;
+const opened = new Map<Connection, string>();
+
+/** Of the agent under way; the harness reads what is committed through it. */
+export const books: { db: Connection | undefined; path: string } = { db: undefined, path: '' };
+
+export const dbFault: {
+  /** As long as it is set. */
+  mode: DiskFault | undefined;
+  /** Commits from now to one that fails. */
+  failAfter: number | undefined;
+  onFault: (what: string) => void;
+} = { mode: undefined, failAfter: undefined, onFault: () => undefined };
+
+export function readAll<T>(sql: string, ...given: unknown[]): T[] {
+  if (!books.db) throw new Error('no agent has its database open');
+  return prepare.call(books.db, sql).all(...given) as T[];
+}
+
+/** For good. */
+export function patchDatabase(): void {
+  const prototype = Database.prototype as unknown as Record<string, unknown>;
+  prototype['prepare'] = function (this: Connection, sql: string) {
+    demandAlive();
+    take(this, sql);
+    const statement = prepare.call(this, sql);
+    if (this !== books.db) return statement;
+    const { run, get, all } = { run: statement.run, get: statement.get, all: statement.all };
+    return Object.assign(statement, {
+      run: (...given: unknown[]) => {
+        demandAlive();
+        const commits = sql === 'COMMIT';
+        if (commits) machine.mayKill('commit', 'before');
+        refuse(this, sql);
+        const answer = run.apply(statement, given);
+        if (commits) machine.mayKill('commit', 'after');
+        return answer;
+      },
+      get: (...given: unknown[]) => {
+        demandAlive();
+        return get.apply(statement, given);
+      },
+      all: (...given: unknown[]) => {
+        demandAlive();
+        return all.apply(statement, given);
+      },
+    });
+  };
+  prototype['exec'] = function (this: Connection, sql: string) {
+    demandAlive();
+    take(this, sql);
+    exec.call(this, sql);
+  };
+}
+
+/** libsql keeps no name of a connection's file: what is asked of it tells which it is. */
+function take(db: Connection, sql: string): void {
+  if (opened.has(db)) return;
+  const lock = /journal_mode = DELETE/i.test(sql);
+  opened.set(db, lock ? 'agent.lock' : 'agent.db');
+  if (!lock) books.db = db;
+}
+
+/** SQLite's own answers, at the places where the disk would have given them. */
+function refuse(db: Connection, sql: string): void {
+  if (sql === 'BEGIN IMMEDIATE' && dbFault.mode === 'EROFS')
+    fail('SQLITE_READONLY', 'attempt to write a readonly database');
+  if (sql !== 'COMMIT') return;
+  const counted = dbFault.failAfter !== undefined && dbFault.failAfter-- <= 0;
+  if (counted) dbFault.failAfter = undefined;
+  if (!counted && dbFault.mode !== 'EIO') return;
+  prepare.call(db, 'ROLLBACK').run();
+  fail('SQLITE_IOERR', 'disk I/O error');
+}
+
+function fail(code: string, message: string): never {
+  dbFault.onFault(`${code} in the database`);
+  throw Object.assign(new Error(message), { code, name: 'SqliteError' });
+}
+
+/** A full disk, by SQLite's own limit: whatever needs a new page fails. */
+export function fillDatabase(full: boolean): void {
+  if (!books.db) return;
+  const [row] = readAll<{ page_count: number }>('PRAGMA page_count');
+  prepare.call(books.db, `PRAGMA max_page_count = ${full ? (row?.page_count ?? 1) : 1_000_000}`).all();
+}
+
+/**
+ * The process is dead: its databases stay as they lie on disk, uncommitted pages and all. Closing them in order would tidy up
+ * (write the log back, delete it), so the files are put aside and put back. `torn`: bytes after the last commit.
+ */
+export function abandonDatabases(dataDirectory: string, torn: Uint8Array | undefined): void {
+  const files = ['agent.db', 'agent.db-wal'].map((name) => `${dataDirectory}/${name}`);
+  const kept = files.map((path) => (realFs.existsSync(path) ? realFs.readFileSync(path) : undefined));
+  for (const db of opened.keys()) closeQuietly(db);
+  opened.clear();
+  books.db = undefined;
+  for (const [index, path] of files.entries()) {
+    const bytes = kept[index];
+    // Another file of the same name: the binding may hold its lock on the old one until it is collected.
+    realFs.rmSync(path, { force: true });
+    if (bytes !== undefined)
+      realFs.writeFileSync(path, torn && basename(path).endsWith('-wal') ? Buffer.concat([bytes, torn]) : bytes);
+  }
+  realFs.rmSync(`${dataDirectory}/agent.db-shm`, { force: true });
+}
+
+function closeQuietly(db: Connection): void {
+  // Closed by the agent itself; asking a closed connection for its transaction ends the process (libsql 0.5).
+  if (!db.open) return;
+  try {
+    if (db.inTransaction) exec.call(db, 'ROLLBACK');
+    db.close();
+  } catch (error) {
+    if (error instanceof Killed) throw error;
+    // it is gone either way
+  }
+}

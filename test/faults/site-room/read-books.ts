@@ -1,0 +1,69 @@
+/** Reads what is committed in the site's database. Anew only if something was written since. */
+import type { SiteEvent } from '../../../policies/model/report.js';
+import type { CommandRow, HeldRow, StreamRow } from '../../../site/store/rows.js';
+import { books, readAll } from './database.js';
+import type { Books } from './invariants.js';
+
+interface Body {
+  body: string;
+}
+
+export class BooksReader {
+  private changes = -1;
+  private known: Books | undefined;
+  private sequence = 0;
+  private connection: unknown;
+
+  /** Another process: the connection and its counters are new. */
+  reset(): void {
+    this.changes = -1;
+  }
+
+  /** An older database was put back. */
+  forget(): void {
+    this.sequence = 0;
+  }
+
+  /** Undefined while the database is not ready. */
+  read(anyway: boolean): Books | undefined {
+    try {
+      if (this.connection !== books.db) this.changes = -1;
+      this.connection = books.db;
+      const [row] = readAll<{ n: number }>('SELECT total_changes() AS n');
+      if (row?.n === this.changes && this.known && !anyway) return { ...this.known, fresh: [] };
+      this.known = this.readAnew();
+      this.changes = row?.n ?? -1;
+      return this.known;
+    } catch (error) {
+      if (error instanceof Error && /no such table/.test(error.message)) return undefined;
+      throw error;
+    }
+  }
+
+  private readAnew(): Books {
+    const fresh = bodies<SiteEvent>(
+      `SELECT body FROM events WHERE sequence > ${this.sequence} ORDER BY epoch, sequence`,
+    );
+    this.sequence = fresh.at(-1)?.sequence ?? this.sequence;
+    const facts = readAll<{ name: string; value: string }>('SELECT name, value FROM facts');
+    const named = Object.fromEntries(facts.map(({ name, value }) => [name, value]));
+    const keyset = named['keyset'];
+    const version = keyset === undefined ? 0 : (JSON.parse(keyset) as { version: number }).version;
+    return {
+      streams: bodies<StreamRow>('SELECT body FROM streams ORDER BY stream'),
+      held: readAll<Body & { id: number }>('SELECT id, body FROM releases ORDER BY confirmed DESC, id').map((row) => ({
+        ...(JSON.parse(row.body) as HeldRow),
+        id: Number(row.id),
+      })),
+      commands: bodies<CommandRow>('SELECT body FROM commands ORDER BY rowid'),
+      quarantine: bodies<{ stream: string; digest: string }>('SELECT body FROM quarantine'),
+      conversions: readAll('SELECT target FROM conversions').length,
+      facts: { ...named, keysetVersion: String(version) },
+      fresh,
+    };
+  }
+}
+
+function bodies<T>(sql: string): T[] {
+  return readAll<Body>(sql).map((row) => JSON.parse(row.body) as T);
+}

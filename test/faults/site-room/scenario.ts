@@ -1,0 +1,528 @@
+/** One seed: the real agent on a simulated machine, from the first order of the centre to the last word of the judge. */
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openAgent, type Agent, type AgentOptions } from '../../../site/agent.js';
+import { chanceOf, type Chance } from '../random.js';
+import { Centre, EPOCH_MS, KEYS, SITE, type Order } from './centre.js';
+import { abandonDatabases, books, dbFault, fillDatabase } from './database.js';
+import { damageFile } from './damage.js';
+import { disk, realFs } from './disk.js';
+import { Judge, type Violation } from './invariants.js';
+import { kill, Killed, machine } from './machine.js';
+import { planSite, type Doom, type PlannedStream, type SitePlan, type Trouble } from './plan.js';
+import { dropPrograms, programs } from './programs.js';
+import { BooksReader } from './read-books.js';
+import { settle, time } from './time.js';
+import { BAD, World } from './world.js';
+
+export interface SiteOutcome {
+  seed: number;
+  faults: number;
+  /** Of the commands that ended. */
+  results: string[];
+  violations: Violation[];
+  story: string[];
+}
+
+const SLACK_MS = 5_000;
+/** How soon after a fault the books and the site must agree again: undo and journal are tried again each second. */
+const CALM_AFTER_MS = 10_000;
+const ASK_EVERY_MS = 20_000;
+/** After the last fault, for everything to come to rest: a watch to its deadline, and the pauses between tries. */
+const REST_MS = 400_000;
+const SCRATCH = realFs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
+export class SiteScenario {
+  readonly plan: SitePlan;
+  private readonly chance: Chance;
+  private readonly root: string;
+  private readonly world: World;
+  private readonly centre: Centre;
+  private readonly judge: Judge;
+  private readonly reader = new BooksReader();
+  private readonly story: string[] = [];
+  private readonly excused = new Set<string>();
+  private agent: Agent | undefined;
+  private upSince: number | undefined;
+  private life = 0;
+  private doom: Doom | undefined;
+  private dooms: Doom[];
+  private counts = { step: 0, commit: 0, file: 0, fault: 0 };
+  private boot = 1;
+  private bootedAt = 0;
+  private wallOff = 0;
+  private troubleUntil = -1;
+  private linkDown = 0;
+  private depotAway = 0;
+  private faults = 0;
+  private damages = 0;
+  /** Streams whose undo was begun by this process and could not be journaled. */
+  private readonly unwritten = new Set<string>();
+  private stopping = false;
+  private crashed: string | undefined;
+  private previousData: string | undefined;
+  private readonly observing = new Map<string, AbortController>();
+
+  constructor(seed: number) {
+    this.plan = planSite(seed);
+    this.chance = chanceOf(seed * 7 + 3);
+    this.dooms = [...this.plan.dooms];
+    this.root = realFs.mkdtempSync(join(SCRATCH, `foothold-sim-${seed}-`));
+    realFs.mkdirSync(join(this.root, 'attic'));
+    this.world = new World(join(this.root, 'disk'), chanceOf(seed * 13 + 5));
+    this.judge = new Judge({ releases: new Map(), slackMs: SLACK_MS });
+    this.centre = new Centre((invariant, detail) => this.judge.say(invariant, detail));
+  }
+
+  async run(): Promise<SiteOutcome> {
+    this.prepare();
+    try {
+      this.schedule();
+      this.begin();
+      const end = this.plan.faultsUntil + REST_MS;
+      await this.runUntil(end);
+      await this.rest(end + 2 * REST_MS);
+      this.finish();
+    } finally {
+      this.release();
+    }
+    const results = this.centre.orders.flatMap(({ result }) => (result ? [result.result] : []));
+    const { faults, story } = this;
+    return { seed: this.plan.seed, faults, results, violations: this.judge.violations, story };
+  }
+
+  get told(): string[] {
+    return this.story;
+  }
+
+  /** The wall clock of the site. */
+  wall(): number {
+    return EPOCH_MS + time.now + this.wallOff;
+  }
+
+  random(): number {
+    return this.chance.next();
+  }
+
+  crash(error: unknown): void {
+    if (error instanceof Killed || machine.dead) return;
+    this.crashed = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  }
+
+  private prepare(): void {
+    machine.dead = false;
+    time.reset();
+    dropPrograms();
+    realFs.mkdirSync(this.world.root, { recursive: true });
+    disk.reset(this.world.root, join(this.root, 'attic'));
+    disk.refuses = (path) => this.depotAway > 0 && path.startsWith(this.world.depot);
+    disk.onFault = dbFault.onFault = (what) => {
+      this.faults += 1;
+      if (!/ENOSPC|SQLITE_FULL/.test(what)) this.centre.diskHasFailed = true;
+      this.troubled(0);
+      this.tell(what);
+      machine.mayKill('fault', what);
+    };
+    [dbFault.mode, dbFault.failAfter] = [undefined, undefined];
+    programs.of = this.world;
+    machine.mayKill = (kind, name) => this.mayKill(kind, name);
+    for (const { name, shape, rollouts } of this.plan.streams) {
+      const stream = this.world.add(name, shape);
+      for (const { version, fate, within, healthyFor } of rollouts) {
+        if (stream.releases.has(version)) continue;
+        const { digest } = this.world.publish(stream, version, fate, within, healthyFor);
+        this.judge.know(digest, { stream: name, version, bad: BAD.has(fate) });
+      }
+    }
+  }
+
+  private schedule(): void {
+    for (const stream of this.plan.streams) this.scheduleStream(stream);
+    for (const trouble of this.plan.troubles) time.after(trouble.at, () => this.trouble(trouble));
+    time.after(this.plan.faultsUntil, () => (disk.once = dbFault.failAfter = undefined));
+    const ask = () => {
+      this.mend();
+      for (const order of this.centre.orders) if (!order.result || this.chance.in(0.1)) this.deliver(order);
+      time.after(ASK_EVERY_MS, ask);
+    };
+    time.after(ASK_EVERY_MS, ask);
+  }
+
+  private scheduleStream({ name, rollouts }: PlannedStream): void {
+    const stream = this.world.streams.get(name);
+    rollouts.forEach((rollout, index) => {
+      const release = stream?.releases.get(rollout.version);
+      if (!release) return;
+      const generation = index * 2 + 1;
+      const order = (verb: 'converge' | 'revert', tries: number, at: number) =>
+        time.after(at, () => {
+          const made = this.centre.issue(release, rollout, {
+            ...{ verb, generation: verb === 'revert' ? generation + 1 : generation, try: tries, now: time.now },
+          });
+          this.tell(
+            `centre: ${verb} ${name} ${rollout.version} (${release.fate}), generation ${made.command.generation}, try ${tries}`,
+          );
+          // Lost on the way, late, or twice: the centre asks again anyway.
+          if (this.chance.in(0.15)) return void (this.faults += 1);
+          time.after(this.chance.in(0.3) ? this.chance.between(1, 20_000) : 5, () => this.deliver(made));
+        });
+      order('converge', 1, rollout.at);
+      if (rollout.retryAfter !== undefined) order('converge', 2, rollout.at + rollout.retryAfter);
+      if (rollout.revertAfter !== undefined) order('revert', 1, rollout.at + rollout.revertAfter);
+    });
+  }
+
+  // the link
+  private deliver(order: Order): void {
+    const { agent, life } = this;
+    if (!agent || this.linkDown > 0 || this.stopping || machine.dead) return;
+    const { id } = order.command;
+    const controller = new AbortController();
+    this.observing.get(id)?.abort();
+    this.observing.set(id, controller);
+    const carry = async () => {
+      await agent.door.accept(this.centre.sign(order));
+      const settled = await agent.door.observe(id, controller.signal, () => undefined);
+      // A result may be lost on its way: the centre asks again, and must hear the same.
+      if (life !== this.life || machine.dead || this.chance.in(0.1)) return;
+      if (this.centre.take(order, settled))
+        this.tell(`centre: ${id} ${order.result?.result ?? ''} ${order.result?.reason?.code ?? ''}`);
+      if (this.chance.in(0.3)) this.centre.record(agent.door.unacknowledged(20));
+    };
+    carry().catch((error: unknown) => {
+      if (error instanceof Killed || machine.dead) return;
+      this.tell(`the door: ${error instanceof Error ? error.message : String(error)}`);
+      if (!this.inTrouble()) this.judge.say('the door answers', `${id}: ${String(error)}`);
+    });
+  }
+
+  // faults
+  private trouble(trouble: Trouble): void {
+    this.faults += 1;
+    this.tell(`fault: ${JSON.stringify({ ...trouble, at: undefined })}`);
+    switch (trouble.kind) {
+      case 'disk':
+        return this.diskTrouble(trouble);
+      case 'disk-once':
+        disk.once = { fault: trouble.fault, after: trouble.after };
+        return;
+      case 'commit-once':
+        dbFault.failAfter = trouble.after;
+        return;
+      case 'clock':
+        this.wallOff += trouble.step;
+        return;
+      case 'link':
+        this.linkDown += 1;
+        for (const one of this.observing.values()) one.abort();
+        return time.after(trouble.ms, () => void (this.linkDown -= 1));
+      case 'depot':
+        this.depotAway += 1;
+        return time.after(trouble.ms, () => void (this.depotAway -= 1));
+      case 'programs':
+        this.world.broken.add(trouble.stream);
+        this.troubled(trouble.ms);
+        return time.after(trouble.ms, () => void this.world.broken.delete(trouble.stream));
+      case 'duplicate': {
+        const [first, ...more] = this.centre.orders;
+        if (first) this.deliver(this.chance.pick([first, ...more]));
+        return;
+      }
+      case 'person':
+        return this.person(trouble.stream);
+      case 'keys':
+        return this.centre.rotate(time.now);
+    }
+  }
+
+  private diskTrouble({ fault, ms }: { fault: 'ENOSPC' | 'EIO' | 'EROFS'; ms: number }): void {
+    this.troubled(ms);
+    disk.fault = dbFault.mode = fault;
+    if (fault === 'ENOSPC') this.safely(() => fillDatabase(true));
+    time.after(ms, () => {
+      disk.fault = dbFault.mode = undefined;
+      this.safely(() => fillDatabase(false));
+      this.tell('the disk is well again');
+    });
+  }
+
+  /** Once the disk is well, a person says so: all that is kept is read back, and commands are taken again. */
+  private mend(): void {
+    const { agent, life } = this;
+    if (!agent || machine.dead || this.stopping || !this.centre.diskHasFailed) return;
+    if (disk.fault !== undefined || dbFault.mode !== undefined) return;
+    agent.mended({ by: 'kari', reason: 'another disk' }).then(
+      ({ read }) => {
+        if (life !== this.life) return;
+        this.unmended = undefined;
+        if (read > 0) this.tell(`a person says that the disk is mended: ${read} read back`);
+      },
+      (error: unknown) => {
+        if (error instanceof Killed || machine.dead || life !== this.life) return;
+        this.unmended = String(error);
+        this.tell(`a person says that the disk is mended, in vain: ${this.unmended}`);
+      },
+    );
+  }
+
+  private person(stream: string): void {
+    if (!this.agent || machine.dead || this.stopping) return;
+    try {
+      this.agent.revert(stream, { by: 'kari', reason: 'sparks' });
+      this.tell(`a person undoes ${stream}`);
+    } catch (error) {
+      this.tell(`a person: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  private troubled(ms: number): void {
+    this.troubleUntil = Math.max(this.troubleUntil, time.now + ms + CALM_AFTER_MS);
+    this.excuseAll();
+  }
+
+  private excuseAll(): void {
+    for (const { name } of this.plan.streams) this.excused.add(name);
+  }
+
+  private inTrouble(): boolean {
+    return time.now < this.troubleUntil;
+  }
+
+  // the process
+  private mayKill(kind: 'step' | 'commit' | 'file' | 'fault', name: string): void {
+    if (this.doom?.at.kind !== kind || time.now > this.plan.faultsUntil) return;
+    const { nth, after } = this.doom.at;
+    if (kind === 'commit' && (name === 'after') !== after) return;
+    if (++this.counts[kind] < nth) return;
+    this.tell(`killed at ${kind} ${name}`);
+    kill();
+  }
+
+  private begin(): void {
+    this.life += 1;
+    const { life } = this;
+    machine.dead = false;
+    this.reader.reset();
+    [this.counts, this.doom] = [{ step: 0, commit: 0, file: 0, fault: 0 }, this.nextDoom()];
+    const { doom } = this;
+    if (doom?.at.kind === 'time') time.after(doom.at.ms, () => this.end(life, doom));
+    this.tell(`the agent starts (boot ${this.boot})`);
+    const opening = async () => {
+      const agent = await openAgent(this.options());
+      if (disk.fault === 'ENOSPC') fillDatabase(true);
+      await agent.start();
+      if (life !== this.life || machine.dead) return;
+      [this.agent, this.upSince] = [agent, time.now];
+    };
+    opening().catch((error: unknown) => {
+      if (error instanceof Killed || machine.dead) return;
+      this.crash(error);
+    });
+  }
+
+  private nextDoom(): Doom | undefined {
+    return time.now < this.plan.faultsUntil ? this.dooms.shift() : undefined;
+  }
+
+  private options(): AgentOptions {
+    const nothing = () => undefined;
+    const warn = (detail: object, message: string) => {
+      this.tell(`log: ${message} ${JSON.stringify(detail).slice(0, 300)}`);
+      if (message.startsWith('the undo could not be journaled') && 'stream' in detail)
+        this.unwritten.add(String(detail.stream));
+    };
+    return {
+      site: SITE,
+      dataDirectory: this.world.data,
+      controlKeysPem: [KEYS[0].public],
+      depot: this.world.depot,
+      log: { debug: nothing, info: nothing, warn, error: warn },
+      clock: {
+        now: () => this.wall(),
+        elapsed: () => time.now - this.bootedAt,
+        bootId: () => `boot-${this.boot}`,
+      },
+      onStep: (step) => {
+        if (machine.dead) throw new Killed();
+        this.look(step === 'switching');
+        machine.mayKill('step', step);
+      },
+    };
+  }
+
+  /** The end of a process that was not killed at an instant of its own. */
+  private end(life: number, doom: Doom): void {
+    if (life !== this.life || machine.dead || this.stopping || time.now > this.plan.faultsUntil) return;
+    const { agent } = this;
+    if (doom.how !== 'stop' || !agent) {
+      machine.dead = true;
+      return;
+    }
+    this.stopping = true;
+    agent.stop().then(
+      () => (machine.dead = true),
+      (error: unknown) => this.crash(error),
+    );
+  }
+
+  /** Everything of the dead process is gone; the machine does what the doom says, and starts another. */
+  private bury(): void {
+    const doom = this.doom;
+    this.faults += doom ? 1 : 0;
+    [this.agent, this.upSince, this.stopping] = [undefined, undefined, false];
+    this.observing.clear();
+    // Known (docs/faults.md): an undo that could not be journaled dies with its process, and nobody knows of it.
+    for (const stream of this.unwritten) this.judge.damaged(stream);
+    this.unwritten.clear();
+    time.dropAgentTimers();
+    dropPrograms();
+    disk.closeAll();
+    const cut = doom?.how === 'cut' && this.crashed === undefined;
+    const torn = cut
+      ? Buffer.from(Array.from({ length: this.chance.between(0, 3_000) }, () => this.chance.between(0, 255)))
+      : undefined;
+    abandonDatabases(this.world.data, torn);
+    if (this.crashed !== undefined) return this.buryCrashed();
+    if (cut) for (const lost of disk.cut(this.chance)) this.tell(`lost in the power cut: ${lost}`);
+    if (doom?.how === 'cut' || doom?.how === 'reboot') this.reboot();
+    this.wallOff += doom?.wallStep ?? 0;
+    if (doom?.damage) this.damage(doom.damage);
+    if (doom?.restore === true && this.previousData !== undefined) this.restore(this.previousData);
+    else this.keepData();
+    this.tell(`down for ${doom?.downMs ?? 1_000} ms after ${doom?.how ?? 'its end'}`);
+    time.after(doom?.downMs ?? 1_000, () => this.begin());
+  }
+
+  private buryCrashed(): void {
+    const detail = (this.crashed ?? '').split('\n').slice(0, 4).join(' ');
+    this.tell(`THE PROCESS ENDED BY ITSELF: ${detail}`);
+    // A supervisor starts it again; whoever ends by himself while the disk is well has a bug.
+    if (!this.inTrouble()) this.judge.say('the process does not end by itself', detail);
+    this.crashed = undefined;
+    time.after(1_000, () => this.begin());
+  }
+
+  private reboot(): void {
+    this.boot += 1;
+    this.bootedAt = time.now + (this.doom?.downMs ?? 0);
+    this.world.rebooted();
+  }
+
+  private damage(how: 'flip' | 'shorten'): void {
+    const hit = damageFile(this.world, how, this.chance);
+    if (!hit) return;
+    const [, , kind = '', stream = ''] = hit.slice(this.world.root.length).split('/');
+    this.tell(`${how}: ${hit.slice(this.world.root.length)}`);
+    if (kind === 'releases') this.judge.damaged(stream);
+    // Of saved state there is one copy; of files two, and one of them was spared.
+    if (kind === 'saved' || this.damages > 0) this.excuseAll();
+    this.damages += 1;
+  }
+
+  private keepData(): void {
+    if (!this.plan.dooms.some((one) => one.restore) || !realFs.existsSync(this.world.data)) return;
+    const copy = join(this.root, `data-of-life-${this.life}`);
+    realFs.cpSync(this.world.data, copy, { recursive: true, verbatimSymlinks: true });
+    this.previousData = copy;
+  }
+
+  private restore(from: string): void {
+    this.tell('an older data directory is put back');
+    realFs.rmSync(this.world.data, { recursive: true, force: true });
+    realFs.cpSync(from, this.world.data, { recursive: true, verbatimSymlinks: true });
+    this.centre.forked = true;
+    this.reader.forget();
+    this.judge.restored(this.plan.streams.map(({ name }) => name));
+    this.troubled(0);
+  }
+
+  // running
+  private async runUntil(end: number): Promise<void> {
+    for (;;) {
+      await settle();
+      if (this.crashed !== undefined) machine.dead = true;
+      if (machine.dead && this.upOrStarting()) {
+        await settle();
+        this.bury();
+        continue;
+      }
+      this.look(false);
+      if (!time.advance(end)) return;
+    }
+  }
+
+  private unmended: string | undefined;
+  private buried = 0;
+  private upOrStarting(): boolean {
+    if (this.buried === this.life) return false;
+    this.buried = this.life;
+    return true;
+  }
+
+  /** A seed whose last life ended late gets its time to come to rest as well. */
+  private async rest(latest: number): Promise<void> {
+    this.dooms = [];
+    while (this.centre.orders.some((order) => !order.result) && time.now < latest) {
+      await this.runUntil(time.now + ASK_EVERY_MS);
+    }
+  }
+
+  private look(switching: boolean): void {
+    if (machine.dead || !books.db || books.db.inTransaction) return;
+    const read = this.reader.read(switching);
+    if (!read) return;
+    for (const event of read.fresh) this.tell(`site: ${wordsOf(event)}`);
+    // SQLite has synced a file in the data directory: with it, the directory's own entry is on disk.
+    if (read.fresh.length > 0) disk.settled(this.world.root);
+    this.judge.see({
+      at: time.now,
+      books: read,
+      live: Object.fromEntries([...this.world.streams.values()].map((one) => [one.name, this.world.live(one)])),
+      trouble: this.inTrouble(),
+      upSince: this.upSince,
+      switching,
+    });
+  }
+
+  private finish(): void {
+    const read = books.db && !machine.dead ? this.reader.read(true) : undefined;
+    if (!read) return this.judge.say('the agent runs at the end', `life ${this.life}`);
+    const live = Object.fromEntries([...this.world.streams.values()].map((one) => [one.name, this.world.live(one)]));
+    const sight = { at: time.now, books: read, live, trouble: false, upSince: this.upSince, switching: false };
+    this.judge.end(sight, this.excused);
+    for (const { command, result } of this.centre.orders) {
+      // Damage of which no copy is whole keeps a failed disk from being believed, and with it every command.
+      if (!result && this.unmended === undefined) this.judge.say('every order of the centre has a result', command.id);
+    }
+  }
+
+  private release(): void {
+    machine.dead = true;
+    time.reset();
+    dropPrograms();
+    disk.closeAll();
+    abandonDatabases(this.world.data, undefined);
+    disk.reset('', '');
+    realFs.rmSync(this.root, { recursive: true, force: true });
+  }
+
+  private safely(work: () => void): void {
+    if (!machine.dead && books.db) work();
+  }
+
+  private tell(line: string): void {
+    this.story.push(`${(time.now / 1_000).toFixed(3).padStart(9)} s  ${line}`);
+  }
+}
+
+function wordsOf({
+  sequence,
+  kind,
+  stream,
+  commandId,
+  result,
+  detail,
+}: import('../../../policies/model/report.js').SiteEvent) {
+  const reason = (detail['reason'] as { code?: string } | undefined)?.code ?? '';
+  return `#${sequence} ${kind} ${stream ?? ''} ${commandId ?? ''} ${reason}${result ? ` → ${result.result}` : ''}`;
+}

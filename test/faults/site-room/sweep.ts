@@ -1,0 +1,64 @@
+/** Many seeds: shared out over processes, because a simulated machine takes a process for itself. */
+import { fileURLToPath } from 'node:url';
+import { availableParallelism } from 'node:os';
+import { realFork } from './programs.js';
+import type { SiteOutcome } from './scenario.js';
+
+export interface SiteSweepReport {
+  room: 'site';
+  seeds: number;
+  faultsInjected: number;
+  /** How often each result came. */
+  ended: Record<string, number>;
+  violations: { seed: number; invariant: string; detail: string; replay: string }[];
+}
+
+export interface SiteSweepOptions {
+  seeds: number[];
+  tell: (line: string) => void;
+  onOutcome?: (outcome: SiteOutcome) => void;
+}
+
+const CHILD = fileURLToPath(new URL('./child.js', import.meta.url));
+
+export async function sweepSite({ seeds, tell, onOutcome }: SiteSweepOptions): Promise<SiteSweepReport> {
+  const report: SiteSweepReport = { room: 'site', seeds: 0, faultsInjected: 0, ended: {}, violations: [] };
+  const take = (outcome: SiteOutcome) => {
+    report.seeds += 1;
+    report.faultsInjected += outcome.faults;
+    for (const word of outcome.results) report.ended[word] = (report.ended[word] ?? 0) + 1;
+    for (const violation of outcome.violations) {
+      const replay = `npm run faults -- --room site --seed ${outcome.seed}`;
+      report.violations.push({ seed: outcome.seed, ...violation, replay });
+    }
+    if (report.seeds % 200 === 0) tell(`${report.seeds} of ${seeds.length} seeds, ${report.faultsInjected} faults`);
+    onOutcome?.(outcome);
+  };
+  const lanes = Math.min(availableParallelism(), seeds.length);
+  await Promise.all(
+    Array.from({ length: lanes }, async (_, lane) =>
+      runLane(
+        seeds.filter((_one, n) => n % lanes === lane),
+        take,
+      ),
+    ),
+  );
+  report.violations.sort((a, b) => a.seed - b.seed);
+  return report;
+}
+
+async function runLane(seeds: number[], take: (outcome: SiteOutcome) => void): Promise<void> {
+  const child = realFork(CHILD, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  await new Promise<void>((resolve, reject) => {
+    let left = seeds.length;
+    child.on('message', (outcome: SiteOutcome) => {
+      take(outcome);
+      if (--left === 0) resolve();
+    });
+    child.on('error', reject);
+    child.on('exit', (code) =>
+      left === 0 ? resolve() : reject(new Error(`a process of the sweep ended with ${code}`)),
+    );
+    child.send(seeds);
+  });
+}

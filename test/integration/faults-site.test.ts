@@ -1,0 +1,64 @@
+/**
+ * The fault sweep of the site as `npm run faults` runs it: the real agent on simulated machines, a thousand seeds, each with
+ * kills at steps, commits and file operations, power cuts, full and failing disks, wrong clocks, and a link that loses,
+ * repeats and delays.
+ */
+import { execFile } from 'node:child_process';
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { SiteSweepReport } from '../faults/site-room/sweep.js';
+
+/** Built by the set-up of `npm test`. */
+const MAIN = resolve(import.meta.dirname, '../../dist/test/faults/main.js');
+const SEEDS = 1_000;
+const WITHIN_MS = 900_000;
+
+interface Ran {
+  code: number;
+  report: SiteSweepReport;
+  said: string;
+}
+
+async function runSweep(args: string[]): Promise<Ran> {
+  return new Promise((settle, reject) => {
+    const options = { timeout: WITHIN_MS, maxBuffer: 256 * 1024 * 1024 };
+    const child = execFile(
+      process.execPath,
+      [MAIN, '--room', 'site', ...args, '--json'],
+      options,
+      (_error, printed, said) => {
+        try {
+          settle({ code: child.exitCode ?? -1, report: JSON.parse(printed) as SiteSweepReport, said });
+        } catch {
+          reject(new Error(`expected one JSON document, got ${printed.slice(0, 200)}; it said ${said.slice(-4_000)}`));
+        }
+      },
+    );
+  });
+}
+
+describe('the fault sweep of the site', () => {
+  it(
+    `[A12] [A13] [A32] [B36] H1, H2, H3, H4, H6, H10: ${SEEDS} seeds, and nothing that must hold is violated`,
+    async () => {
+      const { code, report } = await runSweep(['--seeds', String(SEEDS)]);
+      // Each names the command that replays it.
+      expect(report.violations).toEqual([]);
+      expect({ code, seeds: report.seeds }).toEqual({ code: 0, seeds: SEEDS });
+      // A sweep whose faults never come, or whose changes never end, proves nothing.
+      expect(report.faultsInjected).toBeGreaterThan(3 * SEEDS);
+      expect(report.ended['confirmed'] ?? 0).toBeGreaterThan(SEEDS / 2);
+      expect(report.ended['reverted'] ?? 0).toBeGreaterThan(SEEDS / 2);
+      process.stdout.write(`${JSON.stringify({ ...report, violations: report.violations.length })}\n`);
+    },
+    WITHIN_MS,
+  );
+
+  it('tells the same story of a seed each time', async () => {
+    const told = async () => (await runSweep(['--seed', '5,14,158'])).said;
+    const first = await told();
+    expect(first).toContain('seed 158');
+    expect(first.split('\n').length).toBeGreaterThan(50);
+    expect(await told()).toBe(first);
+  });
+});
