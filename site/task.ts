@@ -31,6 +31,15 @@ function counterpart(context: SiteContext, component: Component, other: HeldRow)
   return { component: found, directory: context.holdings.directory(other.root, found.name), tree };
 }
 
+/** Whether every component of the release is what is live now. */
+export async function probeAllLive(context: SiteContext, held: HeldRow): Promise<boolean> {
+  for (const component of held.release.components) {
+    const probe = driverOf(context, component).probeLive(taskFor(context, held, component));
+    if (!(await probe.catch(() => false))) return false;
+  }
+  return true;
+}
+
 export function driverOf(context: SiteContext, component: Component): SiteDriver {
   const driver = context.drivers[component.driver.type];
   if (driver) return driver;

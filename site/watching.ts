@@ -11,6 +11,7 @@ import { CONFIRMED_KEPT } from './files/holdings.js';
 import { revertStream } from './revert.js';
 import type { Reason } from '../policies/model/verdict.js';
 import type { HeldRow, Trial } from './store/rows.js';
+import { probeAllLive } from './task.js';
 import { needsUplink, probeUplink } from './uplink.js';
 
 const CAUSES = { CHECK_FAILED: 'check', DEADLINE_PASSED: 'deadline', UPLINK_LOST: 'uplink' } as const;
@@ -49,10 +50,22 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
     signal,
   });
   if (end.kind === 'stopped') return;
-  if (end.kind === 'confirm') return confirmRelease(context, stream, held, trial);
+  if (end.kind === 'confirm') return confirmLive(context, held, trial, signal);
   const cause = CAUSES[end.code];
   const undo = { cause, reason: { code: end.code, detail: end.detail }, begunAt: context.clock.now() } as const;
   await revertStream(context, stream, { trial, undo });
+}
+
+/**
+ * An undo that the disk did not let be written down is made all the same, and a process that dies then leaves books that know
+ * nothing of it. So what was watched over a restart is confirmed only if it is still what is live.
+ */
+async function confirmLive(context: SiteContext, held: HeldRow, trial: Trial, signal: AbortSignal): Promise<void> {
+  const isLive = trial.restarts === 0 || (await probeAllLive(context, held));
+  if (signal.aborted) return;
+  if (isLive) return confirmRelease(context, held.stream, held, trial);
+  const reason = { code: 'NOT_LIVE', detail: `${held.version} is no longer what is live here` } as const;
+  await revertStream(context, held.stream, { trial, undo: { cause: 'boot', reason, begunAt: context.clock.now() } });
 }
 
 /** What is live and was confirmed less than `watchFor` ago; undefined: nothing here needs watching. */

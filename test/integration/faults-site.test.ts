@@ -54,11 +54,11 @@ describe('the fault sweep of the site', () => {
     WITHIN_MS,
   );
 
-  it('tells the same story of a seed each time', async () => {
-    const told = async () => (await runSweep(['--seed', '5,14,158'])).said;
+  it.each(['14', '158', '900'])('tells the same story of seed %s each time', async (seed) => {
+    const told = async () => (await runSweep(['--seed', seed])).said;
     const first = await told();
-    expect(first).toContain('seed 158');
-    expect(first.split('\n').length).toBeGreaterThan(50);
+    expect(first).toContain(`seed ${seed}`);
+    expect(first.split('\n').length).toBeGreaterThan(40);
     expect(await told()).toBe(first);
   });
 });

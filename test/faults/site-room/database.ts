@@ -6,13 +6,16 @@ import { demandAlive, Killed, machine } from './machine.js';
 
 type Connection = Database.Database;
 interface Prepared {
-  run(...given: unknown[]): unknown;
-  get(...given: unknown[]): unknown;
-  all(...given: unknown[]): unknown[];
+  run: (this: Prepared, ...given: unknown[]) => unknown;
+  get: (this: Prepared, ...given: unknown[]) => unknown;
+  all: (this: Prepared, ...given: unknown[]) => unknown[];
 }
 
-const prepare = Database.prototype.prepare as unknown as (this: Connection, sql: string) => Prepared;
-const exec = Database.prototype.exec as unknown as (this: Connection, sql: string) => void;
+const prototype = Database.prototype as unknown as {
+  prepare: (this: Connection, sql: string) => Prepared;
+  exec: (this: Connection, sql: string) => void;
+};
+const { prepare, exec } = prototype;
 const opened = new Map<Connection, string>();
 
 /** Of the agent under way; the harness reads what is committed through it. */
@@ -33,8 +36,7 @@ export function readAll<T>(sql: string, ...given: unknown[]): T[] {
 
 /** For good. */
 export function patchDatabase(): void {
-  const prototype = Database.prototype as unknown as Record<string, unknown>;
-  prototype['prepare'] = function (this: Connection, sql: string) {
+  prototype.prepare = function (this: Connection, sql: string) {
     demandAlive();
     take(this, sql);
     const statement = prepare.call(this, sql);
@@ -60,7 +62,7 @@ export function patchDatabase(): void {
       },
     });
   };
-  prototype['exec'] = function (this: Connection, sql: string) {
+  prototype.exec = function (this: Connection, sql: string) {
     demandAlive();
     take(this, sql);
     exec.call(this, sql);

@@ -2,6 +2,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openAgent, type Agent, type AgentOptions } from '../../../site/agent.js';
+import type { SiteEvent } from '../../../policies/model/report.js';
 import { chanceOf, type Chance } from '../random.js';
 import { Centre, EPOCH_MS, KEYS, SITE, type Order } from './centre.js';
 import { abandonDatabases, books, dbFault, fillDatabase } from './database.js';
@@ -510,19 +511,14 @@ export class SiteScenario {
     if (!machine.dead && books.db) work();
   }
 
-  private tell(line: string): void {
+  private tell(told: string): void {
+    // Names of temporary files and of this run's directory differ from run to run.
+    const line = told.replaceAll(this.root, '').replaceAll(/\.foothold-[0-9a-f]{8}/g, '.foothold');
     this.story.push(`${(time.now / 1_000).toFixed(3).padStart(9)} s  ${line}`);
   }
 }
 
-function wordsOf({
-  sequence,
-  kind,
-  stream,
-  commandId,
-  result,
-  detail,
-}: import('../../../policies/model/report.js').SiteEvent) {
+function wordsOf({ sequence, kind, stream, commandId, result, detail }: SiteEvent) {
   const reason = (detail['reason'] as { code?: string } | undefined)?.code ?? '';
   return `#${sequence} ${kind} ${stream ?? ''} ${commandId ?? ''} ${reason}${result ? ` → ${result.result}` : ''}`;
 }
