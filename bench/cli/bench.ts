@@ -49,6 +49,7 @@ function commandsFor({ label, site }: Filled): [words: string[], holds: string][
     [['status', label], label],
     [['explain', label], 'GATE_NO_DATA'],
     [['explain', label, site], site],
+    [['history', site], site],
     [['owed'], 'firewall-policy'],
     [['fleet', 'status'], 'firewall-policy'],
   ];

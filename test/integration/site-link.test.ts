@@ -5,10 +5,11 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { Connection } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../infra/dev/ports.js';
 import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
+import { run } from '../../infra/dev/run.js';
+import { findProgram } from '../../infra/programs/find.js';
 import { startRelay } from '../../infra/dev/relay.js';
 import { LINK_TIMERS, type LinkState } from '../../policies/model/link.js';
 import type { SiteDoor } from '../../policies/model/site-door.js';
@@ -85,10 +86,9 @@ describe('what is wrong is named, and tried again', () => {
   test('a namespace that does not exist is named, and used once it does', async () => {
     const { is } = linked(() => plain(temporal.address, 'later'));
     await is('down', /namespace later .*not found/i);
-    const connection = await Connection.connect({ address: temporal.address });
-    const workflowExecutionRetentionPeriod = { seconds: 86_400 as unknown as Long };
-    await connection.workflowService.registerNamespace({ namespace: 'later', workflowExecutionRetentionPeriod });
-    await connection.close();
+    const { path, env } = await findProgram('temporal');
+    const create = ['operator', 'namespace', 'create', 'later', '--address', temporal.address];
+    expect((await run(path, create, { env })).code).toBe(0);
     await is('up');
   });
 
@@ -117,8 +117,6 @@ describe('what is wrong is named, and tried again', () => {
     await relay.stop();
   });
 });
-
-type Long = import('long').default;
 
 describe('certificates', () => {
   const file = (name: string) => join(root, name);
