@@ -59,7 +59,7 @@ describe('abort --lost', () => {
     worker = await stage.startWorker();
     const plain = await until(async () => {
       const said = await stage.endOf(['abort', label, '--reason', WHY]);
-      return said.code === 1 && said;
+      return said.code === 2 && said;
     }, 'an answer without --lost');
     expect(plain.said).toContain(`foothold abort ${label} --lost`);
     const swept = await stage.temporalCli([
