@@ -43,7 +43,9 @@ function dieNow(): never {
 
 async function open({ address, namespace, bundlePath, forgetful }: OpenOrder): Promise<void> {
   const silent = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} };
-  Runtime.install({ shutdownSignals: [], logger: silent });
+  // The core writes to standard output otherwise, where the report is to be the one document.
+  const telemetryOptions = { logging: { forward: {}, filter: 'ERROR' } };
+  Runtime.install({ shutdownSignals: [], logger: silent, telemetryOptions });
   const connection = await NativeConnection.connect({ address });
   client = new Client({ connection, namespace });
   const worker = await Worker.create({

@@ -50,7 +50,9 @@ export async function openStand(): Promise<Stand> {
 
 async function open(closers: (() => Promise<unknown>)[]): Promise<Omit<Stand, 'close'>> {
   const silent = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} };
-  Runtime.install({ shutdownSignals: [], logger: silent });
+  // The core writes to standard output otherwise, where the report is to be the one document.
+  const telemetryOptions = { logging: { forward: {}, filter: 'ERROR' } };
+  Runtime.install({ shutdownSignals: [], logger: silent, telemetryOptions });
   // Processes are killed here, machines are not: memory keeps what a killed process had written.
   const directory = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'foothold-faults-'));
   closers.push(() => rm(directory, { recursive: true, force: true }));
