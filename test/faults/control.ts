@@ -25,7 +25,9 @@ process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 export class Control {
   private child: ChildProcess | undefined;
   private readonly orders = new Map<string, SeedOrder>();
-  private readonly waiting = new Map<string, (error?: Error) => void>();
+  private readonly waiting = new Map<string, ((error?: Error) => void)[]>();
+  /** The process that runs now has every seed that it is to have. */
+  private ready: Promise<void> = Promise.resolve();
   private closing = false;
   restarts = 0;
 
@@ -44,7 +46,7 @@ export class Control {
       running.delete(child);
       // Killed by a fault it comes again; what ends before it began would do so for ever.
       if (!opened) this.fail(`the control worker did not begin: ${signal ?? `exit code ${code}`}`);
-      else if (!this.closing) this.again().catch((error: unknown) => this.fail(String(error)));
+      else if (!this.closing) this.ready = this.again().catch((error: unknown) => this.fail(String(error)));
     });
     await this.ask('open', { open: this.opening });
     opened = true;
@@ -53,12 +55,14 @@ export class Control {
   /** `faults` are those that have not come yet. */
   async seed(order: Omit<SeedOrder, 'counts'>): Promise<void> {
     const whole = { ...order, counts: NOTHING };
+    await this.untilReady();
     this.orders.set(order.stream, whole);
     await this.ask(order.stream, { seed: whole });
   }
 
   forget(stream: string): void {
     this.orders.delete(stream);
+    this.answer(stream);
     this.send({ forget: stream });
   }
 
@@ -75,7 +79,17 @@ export class Control {
   private async again(): Promise<void> {
     this.restarts += 1;
     await this.open();
-    for (const order of this.orders.values()) await this.ask(order.stream, { seed: order });
+    const { child } = this;
+    for (const order of this.orders.values()) {
+      await this.ask(order.stream, { seed: order });
+      // Killed meanwhile, by what the first seeds did: the next process is told everything.
+      if (this.child !== child) return;
+    }
+  }
+
+  /** A seed that came while a process begins would be refused by it. */
+  private async untilReady(): Promise<void> {
+    for (let known; known !== this.ready; await known) known = this.ready;
   }
 
   private take(message: FromPart): void {
@@ -104,14 +118,16 @@ export class Control {
 
   private ask(key: string, order: ToPart): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.waiting.set(key, (error) => (error ? reject(error) : resolve()));
+      const waits = this.waiting.get(key) ?? [];
+      this.waiting.set(key, [...waits, (error) => (error ? reject(error) : resolve())]);
       this.send(order);
     });
   }
 
   private answer(key: string, failed?: string): void {
-    this.waiting.get(key)?.(failed === undefined ? undefined : new Error(failed));
+    const waits = this.waiting.get(key) ?? [];
     this.waiting.delete(key);
+    for (const wait of waits) wait(failed === undefined ? undefined : new Error(failed));
   }
 
   /** A process that is gone hears nothing; the next one is told everything again. */
