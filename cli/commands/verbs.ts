@@ -102,7 +102,7 @@ export async function askRollout(
     if (error instanceof errors.WorkflowNotFoundError) {
       throw new MistakeError(
         'NOTHING_RUNNING',
-        `expected a running rollout, got ${rollout.label}, whose workflow has ended in Temporal; within a minute foothold status ${rollout.label} says how`,
+        `expected a running rollout, got ${rollout.label}, whose workflow has ended in Temporal; within a minute foothold status ${rollout.label} says how; if Temporal was made anew: foothold abort ${rollout.label} --lost --reason …`,
       );
     }
     throw noAnswer(verb, rollout, payload, error);
