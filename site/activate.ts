@@ -14,7 +14,7 @@ import { demandRoom } from './disk/room.js';
 import { revertStream } from './revert.js';
 import { refuseHeld, refuseLate, Rejection, rejectionOf } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
-import { driverOf, noteVerified, taskFor, verifiedDirectory, verifiedKey } from './task.js';
+import { driverOf, noteVerified, probeAllLive, taskFor, verifiedDirectory, verifiedKey } from './task.js';
 import { mayBeginSwitch, probeUplink, untilEchoed } from './uplink.js';
 import { surroundingsOf } from './watching.js';
 
@@ -125,14 +125,11 @@ async function isLiveAlready(context: SiteContext, held: HeldRow): Promise<boole
   const live = lkgOf(context, held.stream);
   const same = live?.digest === held.digest && live.varsDigest === held.varsDigest;
   if (!live || !same || context.store.stream(held.stream).trial) return false;
-  for (const component of live.release.components) {
-    const task = taskFor(context, live, component);
-    const probed = await driverOf(context, component)
-      .probeLive(task)
-      .catch(() => false);
-    const tree = live.trees[component.name];
-    if (!probed || tree === undefined) return false;
-    if ((await context.holdings.wholeDirectory(task.directory, tree)) !== task.directory) return false;
+  if (!(await probeAllLive(context, live))) return false;
+  for (const { name } of live.release.components) {
+    const directory = context.holdings.directory(live.root, name);
+    const tree = live.trees[name];
+    if (tree === undefined || (await context.holdings.wholeDirectory(directory, tree)) !== directory) return false;
   }
   return true;
 }
