@@ -94,6 +94,8 @@ export interface ControlActivities {
   recordDispositions(input: ShardRef, rows: { site: string; commandId: string; outcome: SiteOutcome }[]): Promise<void>;
   sampleGate(input: SampleGateInput): Promise<SampleGateOutput>;
   describeLock(stream: string): Promise<LockHolder | null>;
+  /** Another rollout of the stream that lives, whoever has the lock: one at the seam of continue-as-new, or without its lock. */
+  rivalOf(stream: string, run: RunIdentity): Promise<LockHolder | null>;
   awaitClosed(workflowId: string): Promise<void>;
   recordInbox(report: SiteReport, events: SiteEvent[]): Promise<LateNews[]>;
   /** Samples and log lines of a site; what is recorded of them, or undefined if the agent does not speak for it. */
@@ -122,6 +124,8 @@ export interface LockHolder {
   label?: string;
   /** A batch of the reconciler: it gives way to a person's rollout. */
   catchUp?: true;
+  /** The run of the lock itself: by it, and never by the id alone, it is cancelled. Absent in its memo. */
+  lockRunId?: string;
 }
 
 /** On the queue of a site, or of a bridge for many. */

@@ -51,7 +51,7 @@ export async function takeLock(
     if (holder && tries >= TRIES) {
       if (holder.firstRunId !== me.firstRunId) return { heldBy: holder };
       // Of this rollout, and not about to go: left by a run that was reset.
-      await cancelLock(stream);
+      await cancelLock(stream, holder.lockRunId);
     }
     await sleep(RETRY);
   }
@@ -59,8 +59,9 @@ export async function takeLock(
 
 const lockId = (stream: string) => `foothold/stream/${stream}`;
 
-async function cancelLock(stream: string): Promise<void> {
-  await getExternalWorkflowHandle(lockId(stream))
+/** By its run: the id is the successor's by the time a slow release is looked after. */
+async function cancelLock(stream: string, lockRunId: string | undefined): Promise<void> {
+  await getExternalWorkflowHandle(lockId(stream), lockRunId)
     .cancel()
     .catch((error: unknown) => log.info('the lock has gone meanwhile', { error: String(error) }));
 }
@@ -73,9 +74,9 @@ const GONE_WITHIN = '5s';
  */
 async function endForeignChild(stream: string, firstRunId: string): Promise<void> {
   for (;;) {
-    await cancelLock(stream);
     const holder = await patient.describeLock(stream);
     if (holder?.firstRunId !== firstRunId) return;
+    await cancelLock(stream, holder.lockRunId);
     await sleep(RETRY);
   }
 }

@@ -1,5 +1,5 @@
 /** Keeping the stream's lock while the rollout runs, and taking it over from who gives way (design §4.1). */
-import { log, sleep } from '@temporalio/workflow';
+import { log, patched, sleep } from '@temporalio/workflow';
 import type { LockHolder } from '../activities/contract.js';
 import type { RolloutRequest } from '../policies/model/rollout.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -13,6 +13,36 @@ const GIVES_WAY_WITHIN = 180_000;
 
 /** The lock, or who holds it. Who is named by `supersede`, and a batch of the reconciler, is asked to give way. */
 export async function takeOrTakeOver(run: RolloutRun): Promise<StreamLock | { heldBy: LockHolder }> {
+  const lock = await takeFromHolder(run);
+  if ('heldBy' in lock || !patched('asks-for-rivals')) return lock;
+  try {
+    const rival = await rivalThatStays(run);
+    if (!rival) return lock;
+    await lock.release();
+    return { heldBy: rival };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/**
+ * A free lock says little of a rollout that has just let go of it to continue as new, or whose lock was ended by hand:
+ * that one lives, and may have commands on their way. The lock is held while it is asked for.
+ */
+async function rivalThatStays(run: RolloutRun): Promise<LockHolder | null> {
+  const first = await atStart.rivalOf(run.stream, run.identity);
+  if (!first || !givesWay(run.request, run.stream, first)) return first;
+  await atStart.supersede(run.request, first, run.identity);
+  const until = Date.now() + GIVES_WAY_WITHIN;
+  for (;;) {
+    const rival = await atStart.rivalOf(run.stream, run.identity);
+    if (!rival || rival.firstRunId !== first.firstRunId || Date.now() > until) return rival;
+    await sleep('1s');
+  }
+}
+
+async function takeFromHolder(run: RolloutRun): Promise<StreamLock | { heldBy: LockHolder }> {
   const first = await takeLock(run.stream, run.request);
   if (!('heldBy' in first) || !givesWay(run.request, run.stream, first.heldBy)) return first;
   await atStart.supersede(run.request, first.heldBy, run.identity);
@@ -32,9 +62,11 @@ function givesWay(request: RolloutRequest, stream: string, holder: LockHolder): 
   return request.supersede !== undefined && [holder.label, holder.workflowId, stream].includes(request.supersede);
 }
 
-/** A lock that somebody ended by hand is taken again before anything more is changed. */
+/** A lock that somebody ended by hand, or that this rollout let go of, is taken again before anything more is changed. */
 export async function keepLock(run: RolloutRun): Promise<void> {
-  if (run.lock?.lost()) run.lock = await retakeLock(run);
+  // An undo waits for no lock.
+  if (run.stop) return;
+  if (!run.lock || run.lock.lost()) run.lock = await retakeLock(run);
 }
 
 /** After continue-as-new another rollout may have slipped in: this one waits, changing nothing (LOCK_LOST). */

@@ -1,6 +1,6 @@
 /** The verbs of a rollout, as update and as signal of the same name (design §4 "Verbs"). */
 import { ApplicationFailure } from '@temporalio/common';
-import { log, setHandler } from '@temporalio/workflow';
+import { condition, log, setHandler } from '@temporalio/workflow';
 import { ROLLOUT_VERBS, type MessageVerb, type VerbAnswer, type VerbPayload } from '../policies/model/rollout.js';
 import type { ReasonCode } from '../policies/model/reasons.js';
 import { readVerbPayload } from '../policies/rollout/verbs.js';
@@ -34,8 +34,7 @@ function handleVerb(run: RolloutRun, verb: MessageVerb): void {
     validator: (input) => {
       const read = readVerbPayload(input);
       if ('refused' in read) throw ApplicationFailure.nonRetryable(read.refused, 'BAD_PAYLOAD');
-      const refusal = refusalOf(run, verb, read.payload);
-      if (refusal) throw ApplicationFailure.nonRetryable(refusal.why, refusal.code ?? 'REFUSED');
+      if (verb !== 'supersede' || !run.reading) refuseIf(refusalOf(run, verb, read.payload));
     },
   });
   setHandler(verbSignals[verb], (input) => safely(run, verb, () => takeSignal(run, verb, input)), { description });
@@ -45,7 +44,16 @@ async function answerUpdate(run: RolloutRun, verb: MessageVerb, input: unknown):
   const read = readVerbPayload(input);
   if ('refused' in read) return { accepted: false, message: read.refused };
   if (verb === 'retry') return prepareRetry(run, read.payload);
+  if (run.reading && verb === 'supersede') {
+    // Which sites it has commanded it knows again once everything is read.
+    await condition(() => !run.reading);
+    refuseIf(refusalOf(run, verb, read.payload));
+  }
   return { accepted: true, message: obey(run, verb, read.payload) };
+}
+
+function refuseIf(refusal: Refusal | undefined): void {
+  if (refusal) throw ApplicationFailure.nonRetryable(refusal.why, refusal.code ?? 'REFUSED');
 }
 
 function takeSignal(run: RolloutRun, verb: MessageVerb, input: unknown): void {

@@ -147,8 +147,9 @@ async function continueIfLong(
   if (undecidedUplinks(run).length > 0) return;
   if (run.stop !== undefined || run.wasReset) return;
   await run.lock?.release();
+  delete run.lock;
   await condition(allHandlersFinished);
-  // A verb may have come while the lock was being let go. Obeyed here: an undo needs neither a lock nor another run.
+  // A verb or news may have come while the lock was being let go. Answered here: what changes more takes the lock again.
   if (undecidedUplinks(run).length > 0) return;
   if (run.stop !== undefined || run.wasReset) return;
   await continueAsNew<typeof rollout>(run.request, carriedOf(run, outline, stageIndex, waveIndex));

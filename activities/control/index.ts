@@ -9,6 +9,7 @@ import { freezePlan, readOutline } from './freeze-plan.js';
 import { handOver } from './hand-over.js';
 import { issueCommands } from './issue-commands.js';
 import { quarantined } from './quarantined.js';
+import { rivalOf } from './rival.js';
 import { recordInbox } from './record-inbox.js';
 import { knownCommands, recordProgress, recordRefused } from './record-progress.js';
 import { retiredAmong } from './retired.js';
@@ -49,6 +50,7 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     retiredAmong: (sites) => failing(() => retiredAmong(deps, sites)),
     recordDispositions: (shard, rows) => failing(() => registry.recordDispositions(evidenceKey(shard), rows, now())),
     describeLock: (stream) => describeHolder(deps, stream),
+    rivalOf: (stream, run) => failing(() => rivalOf(deps, stream, run)),
     awaitClosed: (workflowId) => awaitClosed(client, workflowId),
   };
 }

@@ -10,7 +10,8 @@ const POLL_MS = 500;
 /** The holder as the lock's memo names it, or null if it is free by now. */
 export async function describeLock(client: Client, stream: string): Promise<LockHolder | null> {
   const description = await describeRunning(client, `foothold/stream/${stream}`);
-  return (description?.memo?.['holder'] as LockHolder | undefined) ?? null;
+  const holder = description?.memo?.['holder'] as LockHolder | undefined;
+  return description && holder ? { ...holder, lockRunId: description.runId } : null;
 }
 
 /** The same with the label that people know the holder by, once it has one. */

@@ -80,6 +80,7 @@ export async function unsealedRollouts(db: Db): Promise<UnsealedRollout[]> {
     ...(row.namespace !== null &&
       row.namespace_id !== null && { namespace: { name: row.namespace, id: row.namespace_id } }),
     ...(row.status !== null && { status: fromText<RolloutStatus>(row.status) }),
+    ...(row.catch_up_of !== null && { catchUpOf: row.catch_up_of }),
   }));
 }
 

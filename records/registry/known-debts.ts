@@ -19,6 +19,8 @@ export interface UnsealedRollout {
   startedAt: number;
   namespace?: Namespace;
   status?: RolloutStatus;
+  /** A batch of the reconciler: the first run id of the rollout whose decision it brings. */
+  catchUpOf?: string;
 }
 
 export interface KnownDebts {

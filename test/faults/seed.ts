@@ -58,17 +58,14 @@ export function planSeed(seed: number): SeedPlan {
     earlier,
     ...(chance.in(0.2) ? { freeze: { sites: [chance.pick(idsOf(sites))], forMs: chance.between(500, 2_500) } } : {}),
     forgetful: chance.in(0.1),
-    ...planSeam(chance, faults),
+    ...planSeam(chance),
     faults,
     closing: dark && chance.in(0.5) ? 'promote' : chance.pick(['promote', 'abort', 'revert']),
   };
 }
 
-/** Left out with supersede (docs/faults.md): a rollout that slips in at the seam of the other asks nobody to give way. */
-function planSeam(chance: Chance, faults: Fault[]): Pick<SeedPlan, 'continueAfter'> {
-  const continueAfter = chance.in(0.3) ? chance.between(25, 70) : undefined;
-  const superseded = faults.some(({ how }) => kindOf(how) === 'supersede');
-  return continueAfter === undefined || superseded ? {} : { continueAfter };
+function planSeam(chance: Chance): Pick<SeedPlan, 'continueAfter'> {
+  return chance.in(0.3) ? { continueAfter: chance.between(25, 70) } : {};
 }
 
 /** At one site that is there the release fails at first: else there would seldom be anything to try again. */

@@ -1,4 +1,5 @@
 /** The reconciler on a real server: sites that were away, are new, or owe an undo end where the last decision meant them to. */
+import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CATCH_UP, catchUpId } from '../../policies/model/debt.js';
 import { TASK_QUEUE } from '../../policies/model/rollout.js';
@@ -234,5 +235,36 @@ describe('a bad catch-up', () => {
     await stage.sweep();
     const ids = ['bad-c', 'bad-d', 'bad-e'];
     await stage.until(() => ids.every((id) => stage.live(id) === '2.0.0'), 'the lane to go on');
+  });
+});
+
+describe('a rollout whose lock was ended by hand', () => {
+  const refusal = (handle: WorkflowHandle) => handle.result().then(String, (error: Error) => String(error.cause));
+  const open = async (stream: string) => {
+    await stage.publish(stream, '1.0.0', '2.0.0', '3.0.0');
+    stage.addSite(`${stream}-a`, stream, { live: '1.0.0', risk: 'low' });
+    stage.addSite(`${stream}-b`, stream, { live: '1.0.0', watchMs: 2_000 });
+    await stage.up(`${stream}-a`, `${stream}-b`);
+    const rollout = await stage.start(stream, '2.0.0');
+    await stage.until(() => stage.commands(`${stream}-b`).length > 0, 'the second stage');
+    await stage.client.workflow.getHandle(`foothold/stream/${stream}`).terminate('by hand');
+    return rollout;
+  };
+
+  it('lives on: another one is refused and told of it, and its sites have one owner', async () => {
+    const rollout = await open('unlocked');
+    const other = await stage.start('unlocked', '3.0.0');
+    const words = await refusal(other);
+    expect(words).toContain('STREAM_LOCKED');
+    expect(words).toContain(rollout.workflowId);
+    await rollout.result();
+    expect(await stage.statusOf(rollout.workflowId)).toMatchObject({ outcome: 'promoted' });
+    for (const id of ['unlocked-a', 'unlocked-b']) expect(stage.commands(id)).toEqual(['converge 2.0.0']);
+  });
+
+  it('and that was terminated as well keeps nobody off, also before it is swept', async () => {
+    const rollout = await open('gone');
+    await rollout.terminate('by hand');
+    expect(await stage.rollOut('gone', '3.0.0')).toMatchObject({ outcome: 'promoted' });
   });
 });

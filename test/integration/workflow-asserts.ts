@@ -47,11 +47,15 @@ export async function statusOf(handle: WorkflowHandle): Promise<RolloutStatus | 
   return handle.query<RolloutStatus | null>('status');
 }
 
-export function waitFor(handle: WorkflowHandle, code: string): Promise<RolloutStatus> {
-  return until(async () => {
-    const status = await statusOf(handle).catch(() => null);
-    return status?.wait?.reason.code === code ? status : undefined;
-  }, `the wait ${code}`);
+export function waitFor(handle: WorkflowHandle, code: string, within?: number): Promise<RolloutStatus> {
+  return until(
+    async () => {
+      const status = await statusOf(handle).catch(() => null);
+      return status?.wait?.reason.code === code ? status : undefined;
+    },
+    `the wait ${code}`,
+    within,
+  );
 }
 
 export async function historyOf(stage: WorkflowStage, workflowId: string, runId?: string): Promise<HistoryEvent[]> {

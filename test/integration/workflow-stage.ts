@@ -10,7 +10,13 @@ import { Context } from '@temporalio/activity';
 import { Client, Connection, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { bundleWorkflowCode, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import type { ControlActivities, KnownCommands, LateNews, SiteActivities } from '../../activities/contract.js';
+import type {
+  ControlActivities,
+  KnownCommands,
+  LateNews,
+  LockHolder,
+  SiteActivities,
+} from '../../activities/contract.js';
 import { failing } from '../../activities/failures.js';
 import { askToGiveWay } from '../../activities/control/supersede.js';
 import { awaitClosed, describeLock } from '../../activities/control/temporal-facts.js';
@@ -61,6 +67,7 @@ export interface WorkflowStage {
     freezePlan?: () => void;
     readOutline?: () => void;
     preflightBlocks?: boolean;
+    rivalOf?: () => LockHolder | null;
   };
   /** Sites that may not be converged now, and why. */
   deferrals: Map<string, { reason: Reason; until?: number }>;
@@ -82,14 +89,20 @@ export interface WorkflowStage {
   close(): Promise<void>;
 }
 
-export async function openWorkflowStage(): Promise<WorkflowStage> {
+/** `interceptors`: the name of a module beside this one, whose interceptors the workflows run behind. */
+export async function openWorkflowStage(interceptors?: string): Promise<WorkflowStage> {
   Runtime.install({ shutdownSignals: [], logger: silent });
   const directory = await mkdtemp(join(tmpdir(), 'foothold-stage-'));
   const server = await startTemporal({ directory });
   const connection = await NativeConnection.connect({ address: server.address });
   const client = new Client({ connection: await Connection.connect({ address: server.address }) });
   const workflowsPath = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
-  const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: silent });
+  const modules = interceptors === undefined ? [] : [fileURLToPath(new URL(interceptors, import.meta.url))];
+  const workflowBundle = await bundleWorkflowCode({
+    workflowsPath,
+    workflowInterceptorModules: modules,
+    logger: silent,
+  });
   const outlines = new Map<string, PlanOutline>();
   const seen: Seen = {
     drafts: [],
@@ -370,6 +383,7 @@ function rememberingActivities(stage: Remembered): ControlActivities {
       };
     },
     describeLock: (stream) => describeLock(client, stream),
+    rivalOf: async () => faults.rivalOf?.() ?? null,
     awaitClosed: (workflowId) => awaitClosed(client, workflowId),
     async recordOutbox() {
       return undefined;
