@@ -1,6 +1,7 @@
 /** The budget: which sites count against what (design §4 "Budget"). */
 import { describe, expect, it } from 'vitest';
 import { forgivenOf, judgeBudget, tallyOf } from '../../../policies/rollout/budget.js';
+import type { ReasonCode } from '../../../policies/model/reasons.js';
 import type { SiteOutcome } from '../../../policies/model/rollout.js';
 
 const site = (id: string, outcome: Partial<SiteOutcome>): SiteOutcome => ({
@@ -10,18 +11,7 @@ const site = (id: string, outcome: Partial<SiteOutcome>): SiteOutcome => ({
   outcome: 'confirmed',
   ...outcome,
 });
-const reason = (
-  code:
-    | 'ALREADY_SICK'
-    | 'HELD'
-    | 'SAFE_MODE'
-    | 'OBSERVING'
-    | 'STALE'
-    | 'SWITCH_BY_PASSED'
-    | 'DEPOT_UNREACHABLE'
-    | 'CHECK_FAILED'
-    | 'QUARANTINED',
-) => ({ code, detail: '' });
+const reason = (code: ReasonCode) => ({ code, detail: '' });
 
 describe('tallyOf', () => {
   const rows: [string, Partial<SiteOutcome>, string][] = [
