@@ -1,4 +1,8 @@
-/** Three kinds of tests: `unit` is fast and runs in `npm run check`; `replay` and `integration` run in `npm test` only. */
+/**
+ * `unit` is fast and runs in `npm run check`; the others run in `npm test` only: `replay`; `integration`, three files at a
+ * time; `background` beside it, at a lower priority; and `alone` after both. How a file comes into one of them:
+ * docs/recipes/place-a-slow-test.md.
+ */
 import { defineConfig } from 'vitest/config';
 
 const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra', 'bench', 'faults'];
@@ -15,6 +19,29 @@ const slow = [
   'test/activities/gate/sample-gate.test.ts',
   'test/cli/day-two.test.ts',
 ];
+
+/** Need the processor, and not at any moment: what they judge has no clock but its own, or the patience of minutes. */
+const background = [
+  'test/integration/faults-site.test.ts',
+  'test/integration/site-power-cut.test.ts',
+  'test/integration/site-kill.test.ts',
+];
+
+/** Fill both cores, or judge how long something takes. */
+const alone = [
+  'test/integration/faults-centre.test.ts',
+  'test/integration/thousand-sites.test.ts',
+  'test/integration/temporal-measured.test.ts',
+  'test/integration/site-disk-broken.test.ts',
+  'test/integration/site-disk-full.test.ts',
+  'test/integration/site-nginx.test.ts',
+  'test/infra/dev/process.test.ts',
+  'test/infra/dev/load.test.ts',
+  // Two minutes are enough for it, but not behind everybody else: it was starved there.
+  'test/lint.test.ts',
+];
+
+const patient = { testTimeout: 300_000, hookTimeout: 120_000 };
 
 export default defineConfig({
   test: {
@@ -44,10 +71,33 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts', ...slow],
-          testTimeout: 300_000,
-          hookTimeout: 120_000,
-          // Each file has its own servers; two sets at once on two cores would time out for lack of processor, not of correctness.
+          exclude: [...background, ...alone],
+          ...patient,
+          // Measured, such a file keeps less than half a core busy; each worker has ports of its own.
+          maxWorkers: 3,
+          setupFiles: ['test/infra/lane.ts'],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'background',
+          include: background,
+          ...patient,
           fileParallelism: false,
+          setupFiles: ['test/infra/beside.ts'],
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          include: alone,
+          ...patient,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

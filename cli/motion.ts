@@ -6,6 +6,8 @@ export type Motion =
   | { kind: 'runs' }
   /** Closed in Temporal: `status` is its word, such as TERMINATED. */
   | { kind: 'closed'; status: string }
+  /** Temporal answered, and has no such workflow: another server or database, or one made anew. */
+  | { kind: 'not-found' }
   | { kind: 'unknown'; because: string };
 
 const LOOK_WITHIN = 3_000;
@@ -20,6 +22,8 @@ export async function motionOf(context: Context, rollout: RolloutStatus): Promis
     const { status } = await connection.withDeadline(Date.now() + LOOK_WITHIN, () => handle.describe());
     return status.name === 'RUNNING' ? { kind: 'runs' } : { kind: 'closed', status: status.name };
   } catch (error) {
+    const { WorkflowNotFoundError } = await import('@temporalio/client');
+    if (error instanceof WorkflowNotFoundError) return { kind: 'not-found' };
     return { kind: 'unknown', because: error instanceof Error ? error.message : String(error) };
   }
 }

@@ -3,6 +3,7 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import { condition, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import { describeRollout } from '../policies/rollout/describe.js';
 import { patient } from './proxies.js';
+import { offeredVerbs } from './rollout-refusals.js';
 import { learnOfReset } from './rollout-reset.js';
 import { isRecorded, type RolloutRun } from './rollout-run.js';
 import { statusOf } from './rollout-status.js';
@@ -30,7 +31,7 @@ export async function keepRecording(run: RolloutRun): Promise<void> {
     run.dirty = false;
     run.recording = true;
     run.inFlight = drafts;
-    setCurrentDetails(describeRollout(status, [...run.outcomes.values()]));
+    setCurrentDetails(describeRollout(status, [...run.outcomes.values()], offeredVerbs(run)));
     const word = status.outcome ?? status.state;
     if (word !== published) publishState(run, word);
     published = word;

@@ -2,7 +2,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { condition, log, setHandler } from '@temporalio/workflow';
 import { ROLLOUT_VERBS, type MessageVerb, type VerbAnswer, type VerbPayload } from '../policies/model/rollout.js';
-import type { ReasonCode } from '../policies/model/reasons.js';
 import { readVerbPayload } from '../policies/rollout/verbs.js';
 import {
   lateNewsSignal,
@@ -14,8 +13,9 @@ import {
   verbUpdates,
 } from './messages.js';
 import { takeNews } from './rollout-news.js';
-import { prepareRetry, refuseRetry } from './rollout-retry.js';
-import { failingStages, note, type RolloutRun } from './rollout-run.js';
+import { refusalOf } from './rollout-refusals.js';
+import { prepareRetry } from './rollout-retry.js';
+import { note, type RolloutRun } from './rollout-run.js';
 import { statusOf } from './rollout-status.js';
 
 export function handleMessages(run: RolloutRun): void {
@@ -65,73 +65,6 @@ function takeSignal(run: RolloutRun, verb: MessageVerb, input: unknown): void {
   prepareRetry(run, read.payload)
     .then(({ accepted, message }) => accepted || note(run, 'signal-ignored', { verb, why: message }))
     .catch((error: unknown) => note(run, 'signal-ignored', { verb, why: String(error) }));
-}
-
-interface Refusal {
-  why: string;
-  code?: ReasonCode;
-}
-
-/** Why the verb cannot be obeyed now, or undefined. */
-function refusalOf(run: RolloutRun, verb: MessageVerb, payload: VerbPayload): Refusal | undefined {
-  if (run.state === 'sealed') return { why: `the rollout is sealed (${run.outcome ?? 'ended'}); start a new one` };
-  if (verb === 'supersede') return refuseSupersede(run, payload);
-  const why = verb === 'retry' ? refuseRetry(run, payload) : whyNot(run, verb, payload);
-  return why === undefined ? undefined : { why };
-}
-
-function whyNot(
-  run: RolloutRun,
-  verb: Exclude<MessageVerb, 'retry' | 'supersede'>,
-  payload: VerbPayload,
-): string | undefined {
-  switch (verb) {
-    case 'pause':
-      if (run.stop || run.state === 'reverting') return 'the rollout is being undone: an undo does not pause';
-      return run.paused ? 'the rollout is already paused' : undefined;
-    case 'resume':
-      return run.paused ? undefined : 'the rollout is not paused';
-    case 'promote':
-      return refusePromotion(run, payload);
-    case 'abort':
-      return run.state === 'reverting' ? 'the rollout is already being undone' : undefined;
-    case 'revert':
-      return run.stop?.verb === 'revert' ? 'the rollout is already being reverted' : undefined;
-  }
-}
-
-function refusePromotion(run: RolloutRun, payload: VerbPayload): string | undefined {
-  if (!run.wait) return 'nothing waits to be promoted';
-  if (run.wait.reason.code === 'NO_CONFIRMED_SITE') {
-    return 'a cohort with no confirmed site never promotes; wait until a site confirms, or abort';
-  }
-  if ((run.outcome === 'halted' || failingStages(run).length > 0) && !payload.override) {
-    return `${run.wait.reason.code}: promoting against a failure needs "override": true`;
-  }
-  return undefined;
-}
-
-/** A site that has this release and that nobody else brings to another one would be left with what nobody wants. */
-function refuseSupersede(run: RolloutRun, payload: VerbPayload): Refusal | undefined {
-  if (run.stop?.verb === 'supersede') return { why: 'the rollout is already giving way' };
-  if (run.reading) return { why: 'the rollout is just continuing as new; ask again in a moment' };
-  if (run.stop || run.state === 'reverting') return { why: 'the rollout is being undone; wait until that has ended' };
-  const left = (payload.leftOut ?? []).filter((site) => run.commanded.has(site) && !isBack(run, site));
-  const beginning = [...run.shards.values()].filter((shard) => !shard.closed && shard.input.verb === 'converge');
-  const maybe = beginning
-    .flatMap((shard) => shard.input.sites.map((site) => site.id))
-    .filter((site) => !isBack(run, site));
-  const open = (payload.leftOut ?? []).filter((site) => maybe.includes(site));
-  const sites = [...new Set([...left, ...open])].sort();
-  if (sites.length === 0) return undefined;
-  const named = sites.slice(0, 10).join(', ') + (sites.length > 10 ? ' …' : '');
-  return { code: 'SUPERSEDE_TOO_NARROW', why: `${sites.length} commanded sites are not in the new plan: ${named}` };
-}
-
-/** It runs what it ran before. */
-function isBack(run: RolloutRun, site: string): boolean {
-  const outcome = run.outcomes.get(site)?.outcome;
-  return outcome === 'reverted' || outcome === 'rejected';
 }
 
 function obey(run: RolloutRun, verb: Exclude<MessageVerb, 'retry'>, payload: VerbPayload): string {

@@ -43,13 +43,16 @@ export async function run(options: BenchOptions): Promise<Record<string, unknown
 }
 
 /** What is asked, and a word that the answer must hold: what fails quickly is no figure. */
-function commandsFor({ label, site }: Filled): [words: string[], holds: string][] {
+function commandsFor({ label, over, site }: Filled): [words: string[], holds: string][] {
   return [
     [['status'], label],
     [['status', label], label],
     [['explain', label], 'GATE_NO_DATA'],
     [['explain', label, site], site],
     [['history', site], site],
+    [['history', label], 'entry 99 of a rollout'],
+    // Of one that ended: `watch` of any other goes on.
+    [['watch', over], 'PROMOTED'],
     [['owed'], 'firewall-policy'],
     [['fleet', 'status'], 'firewall-policy'],
   ];
@@ -66,7 +69,9 @@ async function oneRound(filled: Filled): Promise<Round> {
   return { node, commands };
 }
 
-const NAMES = ({ label, site }: Filled): Record<string, string> => ({ [label]: 'ROLLOUT', [site]: 'SITE' });
+const NAMES = ({ label, over, site }: Filled): Record<string, string> => ({
+  ...{ [label]: 'ROLLOUT', [over]: 'ROLLOUT-THAT-ENDED', [site]: 'SITE' },
+});
 
 /** Milliseconds from before the process is started until it has ended. */
 async function timed({ directory }: Filled, args: string[], holds = ''): Promise<number> {

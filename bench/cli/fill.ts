@@ -29,6 +29,8 @@ export interface Filled {
   evidence: number;
   /** What the bench asks about. */
   label: string;
+  /** The rollout of all sites that ended: a `watch` of it draws its screen once and ends. */
+  over: string;
   site: string;
 }
 
@@ -73,7 +75,7 @@ export async function fillProject(directory: string, size: Size, now: number): P
     };
     const ids = fleet.sites.map(({ id }) => id);
     const at = (index: number) => now - (size.rollouts - index) * 60 * MINUTE;
-    await past({ registry, frozen: planOf(BIG, '2.3.0'), run: 'run-0000', at: at(0), size, ended: true });
+    const over = await past({ registry, frozen: planOf(BIG, '2.3.0'), run: 'run-0000', at: at(0), size, ended: true });
     for (let i = 1; i < size.rollouts - 1; i += 1) {
       const first = ((i - 1) * SMALL) % ids.length;
       const only = { id: ids.slice(first, first + SMALL) };
@@ -85,7 +87,7 @@ export async function fillProject(directory: string, size: Size, now: number): P
     const debts = (await registry.debtTotals()).reduce((sum, { count }) => sum + count, 0);
     const site = ids[7] ?? '';
     return {
-      ...{ directory, registry: path, label, site, debts },
+      ...{ directory, registry: path, label, over: over.label, site, debts },
       ...{ sites: size.sites, rollouts: size.rollouts, evidence: size.rollouts * size.evidence },
     };
   } finally {

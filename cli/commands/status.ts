@@ -79,6 +79,10 @@ function remarksOn(context: Context, rollout: RolloutStatus, motion: Motion): st
       return [];
     case 'closed':
       return [`Temporal says ${motion.status}: the rollout is over though it was never sealed; its sites finish alone`];
+    case 'not-found':
+      return [
+        `Temporal answers, and does not have this rollout; this is the record of ${age} ago; if it is lost for good: foothold abort ${rollout.label} --lost --reason …`,
+      ];
     case 'unknown':
       return [`Temporal could not be asked; this is the record of ${age} ago`];
   }

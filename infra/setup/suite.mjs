@@ -2,13 +2,13 @@
 /**
  * The checks: `node infra/setup/suite.mjs check|all [arguments for vitest]`.
  *
- * `check` is types, lint, format, walls and unit tests; `all` adds replay and integration tests. Every part runs even when an earlier
+ * `check` is types, lint, format, walls and unit tests; `all` adds the slow tests (vitest.config.ts). Every part runs even when an earlier
  * one failed. It ends with the line `N passed, N failed`: tests, as vitest reports them, and each other part that failed counts
  * as one failed. Exit code 0 only if nothing failed and at least one test ran.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createProgress } from './progress.mjs';
 import { SetupError } from './run.mjs';
@@ -17,6 +17,7 @@ import { countTests } from './tally.mjs';
 
 /** @typedef {import('./tally.mjs').Tally} Tally */
 /** @typedef {{ title: string, ok: boolean, output: string, seconds: number, tally: Tally }} Part */
+/** @typedef {{ live?: boolean, priority?: number }} Manner `live`: the output is shown as it comes, for a part that runs long */
 
 const NO_TESTS = { passed: 0, failed: 0 };
 
@@ -27,14 +28,25 @@ async function main(scope, vitestArguments) {
     // Two lanes for two cores: the build goes before the unit tests, because some of them start what it makes.
     const [inspected, tested] = await Promise.all([inspect(), buildAndTest(folder, vitestArguments)]);
     const parts = [...inspected, ...tested];
-    if (scope === 'all') {
-      for (const project of ['replay', 'integration'])
-        parts.push(await report(vitest(project, folder, vitestArguments, true)));
-    }
+    if (scope === 'all') parts.push(...(await slowTests(folder, vitestArguments)));
     return summarize(parts);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * The tests that wait leave the processor idle: beside them, at a lower priority, those that need it and can wait for it. What
+ * fills both cores or judges times comes last, with nothing beside it. @param {string} folder @param {string[]} vitestArguments
+ */
+async function slowTests(folder, vitestArguments) {
+  const shown = (/** @type {string} */ project) => report(vitest(project, folder, vitestArguments, { live: true }));
+  const replay = await shown('replay');
+  const beside = await Promise.all([
+    shown('integration'),
+    report(vitest('background', folder, vitestArguments, { priority: constants.priority.PRIORITY_BELOW_NORMAL })),
+  ]);
+  return [replay, ...beside, await shown('alone')];
 }
 
 /** Format, then lint: what reads sources without running them. */
@@ -75,28 +87,30 @@ async function build() {
   }
 }
 
-/** @param {string} project @param {string} folder @param {string[]} more @param {boolean} [live] @returns {Promise<Part>} */
-async function vitest(project, folder, more, live) {
+/** @param {string} project @param {string} folder @param {string[]} more @param {Manner} [manner] @returns {Promise<Part>} */
+async function vitest(project, folder, more, manner) {
   const file = join(folder, `${project}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
   // A filter that a person gave may leave a kind of test empty; without one, an empty kind is a failure.
   const empty = more.length > 0 ? ['--passWithNoTests'] : [];
   const args = ['run', '--project', project, ...reporters, ...empty, ...more];
-  const result = await part(`${project} tests`, 'node_modules/vitest/vitest.mjs', args, live);
+  const result = await part(`${project} tests`, 'node_modules/vitest/vitest.mjs', args, manner);
   const tally = countTests(await readFile(file, 'utf8').catch(() => ''), result.ok);
   return { ...result, ok: tally.failed === 0, tally };
 }
 
 /**
  * @param {string} title @param {string} script @param {string[]} args
- * @param {boolean} [live] shows the output as it comes, for a part that runs alone and long
+ * @param {Manner} [manner]
  * @returns {Promise<Part>}
  */
-function part(title, script, args, live = false) {
+function part(title, script, args, { live = false, priority } = {}) {
   const started = Date.now();
   process.stdout.write(`begin   ${title}\n`);
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [script, ...args], { cwd: CHECKOUT, stdio: ['ignore', 'pipe', 'pipe'] });
+    // Before it has started anything: what it starts inherits it.
+    if (priority !== undefined && child.pid !== undefined) setPriority(child.pid, priority);
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream

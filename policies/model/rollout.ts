@@ -29,6 +29,8 @@ export const ROLLOUT_VERBS = ['pause', 'resume', 'promote', 'abort', 'revert', '
 export type RolloutVerb = (typeof ROLLOUT_VERBS)[number];
 /** `supersede` is said by the rollout that takes over (`start --supersede`), seldom by a person. */
 export type MessageVerb = RolloutVerb | 'supersede';
+/** As a person types it after `foothold`. */
+export type OfferedVerb = RolloutVerb | 'promote --override';
 
 /** Payload of every verb, as update and as signal. Self-asserted. */
 export interface VerbPayload {

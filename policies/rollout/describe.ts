@@ -1,5 +1,5 @@
 /** The rollout in Markdown for the Temporal UI: state, stage table, first problem sites, next commands. */
-import type { RolloutStatus, SiteOutcome } from '../model/rollout.js';
+import type { OfferedVerb, RolloutStatus, SiteOutcome } from '../model/rollout.js';
 import { tallyOf } from './budget.js';
 
 /** The server takes 20,000 bytes, and a character has at most three: this many always fit. */
@@ -8,10 +8,13 @@ const PROBLEMS = 10;
 /** A reason may quote what a program printed. */
 const LONGEST_LINE = 300;
 
-/** Never longer than the server takes: of the stage table, rows are left out before anything else is. */
-export function describeRollout(status: RolloutStatus, outcomes: SiteOutcome[]): string {
+/**
+ * Never longer than the server takes: of the stage table, rows are left out before anything else is. `offered`: what
+ * the rollout would obey now.
+ */
+export function describeRollout(status: RolloutStatus, outcomes: SiteOutcome[], offered: OfferedVerb[]): string {
   const head = clip(headline(status), 2 * LONGEST_LINE);
-  const tail = ['', ...problems(outcomes), ...nextCommands(status)].map((line) => clip(line, LONGEST_LINE));
+  const tail = ['', ...problems(outcomes), ...nextCommands(status, offered)].map((line) => clip(line, LONGEST_LINE));
   const room = LONGEST - [head, ...tail].reduce((sum, line) => sum + line.length + 1, 0);
   return [head, '', ...fitting(stageTable(status), room), ...tail].join('\n').slice(0, LONGEST);
 }
@@ -61,8 +64,10 @@ function problems(outcomes: SiteOutcome[]): string[] {
   return [...lines, ...more, ''];
 }
 
-function nextCommands(status: RolloutStatus): string[] {
-  if (status.state === 'sealed') return [`\`foothold explain ${status.label}\``];
-  const verbs = status.wait ? ['promote', 'retry', 'abort', 'revert'] : ['pause', 'abort', 'revert'];
-  return verbs.map((verb) => `- \`foothold ${verb} ${status.label} --reason …\``);
+function nextCommands({ label }: RolloutStatus, offered: OfferedVerb[]): string[] {
+  if (offered.length === 0) return [`\`foothold explain ${label}\``];
+  return offered.map((one) => {
+    const [verb, ...flags] = one.split(' ');
+    return `- \`${['foothold', verb, label, ...flags].join(' ')} --reason …\``;
+  });
 }

@@ -30,6 +30,7 @@ it('what is read holds what the bench says of it', async () => {
     expect(filled).toMatchObject({ sites: 200, rollouts: 5, evidence: 15, label: 'edge-proxy-2.4.0-1' });
     const registry = await openRegistry(`sqlite:${filled.registry}`);
     const rollouts = await registry.rollouts();
+    expect(await registry.findRollout(filled.over)).toMatchObject({ state: 'sealed', outcome: 'promoted' });
     expect(rollouts.map(({ label }) => label)).toHaveLength(5);
     const debts = await registry.debts();
     expect(debts).toHaveLength(filled.debts);

@@ -15,28 +15,22 @@ import type { RolloutOutcome, RolloutState, RolloutStatus, SiteOutcomeWord } fro
 import { emptyDirectory, ioAt } from './operator.js';
 
 const NOW = Date.parse('2026-11-22T03:00:00Z');
-const STATES: RolloutState[] = [
-  'planning',
-  'preflight',
-  'running',
-  'gating',
-  'waiting',
-  'paused',
-  'reverting',
-  'sealed',
-];
-const OUTCOMES: RolloutOutcome[] = ['promoted', 'reverted', 'aborted', 'refused', 'halted', 'terminated'];
-const WORDS: SiteOutcomeWord[] = [
-  'confirmed',
-  'reverted',
-  'rejected',
-  'superseded',
-  'safe-mode',
-  'owed',
-  'deferred',
-  'untouched',
-];
-const CAUSES: Cause[] = ['check', 'deadline', 'boot', 'person', 'command', 'switch'];
+/** A word that a union has and its table has not does not compile: what nobody listed would go unexplained. */
+const wordsOf = <Word extends string>(table: Record<Word, 1>): Word[] => Object.keys(table) as Word[];
+
+const STATES = wordsOf<RolloutState>({
+  ...{ planning: 1, preflight: 1, running: 1, gating: 1 },
+  ...{ waiting: 1, paused: 1, reverting: 1, sealed: 1 },
+});
+const OUTCOMES = wordsOf<RolloutOutcome>({
+  ...{ promoted: 1, reverted: 1, aborted: 1 },
+  ...{ refused: 1, halted: 1, terminated: 1 },
+});
+const WORDS = wordsOf<SiteOutcomeWord>({
+  ...{ confirmed: 1, reverted: 1, rejected: 1, superseded: 1, 'safe-mode': 1 },
+  ...{ owed: 1, deferred: 1, untouched: 1 },
+});
+const CAUSES = wordsOf<Cause>({ check: 1, deadline: 1, boot: 1, person: 1, command: 1, switch: 1, uplink: 1 });
 
 /** What stops a command line, or this machine: never the reason of a rollout, a site or a debt. */
 const OF_COMMANDS: readonly string[] = REASON_CODES.slice(REASON_CODES.indexOf('PROGRAM_MISSING'));

@@ -49,11 +49,19 @@ describe('abort --lost', () => {
     await loseTemporal();
     const away = await giveUp();
     expect([away.code, away.said]).toEqual([3, expect.stringContaining('TEMPORAL_UNREACHABLE')]);
+    expect((await stage.foothold(['status', label])).stdout).toContain('note: Temporal could not be asked');
     expect(await stateNow()).toBe('reverting');
   });
 
   it('[B36] changes nothing where no control worker obeys it, nor later when one is back; a sweep leaves the rollout alone', async () => {
     await stage.temporal.restart();
+    // It answers now, and what it answers is not that it could not be asked.
+    const said = (await stage.foothold(['status', label])).stdout;
+    expect(said).toContain('note: Temporal answers, and does not have this rollout');
+    expect(said).toContain(`foothold abort ${label} --lost`);
+    expect(said).not.toContain('could not be asked');
+    const { stdout } = await stage.foothold(['status', label, '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ temporal: { kind: 'not-found' } });
     const absent = await stage.foothold(['abort', label, '--lost', '--reason', WHY], 60_000);
     expect([absent.code, absent.stderr]).toEqual([3, expect.stringContaining('WORKER_ABSENT')]);
     worker = await stage.startWorker();

@@ -6,9 +6,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { get } from 'node:http';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { freePort } from '../../infra/dev/ports.js';
 import { findProgram, type Program } from '../../infra/programs/find.js';
 import type { Settled } from '../../policies/model/command.js';
 import type { SiteEvent } from '../../policies/model/report.js';
@@ -56,14 +56,6 @@ http {
     location /health { return ${health} "${name}"; }
   }
 }`;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const found = (probe.address() as AddressInfo).port;
-  probe.close();
-  return found;
 }
 
 async function served(): Promise<string> {

@@ -3,9 +3,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createServer as createHttpServer, get, type Server } from 'node:http';
-import { createServer, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../infra/dev/ports.js';
 import { findProgram, type Program } from '../../infra/programs/find.js';
 import { carryOut, TestSite, until } from '../site/test-site.js';
 
@@ -93,14 +94,6 @@ function load(): () => Promise<Reply[]> {
     await running;
     return replies;
   };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const found = (probe.address() as AddressInfo).port;
-  probe.close();
-  return found;
 }
 
 describe('a site with nginx', () => {

@@ -126,3 +126,10 @@ export async function freeTheStream(stage: WorkflowStage): Promise<void> {
     .catch(() => undefined);
   await pause(500);
 }
+
+/** The commands that the Temporal UI shows of the rollout now. */
+export async function offered(handle: WorkflowHandle): Promise<string[]> {
+  const query = '__temporal_workflow_metadata';
+  const { currentDetails } = await handle.query<{ currentDetails?: string }>(query);
+  return [...(currentDetails ?? '').matchAll(/`foothold ([^`]*) --reason …`/g)].map(([, command]) => command ?? '');
+}

@@ -3,7 +3,7 @@ import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
-import { historyOf, openChildren } from './workflow-asserts.js';
+import { historyOf, offered, openChildren } from './workflow-asserts.js';
 import { openWorkflowStage, outlineOf, type WorkflowStage } from './workflow-stage.js';
 
 let stage: WorkflowStage;
@@ -205,6 +205,7 @@ describe('rollout', () => {
     // The next site may be on its way while the word of the failure travels; none after it.
     expect(commandsOf(['p6'])).toEqual([]);
     await expect(handle.executeUpdate('promote', { args: [verb] })).rejects.toThrow();
+    await expect.poll(async () => (await offered(handle))[0]).toBe('promote edge-proxy-1.3.0-1 --override');
     await handle.executeUpdate('promote', { args: [{ ...verb, override: true }] });
     await until(() => stage.seen.commands.includes('converge p5') || undefined, 'the third wave');
     expect(commandsOf(['p2', 'p6'])).toEqual(['converge p2', 'converge p6']);
@@ -268,6 +269,8 @@ describe('rollout', () => {
       return seen?.wait ? seen : undefined;
     }, 'the wait');
     expect(status.wait?.reason.code).toBe('NO_CONFIRMED_SITE');
+    const commands = ['retry', 'pause', 'abort', 'revert'].map((word) => `${word} edge-proxy-1.3.3-1`);
+    await expect.poll(() => offered(handle)).toEqual(commands);
     await expect(handle.executeUpdate('promote', { args: [{ ...verb, override: true }] })).rejects.toThrow();
     const confirmed = { site: 's1', outcome: 'confirmed', stage: 'all', wave: 0, at: 1 };
     await handle.signal('lateNews', { firstRunId: status.firstRunId, outcomes: [confirmed], answers: [] });

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { freePort } from '../../../infra/dev/ports.js';
 import { startProcess, type ProcessOptions, type RunningProcess } from '../../../infra/dev/process.js';
 import { run } from '../../../infra/dev/run.js';
@@ -126,5 +126,16 @@ describe('free ports', () => {
     const ports = await Promise.all(Array.from({ length: 50 }, freePort));
     expect(new Set(ports).size).toBe(50);
     expect(Math.max(...ports)).toBeLessThan(32_768);
+  });
+
+  it('come from the part that is named, and a part that is none is refused', async () => {
+    vi.stubEnv('FOOTHOLD_PORTS', '15100-15199');
+    const ports = await Promise.all(Array.from({ length: 20 }, freePort));
+    expect(ports.filter((port) => port < 15_100 || port > 15_199)).toEqual([]);
+    for (const wrong of ['', '15100', '15199-15100', '80-90', '30000-40000', 'some']) {
+      vi.stubEnv('FOOTHOLD_PORTS', wrong);
+      await expect(freePort()).rejects.toThrow('expected FOOTHOLD_PORTS');
+    }
+    vi.unstubAllEnvs();
   });
 });

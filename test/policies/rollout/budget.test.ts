@@ -1,6 +1,7 @@
 /** The budget: which sites count against what (design §4 "Budget"). */
 import { describe, expect, it } from 'vitest';
 import { forgivenOf, judgeBudget, tallyOf } from '../../../policies/rollout/budget.js';
+import type { ReasonCode } from '../../../policies/model/reasons.js';
 import type { SiteOutcome } from '../../../policies/model/rollout.js';
 
 const site = (id: string, outcome: Partial<SiteOutcome>): SiteOutcome => ({
@@ -10,18 +11,7 @@ const site = (id: string, outcome: Partial<SiteOutcome>): SiteOutcome => ({
   outcome: 'confirmed',
   ...outcome,
 });
-const reason = (
-  code:
-    | 'ALREADY_SICK'
-    | 'HELD'
-    | 'SAFE_MODE'
-    | 'OBSERVING'
-    | 'STALE'
-    | 'SWITCH_BY_PASSED'
-    | 'DEPOT_UNREACHABLE'
-    | 'CHECK_FAILED'
-    | 'QUARANTINED',
-) => ({ code, detail: '' });
+const reason = (code: ReasonCode) => ({ code, detail: '' });
 
 describe('tallyOf', () => {
   const rows: [string, Partial<SiteOutcome>, string][] = [
@@ -30,6 +20,10 @@ describe('tallyOf', () => {
     ['reverted by its deadline', { outcome: 'reverted', cause: 'deadline' }, 'failed'],
     ['reverted at boot', { outcome: 'reverted', cause: 'boot' }, 'failed'],
     ['reverted by a person at the site', { outcome: 'reverted', cause: 'person' }, 'failed'],
+    ['reverted because the switch failed', { outcome: 'reverted', cause: 'switch' }, 'failed'],
+    ['reverted for its uplink, alone', { outcome: 'reverted', cause: 'uplink' }, 'failed'],
+    ['reverted for its uplink, undecided', { outcome: 'reverted', cause: 'uplink', uplink: 'undecided' }, 'uncounted'],
+    ['reverted for its uplink, together', { outcome: 'reverted', cause: 'uplink', uplink: 'together' }, 'uncounted'],
     ['reverted without a known cause', { outcome: 'reverted' }, 'failed'],
     ['reverted by command', { outcome: 'reverted', cause: 'command' }, 'uncounted'],
     ['in safe mode', { outcome: 'safe-mode', cause: 'check' }, 'failed'],
@@ -42,6 +36,11 @@ describe('tallyOf', () => {
     ['rejected: stale', { outcome: 'rejected', reason: reason('STALE') }, 'owed'],
     ['too late to begin', { outcome: 'rejected', reason: reason('SWITCH_BY_PASSED') }, 'owed'],
     ['cut off from the depot', { outcome: 'rejected', reason: reason('DEPOT_UNREACHABLE') }, 'owed'],
+    ['without the uplink that the release needs', { outcome: 'rejected', reason: reason('UPLINK_UNDECLARED') }, 'owed'],
+    ['of another epoch', { outcome: 'rejected', reason: reason('WRONG_EPOCH') }, 'owed'],
+    ['spoken for by another instance', { outcome: 'rejected', reason: reason('ENROLMENT_USED') }, 'owed'],
+    ['spoken for by a forked journal', { outcome: 'rejected', reason: reason('JOURNAL_FORKED') }, 'owed'],
+    ['in safe mode by command', { outcome: 'safe-mode', cause: 'command' }, 'uncounted'],
     ['owed', { outcome: 'owed' }, 'owed'],
     ['deferred', { outcome: 'deferred' }, 'owed'],
     ['untouched', { outcome: 'untouched' }, 'uncounted'],

@@ -35,7 +35,7 @@ const failed = (site: string, detail: string): SiteOutcome => ({
 describe('describeRollout', () => {
   it('shows the stage table, the first ten problem sites and the next commands', () => {
     const outcomes = Array.from({ length: 12 }, (_, i) => failed(`site-${i}`, 'disk full'));
-    const text = describeRollout(status(), outcomes);
+    const text = describeRollout(status(), outcomes, ['pause', 'abort', 'revert']);
     expect(text).toContain('| canary | running | 1/1 | 2 | 1 | 1 | 0 |');
     expect(text.match(/^- site-/gm)).toHaveLength(10);
     expect(text).toContain('- and 2 more');
@@ -49,9 +49,24 @@ describe('describeRollout', () => {
       since: 0,
       then: 'stay' as const,
     };
-    const text = describeRollout(status({ state: 'waiting', wait }), []);
+    const text = describeRollout(status({ state: 'waiting', wait }), [], ['promote', 'retry']);
     expect(text).toContain('needs duty');
-    for (const verb of ['promote', 'retry', 'abort', 'revert']) expect(text).toContain(`foothold ${verb} `);
+    expect(text.split('\n').slice(-2)).toEqual([
+      '- `foothold promote edge-proxy-2.4.0-1 --reason …`',
+      '- `foothold retry edge-proxy-2.4.0-1 --reason …`',
+    ]);
+  });
+
+  it('names what is accepted and nothing else: a flag stands after the rollout, and without a verb there is something to read', () => {
+    const halted = describeRollout(
+      status({ state: 'waiting', outcome: 'halted' }),
+      [],
+      ['promote --override', 'abort'],
+    );
+    expect(halted).toContain('`foothold promote edge-proxy-2.4.0-1 --override --reason …`');
+    expect(halted.match(/foothold /g)).toHaveLength(2);
+    const sealed = describeRollout(status({ state: 'sealed', outcome: 'reverted' }), [], []);
+    expect(sealed.match(/`foothold [^`]*`/g)).toEqual(['`foothold explain edge-proxy-2.4.0-1`']);
   });
 
   it('10,000 sites with long names in 400 stages, all of them failing in many words: it fits, commands included', () => {
@@ -62,6 +77,7 @@ describe('describeRollout', () => {
     const text = describeRollout(
       status({ stages, reason: { code: 'BUDGET_FAILED', detail: '報'.repeat(9_000) } }),
       outcomes,
+      ['abort', 'revert'],
     );
     expect(new TextEncoder().encode(text).length).toBeLessThan(SERVER_TAKES);
     expect(text).toContain('more stages');
