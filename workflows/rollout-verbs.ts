@@ -52,7 +52,7 @@ async function answerUpdate(run: RolloutRun, verb: MessageVerb, input: unknown):
   return { accepted: true, message: obey(run, verb, read.payload) };
 }
 
-function refuseIf(refusal: Refusal | undefined): void {
+function refuseIf(refusal: ReturnType<typeof refusalOf>): void {
   if (refusal) throw ApplicationFailure.nonRetryable(refusal.why, refusal.code ?? 'REFUSED');
 }
 
