@@ -16,6 +16,7 @@ import type { Lane, Stand } from './stand.js';
 
 export interface SeedOutcome {
   seed: number;
+  plan: SeedPlan;
   /** Kinds of the faults that had an effect. */
   injected: string[];
   violations: Violation[];
@@ -51,23 +52,36 @@ export class Scenario {
       if (scene.plan.faults.some(({ how }) => kindOf(how) === 'supersede'))
         await this.untilClosed(nextWorkflowId(scene));
       await sweepOnce(scene);
-      const debtsAtSeal = { at: Date.now(), debts: await scene.debts() };
+      const debtsAtSeal = await scene.debtsNow();
       await Promise.all(this.returning);
       await Promise.race([Promise.all(scene.acting), sleep(ANSWERED_WITHIN_MS)]);
       await bringBackAll(scene);
       await untilQuiet(scene);
-      if (this.isDisturbed()) await this.startAnother();
-      await Promise.race([Promise.all(scene.acting), sleep(ANSWERED_WITHIN_MS)]);
-      const facts = await gather(scene, debtsAtSeal);
+      const own = await this.judge(debtsAtSeal);
+      const facts = this.isDisturbed() ? await this.judgeAnother(debtsAtSeal) : own;
       for (const run of facts.runs.filter((one) => one.continued)) {
         scene.note(`continue-as-new ${run.type}`, `continue-as-new of ${run.workflowId}`);
       }
-      scene.violations.push(...judgeSeed(facts));
       return this.outcome(facts);
     } finally {
       await Promise.allSettled(this.returning);
       await scene.close();
     }
+  }
+
+  /** The seed's own rollout is judged before another brings its sites elsewhere. */
+  private async judge(debtsAtSeal: SeedFacts['debtsAtSeal']): Promise<SeedFacts> {
+    const { scene } = this;
+    const facts = await gather(scene, debtsAtSeal);
+    const known = new Set(scene.violations.map(wordsOf));
+    scene.violations.push(...judgeSeed(facts).filter((violation) => !known.has(wordsOf(violation))));
+    return facts;
+  }
+
+  private async judgeAnother(debtsAtSeal: SeedFacts['debtsAtSeal']): Promise<SeedFacts> {
+    await this.startAnother();
+    await Promise.race([Promise.all(this.scene.acting), sleep(ANSWERED_WITHIN_MS)]);
+    return this.judge(debtsAtSeal);
   }
 
   /** Of a seed that ended in the middle. */
@@ -78,7 +92,7 @@ export class Scenario {
 
   private outcome(facts: SeedFacts): SeedOutcome {
     const { plan, injected, violations, story } = this.scene;
-    return { seed: plan.seed, injected, violations, facts, story };
+    return { seed: plan.seed, plan, injected, violations, facts, story };
   }
 
   private async prepare(): Promise<void> {
@@ -202,6 +216,8 @@ export class Scenario {
     await untilQuiet(scene);
   }
 }
+
+const wordsOf = ({ invariant, detail }: Violation): string => `${invariant}: ${detail}`;
 
 async function endOf(result: Promise<unknown>): Promise<string> {
   return result.then(
