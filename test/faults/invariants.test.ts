@@ -162,6 +162,22 @@ const PLANTED: [keyof typeof INVARIANTS, string, () => SeedFacts][] = [
     },
   ],
   [
+    'nothing goes on without a decision',
+    'it is promoted, and nothing says who or what decided so',
+    () => withRollout({ evidence: chain(promotion.filter(([, kind]) => kind !== 'decision')) }),
+  ],
+  [
+    'nothing goes on without a decision',
+    'the next wave begins before the one before is promoted',
+    () => {
+      const { plan } = rollout();
+      const stages = plan.stages.map((stage) => ({ ...stage, waves: [...stage.waves, { sites: [] }] }));
+      const next = [T0 + 800, 'wave', { stage: 'one', wave: 1, sites: [] }] as (typeof promotion)[number];
+      const evidence = chain([...promotion.slice(0, 1), next, ...promotion.slice(1, 3)]);
+      return withRollout({ plan: { ...plan, stages }, evidence });
+    },
+  ],
+  [
     'every site of a sealed rollout has an outcome',
     'one is missing',
     () =>

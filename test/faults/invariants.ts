@@ -4,7 +4,7 @@ import type { SeedFacts, Violation } from './facts.js';
 import { judgeBudgets, judgeRetried, judgeStop, sitesIn } from './invariants-budget.js';
 import { judgeLeftOut, judgeSeal } from './invariants-count.js';
 import { judgeDebts, judgeEnd } from './invariants-end.js';
-import { judgeGateData } from './invariants-gate.js';
+import { judgeDecided, judgeGateData } from './invariants-gate.js';
 import { judgeBelieved, judgeEpochs, judgeKeys, judgeSuperseded } from './invariants-identity.js';
 import { ownerOf, resultsOf } from './site-logs.js';
 import { judgeDepth, judgeOrder, judgeOwners } from './invariants-sites.js';
@@ -22,6 +22,7 @@ export const INVARIANTS: Record<string, Invariant> = {
   'no lock is orphaned': judgeLock,
   'the evidence verifies': judgeEvidence,
   'nothing is promoted on less than the data of the gate': judgeGateData,
+  'nothing goes on without a decision': judgeDecided,
   'every site of a sealed rollout has an outcome': judgeOutcomes,
   'owed reverts stay owed until answered': judgeOwed,
   'every site ends where the last decision meant it to': judgeEnd,
