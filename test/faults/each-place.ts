@@ -8,6 +8,7 @@ const KINDS = {
   kill: 'task',
   reset: 'rollout-task',
   terminate: 'rollout-task',
+  revive: 'rollout-task',
   'kill-before': 'activity',
   'kill-after': 'activity',
 } as const satisfies Record<string, keyof Counts>;
@@ -55,6 +56,8 @@ function faultOf(kind: EachKind, at: number): Fault {
       return { on: 'rollout-task', at, how: { kind: 'reset', to: placeShare(at) } };
     case 'terminate':
       return { on: 'rollout-task', at, how: { kind: 'terminate', what: 'rollout' } };
+    case 'revive':
+      return { on: 'rollout-task', at, how: { kind: 'revive' } };
     case 'kill-before':
     case 'kill-after':
       return { on: 'activity', at, how: kind };
@@ -68,7 +71,7 @@ function standardSites(stream: string): SeedSite[] {
     id: `${stream}-${String.fromCharCode(97 + index)}`,
     risk,
     script: {
-      fates: { [VERSIONS.main]: 'confirm' },
+      fates: { [VERSIONS.main]: 'confirm', [VERSIONS.next]: 'confirm' },
       ...{ stageMs: 20, switchMs: 20, watchMs: 80, undoMs: 20, laterMs: 1_000 },
     },
     ...(index === risks.length - 1 ? { dark: { from: 'start', backAfterMs: 'sealed' } as const } : {}),

@@ -1,6 +1,6 @@
 /**
  * `npm run faults -- --room centre|site --seeds N [--from K] [--seed K,L] [--json]`: a fault sweep; exit code 1 on a violation.
- * `--room centre --exhaustive [--kinds kill,reset,terminate,kill-before,kill-after]`: each fault at each place of one rollout.
+ * `--room centre --exhaustive [--kinds kill,reset,terminate,revive,kill-before,kill-after]`: each fault at each place of one rollout.
  */
 import { parseArgs } from 'node:util';
 import { EACH_KINDS, isEachKind, isOfEach } from './each-place.js';

@@ -29,6 +29,7 @@ export interface SeedOutcome {
 const CLOSED_WITHIN_MS = 300_000;
 /** By then every rollout has closed, and what was asked of one that had closed is refused. */
 const ANSWERED_WITHIN_MS = 5_000;
+const REVIVED_WITHIN_MS = 2_000;
 /** A person who was just there looks again after this. */
 const LOOKS_EVERY_MS = 2_000;
 
@@ -172,10 +173,13 @@ export class Scenario {
     const decisions: RolloutVerb[] = [plan.closing, 'promote', 'abort'];
     // Whoever asks for a retry comes before who decides.
     const patience = plan.faults.some(({ how }) => kindOf(how) === 'retry') ? LOOKS_EVERY_MS : 0;
-    const closing = new Closing(lane.client, workflowId);
+    const revived = plan.faults.some(({ how }) => kindOf(how) === 'revive');
+    const closing = new Closing(lane.client, workflowId, revived ? REVIVED_WITHIN_MS : 0);
     let lookAt = 0;
     const closed = async () => {
       if (closing.isOver()) return true;
+      // Its shards are gone: what it waits for would never come, and the sweeper alone tells it that it was reset.
+      if (revived) await sweepOnce(scene);
       const status = await registry.findRollout(workflowId);
       const waits = status?.state === 'paused' || (status?.wait !== undefined && status.wait.until === undefined);
       if (!waits || Date.now() < lookAt || Date.now() - (status.wait?.since ?? 0) < patience) return false;
@@ -193,7 +197,7 @@ export class Scenario {
   /** After what may leave a lock behind, and now and then after anything else. */
   private isDisturbed(): boolean {
     const { seed, faults } = this.scene.plan;
-    const ends = faults.some(({ how }) => ['reset', 'terminate'].includes(kindOf(how)));
+    const ends = faults.some(({ how }) => ['reset', 'terminate', 'revive'].includes(kindOf(how)));
     return ends || faults.some(killsWorker) || seed % 4 === 0;
   }
 

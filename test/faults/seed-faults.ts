@@ -12,7 +12,9 @@ export type ShortAct =
   | { kind: 'verb'; verb: RolloutVerb; as: 'update' | 'signal'; override?: boolean }
   | { kind: 'verbs'; verbs: [RolloutVerb, RolloutVerb]; as: 'update' | 'signal' }
   | { kind: 'reset'; to: number }
-  | { kind: 'terminate'; what: 'rollout' | 'shard' | 'lock' };
+  | { kind: 'terminate'; what: 'rollout' | 'shard' | 'lock' }
+  /** Terminated, and reset to its last task before anybody has looked. */
+  | { kind: 'revive' };
 
 /** What takes more than a message. */
 export type LongAct =
