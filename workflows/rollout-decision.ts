@@ -2,7 +2,7 @@
  * What is decided after a wave and its gate, and what is done about it, from decision to decision: until the wave is promoted
  * or the rollout ends. Decisions are those of policies/rollout/decide.
  */
-import { condition } from '@temporalio/workflow';
+import { condition, patched } from '@temporalio/workflow';
 import type { OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import type { Reason } from '../policies/model/verdict.js';
 import type { BudgetVerdict } from '../policies/rollout/budget.js';
@@ -42,7 +42,11 @@ export async function followDecision(
     note(run, 'decision', { stage: stage.name, wave, ...decision });
     if (run.wasReset && !run.stop) {
       await waitForAdoption(run, outline);
-      if (!run.stop) decision = await takeUpAgain(run, outline, stage, wave);
+      if (!run.stop) {
+        decision = await takeUpAgain(run, outline, stage, wave);
+        // Runs of before went on without a word of what was decided here.
+        if (patched('adopted-decision')) continue;
+      }
     }
     if (run.stop) return stopped(run, outline);
     if (decision.kind === 'promote') {

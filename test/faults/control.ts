@@ -30,6 +30,8 @@ export class Control {
   private ready: Promise<void> = Promise.resolve();
   private closing = false;
   restarts = 0;
+  /** What each seed that is over had of calls and tasks, by stream. */
+  readonly counted = new Map<string, Counts>();
 
   constructor(
     private readonly opening: OpenOrder,
@@ -96,7 +98,8 @@ export class Control {
     if ('opened' in message) this.answer('open');
     else if ('took' in message) this.answer(message.took);
     else if ('failed' in message) this.fail(message.failed);
-    else if ('injected' in message) this.heed(message.injected);
+    else if ('counted' in message) this.counted.set(message.counted.stream, message.counted.counts);
+    else this.heed(message.injected);
   }
 
   private heed({ stream, index, counts, what, ask }: Extract<FromPart, { injected: unknown }>['injected']): void {

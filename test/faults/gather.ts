@@ -16,7 +16,7 @@ export async function gather(scene: Scene, debtsAtSeal: SeedFacts['debtsAtSeal']
     runs,
     believed: Object.fromEntries([...reports].map(([site, { report }]) => [site, report.epoch])),
     debtsAtSeal,
-    debtsAtEnd: { at: Date.now(), debts: await scene.debts() },
+    debtsAtEnd: await scene.debtsNow(),
   };
 }
 

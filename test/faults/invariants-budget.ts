@@ -5,8 +5,9 @@ import type { EvidenceEntry } from '../../policies/model/evidence.js';
 import type { RolloutFacts, SeedFacts, ShardHistory } from './facts.js';
 import { ownerOf, resultsOf } from './site-logs.js';
 
+/** By the design, §4 "Budget", and by decision 0001. A quarantine is the site's own word against the release. */
 const AS_OWED = new Set([
-  ...['ALREADY_SICK', 'HELD', 'STALE', 'SWITCH_BY_PASSED', 'DEPOT_UNREACHABLE', 'QUARANTINED'],
+  ...['ALREADY_SICK', 'HELD', 'STALE', 'SWITCH_BY_PASSED', 'DEPOT_UNREACHABLE'],
   // Answered by an agent that does not speak for the site.
   ...['WRONG_EPOCH', 'ENROLMENT_USED', 'JOURNAL_FORKED'],
 ]);
@@ -26,7 +27,7 @@ export function sitesIn(rollout: RolloutFacts, stage: string): string[] {
   return stageOf(rollout, stage)?.waves.flatMap((wave) => wave.sites.map((site) => site.id)) ?? [];
 }
 
-function limitOf(rollout: RolloutFacts, stage: string): number {
+export function limitOf(rollout: RolloutFacts, stage: string): number {
   const budget = stageOf(rollout, stage)?.budget;
   return budget ? sitesOf(budget.failed, sitesIn(rollout, stage).length) : 0;
 }
@@ -35,7 +36,7 @@ function limitOf(rollout: RolloutFacts, stage: string): number {
  * When a site was last tried again, by an instant; what it had ended with before that counts no longer. A retry that an
  * abort of the same moment has overtaken is followed by no wave of its own.
  */
-function retriedAt({ evidence }: RolloutFacts, site: string, until: number): number {
+export function retriedAt({ evidence }: RolloutFacts, site: string, until: number): number {
   const names = ({ data, at }: EvidenceEntry) => at <= until && ((data['sites'] ?? []) as string[]).includes(site);
   const waves = evidence.filter((entry) => entry.kind === 'wave' && names(entry));
   const retries = evidence.filter((entry) => {
@@ -84,25 +85,37 @@ function exceededStage(rollout: RolloutFacts, names: string): string | undefined
   return rollout.plan.stages.find((stage) => sitesIn(rollout, stage.name).includes(first))?.name;
 }
 
-function isOverridden({ evidence }: RolloutFacts): boolean {
-  return evidence.some(({ kind, data }) => kind === 'verb' && data['verb'] === 'promote');
+/** Waits whose end is no word about sites: which run goes on, and whether it has the stream. */
+const OF_NO_SITE = new Set(['RUN_WAS_RESET', 'LOCK_LOST']);
+
+/**
+ * When a person last promoted against what stood, by an instant: whatever had failed by then is answered for, with the try
+ * that failed, and no more than that. Without an override nothing that failed is.
+ */
+export function forgivenAt({ evidence }: RolloutFacts, until: number): number | undefined {
+  const ended = evidence.filter(({ kind, data, at, sequence }) => {
+    if (kind !== 'wait-ended' || data['end'] !== 'promoted' || at > until) return false;
+    if (OF_NO_SITE.has(String(data['reason']))) return false;
+    const said = evidence.findLast((one) => {
+      return one.kind === 'verb' && one.data['verb'] === 'promote' && one.sequence < sequence;
+    });
+    return said?.data['override'] === true;
+  });
+  return ended.at(-1)?.at;
 }
+
+export const keyOf = ({ site, try: number }: Pick<Result, 'site' | 'try'>): string => `${site}/${number}`;
 
 /** In the order of a shard's own history: once more sites failed than may, nothing further is scheduled. */
 export function judgeStop(facts: SeedFacts): string[] {
-  return facts.rollouts
-    .filter((rollout) => !isOverridden(rollout))
-    .flatMap((rollout) => {
-      const shards = facts.shards
-        .filter((shard) => shard.firstRunId === rollout.firstRunId)
-        .toSorted((a, b) => a.wave - b.wave || a.startedAt - b.startedAt);
-      const stages = new Map<string, StageSoFar>();
-      return shards.flatMap((shard) => {
-        const soFar = stages.get(shard.stage) ?? { failed: new Map(), seen: new Map() };
-        stages.set(shard.stage, soFar);
-        return lateIn(rollout, shard, soFar);
-      });
-    });
+  return facts.rollouts.flatMap((rollout) => {
+    const shards = facts.shards
+      .filter((shard) => shard.firstRunId === rollout.firstRunId)
+      .toSorted((a, b) => a.wave - b.wave || a.startedAt - b.startedAt);
+    const stages = new Map<string, StageSoFar>();
+    for (const { stage } of shards) stages.set(stage, { failed: new Map(), seen: new Map() });
+    return shards.flatMap((shard) => lateIn(rollout, shard, stages));
+  });
 }
 
 interface StageSoFar {
@@ -112,7 +125,11 @@ interface StageSoFar {
   seen: Map<string, ShardHistory>;
 }
 
-function lateIn(rollout: RolloutFacts, shard: ShardHistory, { failed, seen }: StageSoFar): string[] {
+function lateIn(rollout: RolloutFacts, shard: ShardHistory, stages: Map<string, StageSoFar>): string[] {
+  const { failed, seen } = stages.get(shard.stage) ?? {
+    failed: new Map<string, number>(),
+    seen: new Map<string, ShardHistory>(),
+  };
   return shard.steps.flatMap((step) => {
     if (step.kind === 'settled') {
       if (isFailure(step.result)) failed.set(step.site, step.at);
@@ -122,10 +139,39 @@ function lateIn(rollout: RolloutFacts, shard: ShardHistory, { failed, seen }: St
     seen.set(step.commandId, before);
     // A shard that continued as new observes again what it had in flight.
     if (before !== shard && before.workflowId === shard.workflowId) return [];
-    const standing = [...failed].filter(([site, at]) => at > retriedAt(rollout, site, step.at)).map(([site]) => site);
-    if (standing.length <= limitOf(rollout, shard.stage)) return [];
-    return [`${shard.workflowId}: ${step.site} was scheduled after ${standing.join(', ')} had failed`];
+    const against =
+      exceededBy(rollout, shard.stage, failed, step.at) ?? exceededElsewhere(rollout, shard, stages, step.at);
+    return against ? [`${shard.workflowId}: ${step.site} was scheduled after ${against.join(', ')} had failed`] : [];
   });
+}
+
+/** Those that stand at an instant, if they are more than may be and no person has answered for all of them. */
+function exceededBy(
+  rollout: RolloutFacts,
+  stage: string,
+  failed: Map<string, number>,
+  now: number,
+): string[] | undefined {
+  const standing = [...failed].filter(([site, at]) => at > retriedAt(rollout, site, now));
+  const answeredFor = forgivenAt(rollout, now) ?? -Infinity;
+  if (standing.length <= limitOf(rollout, stage) || standing.every(([, at]) => at <= answeredFor)) return undefined;
+  return standing.map(([site]) => site);
+}
+
+/** A stage that was begun after another had failed. */
+function exceededElsewhere(
+  rollout: RolloutFacts,
+  { stage, startedAt }: ShardHistory,
+  stages: Map<string, StageSoFar>,
+  now: number,
+): string[] | undefined {
+  for (const [name, { failed }] of stages) {
+    if (name === stage) continue;
+    const before = new Map([...failed].filter(([, at]) => at < startedAt));
+    const against = exceededBy(rollout, name, before, now);
+    if (against) return against;
+  }
+  return undefined;
 }
 
 /** Whatever was tried again, each site is counted once, and by its last word. */

@@ -1,4 +1,5 @@
 /** Promotions against the data that they rest on: the samples kept, what Prometheus was scripted to say, and the sites' logs. */
+import type { EvidenceEntry } from '../../policies/model/evidence.js';
 import type { Metric } from '../../policies/model/strategy.js';
 import type { Sample } from '../../policies/model/verdict.js';
 import type { RolloutFacts, SeedFacts } from './facts.js';
@@ -25,6 +26,30 @@ function promotionsOf({ evidence, plan }: RolloutFacts): Promotion[] {
     if (!stage || !('metrics' in stage.gate)) return [];
     const { confirmedSites = [], from = 0 } = (gate?.data ?? {}) as { confirmedSites?: string[]; from?: number };
     return [{ stage: stage.name, wave: Number(data['wave']), confirmedSites, from, metrics: stage.gate.metrics }];
+  });
+}
+
+/** Nothing goes on, to a next wave or to a seal as promoted, without a decision that says so and why. */
+export function judgeDecided({ rollouts }: SeedFacts): string[] {
+  return rollouts.flatMap(({ status, evidence, plan }) => {
+    const waves = plan.stages.flatMap(({ name, waves }) => waves.map((_, wave) => ({ stage: name, wave })));
+    const isOf = (entry: EvidenceEntry, { stage, wave }: { stage: string; wave: number }) =>
+      entry.data['stage'] === stage && entry.data['wave'] === wave;
+    return evidence.flatMap((entry) => {
+      const isEnd = entry.kind === 'sealed' && entry.data['outcome'] === 'promoted';
+      if (entry.kind !== 'wave' && !isEnd) return [];
+      const place = isEnd ? waves.length : waves.findIndex((one) => isOf(entry, one));
+      const before = waves.slice(0, Math.max(place, 0)).filter((one) => {
+        return !evidence.some((said) => {
+          const promotes = said.kind === 'decision' && said.data['kind'] === 'promote';
+          return promotes && isOf(said, one) && said.sequence < entry.sequence;
+        });
+      });
+      const what = isEnd ? 'the seal' : `wave ${Number(entry.data['wave']) + 1} of ${String(entry.data['stage'])}`;
+      return before.map(({ stage, wave }) => {
+        return `${status.label}: ${what} came without a decision to promote wave ${wave + 1} of ${stage}`;
+      });
+    });
   });
 }
 

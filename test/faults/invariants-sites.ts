@@ -1,6 +1,6 @@
-/** What must hold at each site: who commands it, in which order, how far back it goes, and what it ends with. */
+/** What must hold at each site: who commands it, in which order, and how far back it goes. */
 import type { SeedFacts } from './facts.js';
-import { commandsOf, liveAt, ownerOf, resultsOf } from './site-logs.js';
+import { commandsOf, ownerOf, resultsOf } from './site-logs.js';
 
 /** When a rollout gave its sites away: its seal, else the end of its last run. */
 function overAt(facts: SeedFacts, firstRunId: string): number {
@@ -70,25 +70,5 @@ export function judgeDepth(facts: SeedFacts): string[] {
       }
     }
     return found;
-  });
-}
-
-export function judgeEnd(facts: SeedFacts): string[] {
-  const last = facts.rollouts.toSorted((a, b) => a.status.startedAt - b.status.startedAt).at(-1);
-  if (!last || last.status.state !== 'sealed') return [];
-  const { digest } = last.status.release;
-  const { outcome, reason, label } = last.status;
-  return Object.entries(facts.sites).flatMap(([site, log]) => {
-    const live = liveAt(log, facts.before);
-    const owes = facts.debtsAtEnd.debts.some((debt) => debt.site === site);
-    // A batch of the reconciler decides for its own sites; others have the same release by the rollout before it.
-    const commanded = commandsOf(log).some(({ id, verb }) => verb === 'converge' && ownerOf(id) === last.firstRunId);
-    if (live !== digest || owes || !commanded) return [];
-    const confirmed = resultsOf(log).some(
-      ({ result, live: told }) => result === 'confirmed' && told?.digest === digest,
-    );
-    if (outcome === 'aborted' && !confirmed) return [`${site} runs what ${label} brought and never confirmed it`];
-    const all = outcome === 'reverted' && reason?.code === 'REVERT_REQUESTED';
-    return all ? [`${site} still runs what ${label} brought, and all of it was reverted`] : [];
   });
 }

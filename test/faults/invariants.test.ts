@@ -1,6 +1,7 @@
 /** Each invariant says no to facts in which exactly its fault was planted, and nothing to facts without a fault. */
 import { describe, expect, it } from 'vitest';
 import type { Debt } from '../../policies/model/debt.js';
+import { away, CONFIRMED, failedAndSealed } from './counted-facts.js';
 import type { SeedFacts, SiteEntry } from './facts.js';
 import { INVARIANTS, judgeSeed } from './invariants.js';
 import {
@@ -108,6 +109,16 @@ const PLANTED: [keyof typeof INVARIANTS, string, () => SeedFacts][] = [
     },
   ],
   [
+    'no failure that was told of is left out',
+    'it is promoted all the same',
+    () => failedAndSealed([{ site: 'a', outcome: 'reverted' }, CONFIRMED], { confirmed: 1, failed: 1 }, 'promoted'),
+  ],
+  [
+    'a seal counts every site',
+    'a failure is in no number',
+    () => failedAndSealed([{ site: 'a', outcome: 'reverted' }, CONFIRMED], { confirmed: 1, failed: 0 }),
+  ],
+  [
     'no lock is orphaned',
     'the lock runs and no rollout does',
     () => {
@@ -151,6 +162,22 @@ const PLANTED: [keyof typeof INVARIANTS, string, () => SeedFacts][] = [
     },
   ],
   [
+    'nothing goes on without a decision',
+    'it is promoted, and nothing says who or what decided so',
+    () => withRollout({ evidence: chain(promotion.filter(([, kind]) => kind !== 'decision')) }),
+  ],
+  [
+    'nothing goes on without a decision',
+    'the next wave begins before the one before is promoted',
+    () => {
+      const { plan } = rollout();
+      const stages = plan.stages.map((stage) => ({ ...stage, waves: [...stage.waves, { sites: [] }] }));
+      const next = [T0 + 800, 'wave', { stage: 'one', wave: 1, sites: [] }] as (typeof promotion)[number];
+      const evidence = chain([...promotion.slice(0, 1), next, ...promotion.slice(1, 3)]);
+      return withRollout({ plan: { ...plan, stages }, evidence });
+    },
+  ],
+  [
     'every site of a sealed rollout has an outcome',
     'one is missing',
     () =>
@@ -190,6 +217,7 @@ const PLANTED: [keyof typeof INVARIANTS, string, () => SeedFacts][] = [
       return { ...facts, sites: { ...facts.sites, a: unconfirmed }, rollouts: [aborted] };
     },
   ],
+  ['whoever has not answered a promoted rollout owes it', 'it is on no books', () => away()],
   [
     'a superseded rollout commands nobody any more',
     'it undoes afterwards what it brought',
@@ -286,11 +314,12 @@ describe('the invariants of the fault sweep', () => {
   });
 
   it('say nothing of a failure that counts on because its retry was overtaken by an abort', () => {
-    const facts = withLog(answered(command({}), 'reverted', T0 + 5, failure));
+    const facts = sound();
+    const log = [answered(command({}), 'reverted', T0 + 5, failure), ...(facts.sites['a'] ?? [])];
     const { status } = rollout();
     const stages = status.stages.map((stage) => ({ ...stage, confirmed: 1, failed: 1 }));
     const rollouts = [rollout({ evidence: retriedEvidence(false), status: { ...status, stages } })];
-    expect(judgeSeed({ ...facts, rollouts })).toEqual([]);
+    expect(judgeSeed({ ...facts, sites: { ...facts.sites, a: log }, rollouts })).toEqual([]);
   });
 
   it('say nothing of a sample that was asked for twice, and kept as it was answered last', () => {

@@ -2,10 +2,12 @@
 import { judgeChain } from '../../policies/signing/chain.js';
 import type { SeedFacts, Violation } from './facts.js';
 import { judgeBudgets, judgeRetried, judgeStop, sitesIn } from './invariants-budget.js';
-import { judgeGateData } from './invariants-gate.js';
+import { judgeLeftOut, judgeSeal } from './invariants-count.js';
+import { judgeDebts, judgeEnd } from './invariants-end.js';
+import { judgeDecided, judgeGateData } from './invariants-gate.js';
 import { judgeBelieved, judgeEpochs, judgeKeys, judgeSuperseded } from './invariants-identity.js';
 import { ownerOf, resultsOf } from './site-logs.js';
-import { judgeDepth, judgeEnd, judgeOrder, judgeOwners } from './invariants-sites.js';
+import { judgeDepth, judgeOrder, judgeOwners } from './invariants-sites.js';
 
 type Invariant = (facts: SeedFacts) => string[];
 
@@ -15,12 +17,16 @@ export const INVARIANTS: Record<string, Invariant> = {
   'a site never goes one release too far back': judgeDepth,
   'the budget counts each site once': judgeBudgets,
   'nothing is scheduled after the budget is exceeded': judgeStop,
+  'no failure that was told of is left out': judgeLeftOut,
+  'a seal counts every site': judgeSeal,
   'no lock is orphaned': judgeLock,
   'the evidence verifies': judgeEvidence,
   'nothing is promoted on less than the data of the gate': judgeGateData,
+  'nothing goes on without a decision': judgeDecided,
   'every site of a sealed rollout has an outcome': judgeOutcomes,
   'owed reverts stay owed until answered': judgeOwed,
   'every site ends where the last decision meant it to': judgeEnd,
+  'whoever has not answered a promoted rollout owes it': judgeDebts,
   'a superseded rollout commands nobody any more': judgeSuperseded,
   'no command is taken in by an agent of another epoch': judgeEpochs,
   'an agent that was replaced speaks for its site no more': judgeBelieved,

@@ -1,5 +1,9 @@
-/** `npm run faults -- --room centre|site --seeds N [--from K] [--seed K,L] [--json]`: a fault sweep; exit code 1 on a violation. */
+/**
+ * `npm run faults -- --room centre|site --seeds N [--from K] [--seed K,L] [--json]`: a fault sweep; exit code 1 on a violation.
+ * `--room centre --exhaustive [--kinds kill,reset,terminate,revive,kill-before,kill-after]`: each fault at each place of one rollout.
+ */
 import { parseArgs } from 'node:util';
+import { EACH_KINDS, isEachKind, isOfEach } from './each-place.js';
 import type { SeedOutcome } from './scenario.js';
 import type { SiteOutcome } from './site-room/scenario.js';
 import { sweepSite } from './site-room/sweep.js';
@@ -14,6 +18,8 @@ async function main(argv: string[]): Promise<number> {
       seeds: { type: 'string', default: '20' },
       from: { type: 'string', default: '1' },
       seed: { type: 'string' },
+      exhaustive: { type: 'boolean', default: false },
+      kinds: { type: 'string', default: EACH_KINDS.join() },
       json: { type: 'boolean', default: false },
     },
   });
@@ -25,6 +31,14 @@ async function main(argv: string[]): Promise<number> {
   ) {
     process.stderr.write(
       'expected --room centre or --room site, and whole numbers above 0 for --seeds, --from and --seed\n',
+    );
+    return 2;
+  }
+  const each = values.kinds.split(',').filter(isEachKind);
+  const isKnown = each.length === values.kinds.split(',').length && (named ?? []).every(isOfEach);
+  if (values.exhaustive && (values.room !== 'centre' || !isKnown)) {
+    process.stderr.write(
+      `expected --room centre, --kinds of ${EACH_KINDS.join()}, and seeds that --exhaustive has named\n`,
     );
     return 2;
   }
@@ -40,7 +54,7 @@ async function main(argv: string[]): Promise<number> {
   const report =
     values.room === 'site'
       ? await sweepSite({ seeds, tell, onOutcome: toldOfSite })
-      : await sweep({ seeds, tell, onOutcome: told });
+      : await sweep({ tell, onOutcome: told, ...(values.exhaustive ? { seeds: named ?? [], each } : { seeds }) });
   process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : textOf(report));
   return report.violations.length > 0 ? 1 : 0;
 }
@@ -51,15 +65,17 @@ function tellSite({ seed, story, violations }: SiteOutcome, tell: (line: string)
   for (const { invariant, detail } of violations) tell(`VIOLATED ${invariant}: ${detail}`);
 }
 
-type Report = Pick<Awaited<ReturnType<typeof sweep>>, 'seeds' | 'faultsInjected' | 'violations'>;
+type Swept = Awaited<ReturnType<typeof sweep>>;
+type Report = Pick<Swept, 'seeds' | 'faultsInjected' | 'violations'> & Partial<Pick<Swept, 'places' | 'withoutEffect'>>;
 
-function textOf({ seeds, faultsInjected, violations }: Report): string {
+function textOf({ seeds, faultsInjected, violations, places, withoutEffect }: Report): string {
   const lines = violations.map(
     ({ seed, invariant, detail, replay }) => `seed ${seed}: ${invariant}\n  ${detail}\n  ${replay}`,
   );
-  return [`${seeds} seeds, ${faultsInjected} faults injected, ${violations.length} violations`, ...lines, ''].join(
-    '\n',
-  );
+  const where = places === undefined ? '' : places === 'each' ? ', each place in turn' : ', places sampled';
+  const vain = withoutEffect?.length ? `, ${withoutEffect.length} seeds without effect` : '';
+  const head = `${seeds} seeds, ${faultsInjected} faults injected${where}${vain}, ${violations.length} violations`;
+  return [head, ...lines, ''].join('\n');
 }
 
 process.exitCode = await main(process.argv.slice(2));

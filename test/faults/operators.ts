@@ -35,6 +35,11 @@ export async function act(target: Target, what: ShortAct): Promise<Acted> {
         words: `reset to ${Math.round(what.to * 100)} % of its workflow tasks`,
         took: sleep(AFTER_TASK_MS).then(() => without(reset(target, what.to))),
       };
+    case 'revive':
+      return {
+        words: 'terminate the rollout and reset it to its last task',
+        took: sleep(AFTER_TASK_MS).then(() => without(revive(target))),
+      };
   }
 }
 
@@ -81,6 +86,11 @@ async function terminate({ client, workflowId, stream }: Target, what: 'rollout'
   const ended = client.workflow.getHandle(ids[what]).terminate('the seed says so');
   const took = await without(ended.then(() => true));
   return { words: `${words} ${ids[what]}`, took: Promise.resolve(took) };
+}
+
+async function revive(target: Target): Promise<boolean> {
+  await target.client.workflow.getHandle(target.workflowId).terminate('the seed says so');
+  return reset(target, 1);
 }
 
 /** Whether there was one: to a completed workflow task, as `temporal workflow reset` does. */

@@ -48,6 +48,8 @@ export class Closing {
   constructor(
     private readonly client: Client,
     private readonly workflowId: string,
+    /** For as long as that a run that has ended may be reset. */
+    private readonly resetWithinMs = 0,
   ) {
     this.watch().catch(() => undefined);
   }
@@ -58,8 +60,10 @@ export class Closing {
 
   /** A run that was reset is closed, and another one runs. */
   private async watch(): Promise<void> {
-    do await this.untilAnswered();
-    while (await isRunning(this.client, this.workflowId));
+    do {
+      await this.untilAnswered();
+      await sleep(this.resetWithinMs);
+    } while (await isRunning(this.client, this.workflowId));
     this.over = true;
   }
 

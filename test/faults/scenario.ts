@@ -16,6 +16,7 @@ import type { Lane, Stand } from './stand.js';
 
 export interface SeedOutcome {
   seed: number;
+  plan: SeedPlan;
   /** Kinds of the faults that had an effect. */
   injected: string[];
   violations: Violation[];
@@ -28,6 +29,7 @@ export interface SeedOutcome {
 const CLOSED_WITHIN_MS = 300_000;
 /** By then every rollout has closed, and what was asked of one that had closed is refused. */
 const ANSWERED_WITHIN_MS = 5_000;
+const REVIVED_WITHIN_MS = 2_000;
 /** A person who was just there looks again after this. */
 const LOOKS_EVERY_MS = 2_000;
 
@@ -51,23 +53,36 @@ export class Scenario {
       if (scene.plan.faults.some(({ how }) => kindOf(how) === 'supersede'))
         await this.untilClosed(nextWorkflowId(scene));
       await sweepOnce(scene);
-      const debtsAtSeal = { at: Date.now(), debts: await scene.debts() };
+      const debtsAtSeal = await scene.debtsNow();
       await Promise.all(this.returning);
       await Promise.race([Promise.all(scene.acting), sleep(ANSWERED_WITHIN_MS)]);
       await bringBackAll(scene);
       await untilQuiet(scene);
-      if (this.isDisturbed()) await this.startAnother();
-      await Promise.race([Promise.all(scene.acting), sleep(ANSWERED_WITHIN_MS)]);
-      const facts = await gather(scene, debtsAtSeal);
+      const own = await this.judge(debtsAtSeal);
+      const facts = this.isDisturbed() ? await this.judgeAnother(debtsAtSeal) : own;
       for (const run of facts.runs.filter((one) => one.continued)) {
         scene.note(`continue-as-new ${run.type}`, `continue-as-new of ${run.workflowId}`);
       }
-      scene.violations.push(...judgeSeed(facts));
       return this.outcome(facts);
     } finally {
       await Promise.allSettled(this.returning);
       await scene.close();
     }
+  }
+
+  /** The seed's own rollout is judged before another brings its sites elsewhere. */
+  private async judge(debtsAtSeal: SeedFacts['debtsAtSeal']): Promise<SeedFacts> {
+    const { scene } = this;
+    const facts = await gather(scene, debtsAtSeal);
+    const known = new Set(scene.violations.map(wordsOf));
+    scene.violations.push(...judgeSeed(facts).filter((violation) => !known.has(wordsOf(violation))));
+    return facts;
+  }
+
+  private async judgeAnother(debtsAtSeal: SeedFacts['debtsAtSeal']): Promise<SeedFacts> {
+    await this.startAnother();
+    await Promise.race([Promise.all(this.scene.acting), sleep(ANSWERED_WITHIN_MS)]);
+    return this.judge(debtsAtSeal);
   }
 
   /** Of a seed that ended in the middle. */
@@ -78,7 +93,7 @@ export class Scenario {
 
   private outcome(facts: SeedFacts): SeedOutcome {
     const { plan, injected, violations, story } = this.scene;
-    return { seed: plan.seed, injected, violations, facts, story };
+    return { seed: plan.seed, plan, injected, violations, facts, story };
   }
 
   private async prepare(): Promise<void> {
@@ -158,10 +173,13 @@ export class Scenario {
     const decisions: RolloutVerb[] = [plan.closing, 'promote', 'abort'];
     // Whoever asks for a retry comes before who decides.
     const patience = plan.faults.some(({ how }) => kindOf(how) === 'retry') ? LOOKS_EVERY_MS : 0;
-    const closing = new Closing(lane.client, workflowId);
+    const revived = plan.faults.some(({ how }) => kindOf(how) === 'revive');
+    const closing = new Closing(lane.client, workflowId, revived ? REVIVED_WITHIN_MS : 0);
     let lookAt = 0;
     const closed = async () => {
       if (closing.isOver()) return true;
+      // Its shards are gone: what it waits for would never come, and the sweeper alone tells it that it was reset.
+      if (revived) await sweepOnce(scene);
       const status = await registry.findRollout(workflowId);
       const waits = status?.state === 'paused' || (status?.wait !== undefined && status.wait.until === undefined);
       if (!waits || Date.now() < lookAt || Date.now() - (status.wait?.since ?? 0) < patience) return false;
@@ -179,7 +197,7 @@ export class Scenario {
   /** After what may leave a lock behind, and now and then after anything else. */
   private isDisturbed(): boolean {
     const { seed, faults } = this.scene.plan;
-    const ends = faults.some(({ how }) => ['reset', 'terminate'].includes(kindOf(how)));
+    const ends = faults.some(({ how }) => ['reset', 'terminate', 'revive'].includes(kindOf(how)));
     return ends || faults.some(killsWorker) || seed % 4 === 0;
   }
 
@@ -202,6 +220,8 @@ export class Scenario {
     await untilQuiet(scene);
   }
 }
+
+const wordsOf = ({ invariant, detail }: Violation): string => `${invariant}: ${detail}`;
 
 async function endOf(result: Promise<unknown>): Promise<string> {
   return result.then(

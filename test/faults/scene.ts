@@ -10,7 +10,7 @@ import type { SeedFacts, Violation } from './facts.js';
 import type { ConvergeFault } from './fleet.js';
 import type { Target } from './operators.js';
 import { STRATEGY, writeSeed, type SeedProject } from './project.js';
-import { VERSIONS, type SeedPlan } from './seed.js';
+import { mainWorkflowId, VERSIONS, type SeedPlan } from './seed.js';
 import { SimulatedSite } from './site.js';
 import type { Lane, Stand } from './stand.js';
 
@@ -43,7 +43,7 @@ export class Scene {
     readonly plan: SeedPlan,
   ) {
     const { client, namespace } = lane;
-    this.target = { client, namespace, stream: plan.stream, workflowId: `${plan.stream}-main` };
+    this.target = { client, namespace, stream: plan.stream, workflowId: mainWorkflowId(plan) };
     this.convergeFaults = plan.faults.flatMap((fault) => (fault.on === 'converge' ? [fault] : []));
   }
 
@@ -105,6 +105,12 @@ export class Scene {
 
   debts(): Promise<Debt[]> {
     return this.registry.debts({ stream: this.plan.stream });
+  }
+
+  /** `at` is after they were read: what was answered in between is no debt any more. */
+  async debtsNow(): Promise<SeedFacts['debtsAtEnd']> {
+    const debts = await this.debts();
+    return { at: Date.now(), debts };
   }
 
   async until(withinMs: number, met: () => Promise<boolean>, everyMs = 200): Promise<boolean> {

@@ -12,7 +12,9 @@ export type ShortAct =
   | { kind: 'verb'; verb: RolloutVerb; as: 'update' | 'signal'; override?: boolean }
   | { kind: 'verbs'; verbs: [RolloutVerb, RolloutVerb]; as: 'update' | 'signal' }
   | { kind: 'reset'; to: number }
-  | { kind: 'terminate'; what: 'rollout' | 'shard' | 'lock' };
+  | { kind: 'terminate'; what: 'rollout' | 'shard' | 'lock' }
+  /** Terminated, and reset to its last task before anybody has looked. */
+  | { kind: 'revive' };
 
 /** What takes more than a message. */
 export type LongAct =
@@ -32,7 +34,10 @@ export type Fault =
   | { on: 'task'; at: number; how: 'kill' }
   | { on: 'rollout-task'; at: number; how: Act };
 
-/** How many calls and tasks a rollout of this size has, as measured: places beyond the end of a short one stay unused. */
+/**
+ * A sample, and no count: about how many calls and tasks a rollout of this size has. Places beyond the end of a short one
+ * stay unused; that each is reached at all is for `each-place.ts`.
+ */
 const PLACES = { activity: 26, converge: 14, task: 90, 'rollout-task': 45 } as const;
 /** It is asked for from there on until it is taken: a rollout that waits has no more tasks. */
 const RETRY_PLACES = 8;
@@ -69,7 +74,12 @@ const KINDS: [Kind, ...Kind[]] = [
 export function firstFault(seed: number, chance: Chance): Fault {
   const kind = KINDS[seed % KINDS.length] ?? KINDS[0];
   const turn = Math.floor(seed / KINDS.length);
-  return faultAt(kind, (turn * GOLDEN) % 1, chance);
+  return faultAt(kind, placeShare(turn), chance);
+}
+
+/** From 0, below 1: any row of numbers is spread evenly. */
+export function placeShare(turn: number): number {
+  return (turn * GOLDEN) % 1;
 }
 
 /** A killed worker costs half a minute: further faults kill only where the first one does. */

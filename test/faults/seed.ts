@@ -36,11 +36,16 @@ export interface SeedPlan {
 export const VERSIONS = { before: '1.0.0', earlier: '1.1.0', main: '1.2.0', next: '1.3.0', after: '1.4.0' } as const;
 export const STAGES = { low: 'canary', medium: 'some', high: 'rest' } as const;
 
+/** Of the rollout that a seed is about. */
+export const mainWorkflowId = ({ stream }: Pick<SeedPlan, 'stream'>): string => `${stream}-main`;
+
 export function planSeed(seed: number): SeedPlan {
   const chance = chanceOf(seed);
   const stream = `seed-${seed}`;
   const earlier = chance.in(0.25);
+  const calm = isCalm(seed);
   const sites = planSites(chance, stream, earlier);
+  if (calm) soothe(sites);
   const first = firstFault(seed, chance);
   const more = Array.from({ length: chance.between(0, 2) }, () => anyFault(chance, killsWorker(first)));
   const faults = [first, ...more];
@@ -51,17 +56,32 @@ export function planSeed(seed: number): SeedPlan {
     seed,
     stream,
     sites,
-    gates: planGates(chance),
+    gates: planGates(chance, calm),
     // Only a rollout that waits can be told to try again.
     onFailure: retried ? 'stay' : chance.pick(['revert-stage', 'revert-stage', 'revert-all', 'stay']),
-    thenInconclusive: chance.pick(['stay', 'stay', 'revert-stage', 'revert-all']),
+    thenInconclusive: calm ? 'stay' : chance.pick(['stay', 'stay', 'revert-stage', 'revert-all']),
     earlier,
     ...(chance.in(0.2) ? { freeze: { sites: [chance.pick(idsOf(sites))], forMs: chance.between(500, 2_500) } } : {}),
     forgetful: chance.in(0.1),
     ...planSeam(chance),
     faults,
-    closing: dark && chance.in(0.5) ? 'promote' : chance.pick(['promote', 'abort', 'revert']),
+    closing: calm || (dark && chance.in(0.5)) ? 'promote' : chance.pick(['promote', 'abort', 'revert']),
   };
+}
+
+/** Two seeds in five: else hardly one in fifteen is ever promoted, and what a promotion leaves behind is not judged. */
+function isCalm(seed: number): boolean {
+  return seed % 5 < 2;
+}
+
+/** What stands in the way of a promotion is what faults do, and who is away. */
+function soothe(sites: SeedSite[]): void {
+  for (const [index, { script, risk }] of sites.entries()) {
+    const fate = script.fates[VERSIONS.main];
+    // One failure is within the budget of the second stage, and none within those of the others.
+    const mayFail = risk === 'medium' && sites.findIndex((site) => site.risk === risk) === index;
+    if (fate !== 'sick' && !mayFail) script.fates[VERSIONS.main] = 'confirm';
+  }
 }
 
 function planSeam(chance: Chance): Pick<SeedPlan, 'continueAfter'> {
@@ -122,7 +142,7 @@ function planScript(chance: Chance, index: number): SiteScript {
   };
 }
 
-function planGates(chance: Chance): Record<string, GateFate> {
-  const fate = (): GateFate => (chance.in(0.7) ? 'good' : chance.pick(['bad', 'late', 'nothing', 'down']));
-  return { canary: chance.in(0.9) ? 'good' : fate(), some: fate(), rest: fate() };
+function planGates(chance: Chance, calm: boolean): Record<string, GateFate> {
+  const fate = (): GateFate => (calm || chance.in(0.7) ? 'good' : chance.pick(['bad', 'late', 'nothing', 'down']));
+  return { canary: calm || chance.in(0.9) ? 'good' : fate(), some: fate(), rest: fate() };
 }

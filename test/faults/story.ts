@@ -2,10 +2,9 @@
 import { transcriptOf } from '../../policies/rollout/transcript.js';
 import type { SiteEntry } from './facts.js';
 import type { SeedOutcome } from './scenario.js';
-import { planSeed } from './seed.js';
 
-export function tellStory({ seed, story, facts, violations }: SeedOutcome, tell: (line: string) => void): void {
-  const { sites, gates, faults, onFailure, thenInconclusive, freeze, closing, continueAfter } = planSeed(seed);
+export function tellStory({ seed, plan, story, facts, violations }: SeedOutcome, tell: (line: string) => void): void {
+  const { sites, gates, faults, onFailure, thenInconclusive, freeze, closing, continueAfter } = plan;
   tell(`\nseed ${seed}: on failure ${onFailure}, on a wait that ends ${thenInconclusive}, a person would ${closing}`);
   tell(`  gates ${JSON.stringify(gates)}${freeze ? `, freeze ${JSON.stringify(freeze)}` : ''}`);
   for (const { id, risk, script, dark, group } of sites) {

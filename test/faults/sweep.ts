@@ -1,13 +1,17 @@
 /** Many seeds side by side on one server. */
 import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { planSeed, type SeedPlan } from './seed.js';
+import { CLEAN, planEach, seedsOfEach, type EachKind } from './each-place.js';
+import type { Counts } from './orders.js';
+import { mainWorkflowId, planSeed, type SeedPlan } from './seed.js';
 import { killsWorker } from './seed-faults.js';
 import { Scenario, type SeedOutcome } from './scenario.js';
 import { openStand, type Lane, type Stand } from './stand.js';
 
 export interface SweepOptions {
   seeds: number[];
+  /** Each of these kinds at each place of the standard rollout; `seeds` are then those to run again, or none for all. */
+  each?: readonly EachKind[];
   tell: (line: string) => void;
   onOutcome?: (outcome: SeedOutcome) => void;
 }
@@ -17,6 +21,14 @@ export interface SweepReport {
   seeds: number;
   seconds: number;
   faultsInjected: number;
+  /** Whether the faults came at places drawn from the seed, or at each that a clean run was counted to have. */
+  places: 'sampled' | 'each';
+  /** Of a clean run. */
+  counted?: Counts;
+  /** Seeds whose fault had no effect: a run that is shorter than the clean one does not come to its last places. */
+  withoutEffect: number[];
+  /** How the seeds' own rollouts ended: a promotion that never comes is never judged. */
+  outcomes: Record<string, number>;
   /** How many of each kind. */
   faults: Record<string, number>;
   violations: { seed: number; invariant: string; detail: string; replay: string }[];
@@ -33,40 +45,89 @@ const KILL_LANES = 5;
 const BUSY_LOAD = 6;
 const KILL_LANE_SEEDS = 4;
 
-export async function sweep({ seeds, tell, onOutcome }: SweepOptions): Promise<SweepReport> {
+export async function sweep(options: SweepOptions): Promise<SweepReport> {
   const began = Date.now();
   const stand = await openStand();
-  const report: SweepReport = { room: 'centre', seeds: 0, seconds: 0, faultsInjected: 0, faults: {}, violations: [] };
-  const take = (outcome: SeedOutcome) => {
-    report.seeds += 1;
-    report.faultsInjected += outcome.injected.length;
-    for (const kind of outcome.injected) report.faults[kind] = (report.faults[kind] ?? 0) + 1;
-    for (const violation of outcome.violations) {
-      report.violations.push({ ...violation, replay: `npm run faults -- --room centre --seed ${violation.seed}` });
-      tell(`seed ${violation.seed}: ${violation.invariant}: ${violation.detail}`);
-    }
-    if (report.seeds % 20 === 0) tell(`${report.seeds} of ${seeds.length} seeds, ${report.faultsInjected} faults`);
-    onOutcome?.(outcome);
+  const report: SweepReport = {
+    ...{
+      room: 'centre',
+      seeds: 0,
+      seconds: 0,
+      faultsInjected: 0,
+      faults: {},
+      violations: [],
+      withoutEffect: [],
+      outcomes: {},
+    },
+    places: options.each ? 'each' : 'sampled',
   };
   try {
-    const plans = seeds.map(planSeed);
-    const killing = plans.filter(kills);
-    const forgetful = plans.filter((plan) => !kills(plan) && plan.forgetful);
-    const rest = plans.filter((plan) => !kills(plan) && !plan.forgetful);
-    const lanes = [
-      laneOf(stand, 'shared', { forgetful: false }, rest, SHARED_LANE_SEEDS, take),
-      laneOf(stand, 'forgetful', { forgetful: true }, forgetful, 3, take),
-      ...Array.from({ length: KILL_LANES }, (_, n) => {
-        const own = killing.filter((_plan, index) => index % KILL_LANES === n);
-        return laneOf(stand, `killed-${n + 1}`, { forgetful: false }, own, KILL_LANE_SEEDS, take);
-      }),
-    ];
-    await Promise.all(lanes);
+    const plans = await plansOf(stand, options, report);
+    await carryOut(stand, plans, (outcome) => take(report, outcome, plans.length, options));
+    report.withoutEffect.sort((a, b) => a - b);
     report.seconds = secondsSince(began);
     return report;
   } finally {
     await stand.close();
   }
+}
+
+async function plansOf(stand: Stand, { seeds, each, tell }: SweepOptions, report: SweepReport): Promise<SeedPlan[]> {
+  if (!each) return seeds.map(planSeed);
+  if (seeds.length > 0) return seeds.map(planEach);
+  const counted = await countClean(stand);
+  report.counted = counted;
+  const own = seedsOfEach(each, counted);
+  tell(`a clean run has ${JSON.stringify(counted)}: ${own.length} seeds`);
+  return own.map(planEach);
+}
+
+/** A standard rollout to which nothing is done; one that goes wrong is no measure of anything. */
+async function countClean(stand: Stand): Promise<Counts> {
+  const lane = await stand.openLane('clean', { forgetful: false });
+  const plan = planEach(CLEAN);
+  const { violations } = await runSeed(stand, lane, plan);
+  if (violations.length > 0) throw new Error(`a run without faults: ${JSON.stringify(violations)}`);
+  for (const end = Date.now() + COUNTED_WITHIN_MS; Date.now() < end && !lane.control.counted.has(plan.stream);) {
+    await sleep(50);
+  }
+  await lane.control.close();
+  const counts = lane.control.counted.get(plan.stream);
+  if (!counts) throw new Error('the control worker did not tell what a run without faults had');
+  return counts;
+}
+
+const COUNTED_WITHIN_MS = 10_000;
+
+function take(report: SweepReport, outcome: SeedOutcome, of: number, { each, tell, onOutcome }: SweepOptions): void {
+  report.seeds += 1;
+  const again = `npm run faults -- --room centre${each ? ' --exhaustive' : ''} --seed`;
+  report.faultsInjected += outcome.injected.length;
+  for (const kind of outcome.injected) report.faults[kind] = (report.faults[kind] ?? 0) + 1;
+  const own = outcome.facts.rollouts.find(({ workflowId }) => workflowId === mainWorkflowId(outcome.plan))?.status;
+  const end = own?.outcome ?? own?.state ?? 'not begun';
+  report.outcomes[end] = (report.outcomes[end] ?? 0) + 1;
+  if (outcome.injected.length === 0) report.withoutEffect.push(outcome.seed);
+  for (const violation of outcome.violations) {
+    report.violations.push({ ...violation, replay: `${again} ${violation.seed}` });
+    tell(`seed ${violation.seed}: ${violation.invariant}: ${violation.detail}`);
+  }
+  if (report.seeds % 20 === 0) tell(`${report.seeds} of ${of} seeds, ${report.faultsInjected} faults`);
+  onOutcome?.(outcome);
+}
+
+async function carryOut(stand: Stand, plans: SeedPlan[], done: (outcome: SeedOutcome) => void): Promise<void> {
+  const killing = plans.filter(kills);
+  const forgetful = plans.filter((plan) => !kills(plan) && plan.forgetful);
+  const rest = plans.filter((plan) => !kills(plan) && !plan.forgetful);
+  await Promise.all([
+    laneOf(stand, 'shared', { forgetful: false }, rest, SHARED_LANE_SEEDS, done),
+    laneOf(stand, 'forgetful', { forgetful: true }, forgetful, 3, done),
+    ...Array.from({ length: KILL_LANES }, (_, n) => {
+      const own = killing.filter((_plan, index) => index % KILL_LANES === n);
+      return laneOf(stand, `killed-${n + 1}`, { forgetful: false }, own, KILL_LANE_SEEDS, done);
+    }),
+  ]);
 }
 
 function secondsSince(began: number): number {

@@ -18,6 +18,10 @@ const KINDS = [
   ...['kill task', 'reset', 'terminate', 'pause', 'promote', 'abort', 'revert', 'verbs'],
   ...['supersede', 'retry', 'replace', 'rotate', 'continue-as-new rollout', 'continue-as-new shard'],
 ];
+/** 342 were measured; the rest is for machines on which some rollouts end sooner. */
+const FAULTS_AT_LEAST = 280;
+/** What a promotion leaves behind is judged only where there is one. */
+const PROMOTED_AT_LEAST = 25;
 const WITHIN_MS = 1_200_000;
 
 function runSweep(args: string[]): Promise<{ code: number; report: SweepReport; said: string }> {
@@ -43,7 +47,8 @@ describe('the fault sweep of the centre', () => {
       expect(report.violations).toEqual([]);
       expect({ code, seeds: report.seeds }).toEqual({ code: 0, seeds: SEEDS });
       // A sweep whose faults never come proves nothing.
-      expect(report.faultsInjected).toBeGreaterThan(SEEDS / 2);
+      expect(report.faultsInjected).toBeGreaterThan(FAULTS_AT_LEAST);
+      expect(report.outcomes['promoted']).toBeGreaterThan(PROMOTED_AT_LEAST);
       expect(Object.keys(report.faults)).toEqual(expect.arrayContaining(KINDS));
     },
     WITHIN_MS,

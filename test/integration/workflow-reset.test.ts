@@ -51,8 +51,12 @@ describe('[§4 measured] reset', () => {
     await pause(2_500);
     expect(commandsOf(stage, ['a2', 'a3'])).toEqual([]);
     await stage.bringUp('a3', { converge: 'confirmed' });
+    const before = stage.seen.drafts.length;
     await latest.executeUpdate('promote', { args: [asker] });
     expect(await latest.result()).toMatchObject({ outcome: 'promoted', confirmed: 3 });
+    // What was decided in the run that was adopted is on record as any decision is.
+    const decided = stage.seen.drafts.slice(before).filter(({ kind }) => kind === 'decision');
+    expect(decided).toMatchObject([{ data: { stage: 'all', wave: 0, kind: 'promote' } }]);
     const ids = stage.seen.issued.filter((id) => id.startsWith(handle.firstExecutionRunId));
     expect(new Set(ids).size).toBe(3);
     expect(stage.seen.handedOver.filter(({ workflowId }) => workflowId === handle.workflowId)).toHaveLength(1);
