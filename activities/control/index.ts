@@ -17,6 +17,7 @@ import { supersede } from './supersede.js';
 import { sweep } from './sweep.js';
 import { awaitClosed, describeHolder } from './temporal-facts.js';
 import { CatchUpWaker } from './wake-catch-up.js';
+import { judgeWithdrawal, withdrawHindered } from './withdraw.js';
 
 export function createControlActivities(deps: ControlDeps): ControlActivities {
   const { registry, client, now } = deps;
@@ -47,6 +48,8 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
         return disbelieved.length === 0 ? {} : { disbelieved };
       }),
     retiredAmong: (sites) => failing(() => retiredAmong(deps, sites)),
+    judgeWithdrawal: (input, sites) => failing(() => judgeWithdrawal(deps, input, sites)),
+    withdrawHindered: () => failing(() => withdrawHindered(deps)),
     recordDispositions: (shard, rows) => failing(() => registry.recordDispositions(evidenceKey(shard), rows, now())),
     describeLock: (stream) => describeHolder(deps, stream),
     awaitClosed: (workflowId) => awaitClosed(client, workflowId),
