@@ -117,7 +117,7 @@ export class CatchUpStage {
       connection: this.connection,
       taskQueue: TASK_QUEUE,
       workflowBundle: this.bundle,
-      activities: this.blinded({
+      activities: this.staged({
         registry: this.registry,
         depot: openDepot(join(this.directory, 'depot')),
         projectPath: join(this.directory, 'foothold.yaml'),
@@ -136,8 +136,18 @@ export class CatchUpStage {
   /** As if agents had begun only after it was looked at whether they had. */
   blind = false;
 
-  private blinded(deps: ControlDeps): ControlActivities {
-    const activities = createControlActivities(deps);
+  /** Called when commands were judged, and are not on record yet. */
+  beforeCommanded: ((sites: string[]) => Promise<void>) | undefined;
+
+  private staged(deps: ControlDeps): ControlActivities {
+    const registry: Registry = {
+      ...deps.registry,
+      recordCommanded: async (firstRunId, rows, now) => {
+        await this.beforeCommanded?.(rows.map(({ site }) => site));
+        return deps.registry.recordCommanded(firstRunId, rows, now);
+      },
+    };
+    const activities = createControlActivities({ ...deps, registry });
     const judgeWithdrawal: ControlActivities['judgeWithdrawal'] = async (input, sites) => {
       const judged = await activities.judgeWithdrawal(input, sites);
       return this.blind ? { ...judged, begun: [] } : judged;

@@ -86,6 +86,32 @@ describe('a freeze that comes after the commands of dark sites', () => {
     expect(status.stages.at(-1)).toMatchObject({ confirmed: 2, failed: 0, owed: 0 });
   }, 60_000);
 
+  it('finds also what was judged before it and on record only after it', async () => {
+    const stream = 'between';
+    await stage.publish(stream, '1.0.0', '2.0.0');
+    const [a, b] = [`${stream}-a`, `${stream}-b`];
+    stage.addSite(a, stream, { live: '1.0.0', risk: 'low' });
+    stage.addSite(b, stream, SLOW);
+    await stage.up(a, b);
+    stage.beforeCommanded = async (sites) => {
+      if (!sites.includes(b)) return;
+      stage.beforeCommanded = undefined;
+      await freeze();
+      expect(await open(stream)).toEqual([]);
+    };
+    const handle = await stage.start(stream, '2.0.0');
+    try {
+      await stage.until(() => stage.registry.findRollout(stream), 'its first word');
+      await become(stream, b, 'deferred FROZEN');
+      await quiet(1_000);
+      expect(stage.commands(b)).toEqual([]);
+    } finally {
+      await lift();
+    }
+    await handle.result();
+    expect([stage.commands(b), stage.live(b)]).toEqual([['converge 2.0.0'], '2.0.0']);
+  }, 60_000);
+
   it('lets an undo through', async () => {
     const stream = 'undone';
     const { handle, a, b } = await underWay(stream);
