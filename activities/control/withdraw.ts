@@ -37,16 +37,21 @@ function grouped(commands: OpenConverge[], by: 'carrier' | 'firstRunId'): Map<st
 
 /** By what makes it another: a command that is issued again has another `switchBy`. */
 async function openHindered(deps: ControlDeps): Promise<Map<string, OpenConverge>> {
-  const open = await deps.registry.openConverges(deps.now());
+  const { registry } = deps;
+  const open = await registry.openConverges(deps.now());
+  // What a site holds by itself it refuses by itself.
+  const inForce = [...(await registry.freezes(deps.now())), ...(await registry.holds(deps.now()))].length > 0;
   const found = new Map<string, OpenConverge>();
   for (const [firstRunId, its] of grouped(open, 'firstRunId')) {
     const [{ stream, planDigest }] = its as [OpenConverge];
-    const planned = (await deps.registry.frozenPlan(planDigest))?.sites ?? {};
-    const ids = [...new Set(its.map(({ site }) => site))];
+    const planned = (await registry.frozenPlan(planDigest))?.sites ?? {};
+    const all = [...new Set(its.map(({ site }) => site))];
+    const addressees = await readAddressees(deps, all);
+    const ids = all.filter((id) => inForce || addressees.get(id)?.hindered);
     const sites = ids.map((id) => ({ id, link: planned[id]?.link.name ?? '' }));
     // Who asks again, and when, is the shard's.
     const input = { firstRunId, release: { stream }, settleWithin: 0, links: {} };
-    const hindered = await hinderedSites(deps, input, sites, { planned, addressees: await readAddressees(deps, ids) });
+    const hindered = await hinderedSites(deps, input, sites, { planned, addressees });
     for (const command of its) {
       const why = hindered.get(command.site)?.deferred;
       // A rollout that undoes its own sites commands nobody any more.

@@ -196,8 +196,9 @@ describe('a site that is retired while its command waits for it', () => {
 });
 
 describe('a command that an agent has begun', () => {
+  // They watch longer than it takes until an attempt hears that it was cancelled: a heartbeat, sent every 3.2 s here.
   const begun = async (stream: string) => {
-    const made = await underWay(stream, { live: '1.0.0', watchMs: 2_500 });
+    const made = await underWay(stream, { live: '1.0.0', watchMs: 6_000 });
     await stage.up(made.b, made.c);
     for (const site of [made.b, made.c]) await stage.until(() => stage.commands(site).length > 0, 'the switch');
     await quiet(300);

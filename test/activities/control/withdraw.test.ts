@@ -65,7 +65,8 @@ describe('a command under way', () => {
   it('is left alone if it is an undo, has a result, may not be begun any more, or its rollout is over', async () => {
     const r1 = await Rollout.begin(registry, 'r1', '2.4.0', ['a', 'b', 'c']);
     await registry.putFreeze({ by: 'kari', reason: 'storm', at: NOW, until: 20_000 });
-    await r1.command('a', 'revert');
+    const undo = { site: 'a', stage: 'all', wave: 0, verb: 'revert' as const, commandId: r1.id('a', 'revert') };
+    await registry.recordCommanded('r1', [{ ...undo, switchBy: 9_000, carrier: 'w-r1/revert' }], NOW);
     await r1.command('b');
     await r1.settle(r1.answer('b', 'confirmed'));
     expect(await ask()).toEqual([]);
