@@ -47,6 +47,15 @@ export interface DeferredCommand {
 }
 export type Issued = IssuedCommand | DeferredCommand;
 
+/** Of sites that were commanded: which may not be given anything new now, and what Temporal knows of their commands. */
+export interface Withdrawal {
+  hindered: DeferredCommand[];
+  /** Ids of commands that an agent is known to have begun. */
+  begun: string[];
+  /** An attempt of the shard has been with a site and told nothing: any other command of it may have been begun. */
+  unclear: boolean;
+}
+
 /** What the registry holds of a rollout whose run was reset: a run that was thrown away may have commanded sites. */
 export interface KnownCommands {
   /** `try`: the highest that a converge had. */
@@ -91,6 +100,10 @@ export interface ControlActivities {
   recordSettled(input: ShardRef, settled: Settled[]): Promise<Recorded>;
   /** Those of `sites` that were retired, with who did it and why as the detail. */
   retiredAmong(sites: string[]): Promise<{ site: string; reason: Reason }[]>;
+  /** Asked of commands that no agent may have begun; see `withdrawHindered`. */
+  judgeWithdrawal(input: ShardInput, sites: OutlineSite[]): Promise<Withdrawal>;
+  /** Tells shards of commands that may not be begun now: a freeze, a hold or the like came after them. */
+  withdrawHindered(): Promise<{ asked: number }>;
   recordDispositions(input: ShardRef, rows: { site: string; commandId: string; outcome: SiteOutcome }[]): Promise<void>;
   sampleGate(input: SampleGateInput): Promise<SampleGateOutput>;
   describeLock(stream: string): Promise<LockHolder | null>;

@@ -4,4 +4,4 @@ export { inbox } from './inbox.js';
 export { streamLock } from './lock.js';
 export { rollout } from './rollout.js';
 export { shard } from './shard.js';
-export { sweep } from './sweep.js';
+export { sweep, withdraw } from './sweep.js';

@@ -66,6 +66,12 @@ export const signAnewSignal = defineSignal<[unknown]>('signAnew');
 /** Sweeper → shard of owed reverts: these sites are retired. Believed only once the registry says so too. */
 export const retiredSignal = defineSignal<[unknown]>('retired');
 
+/**
+ * Activities → shard of converges: these sites may not be given anything new now. What no agent has begun is withdrawn,
+ * once the registry says so too.
+ */
+export const withdrawSignal = defineSignal<[unknown]>('withdraw');
+
 export interface ShardNews {
   /** Of the rollout that this is about. */
   firstRunId: string;
@@ -91,6 +97,15 @@ export interface ShardEnd {
   commanded: CommandedSite[];
 }
 
+/** A command that was scheduled and has not ended. */
+export interface Flight {
+  command: IssuedCommand;
+  /** False for sites that did not start in time: they are scheduled again, without a slot. */
+  hasSlot: boolean;
+  /** The agent was heard of having begun it: it is not withdrawn any more. */
+  begun?: true;
+}
+
 /** What a shard hands to its next run. */
 export interface CarriedShard {
   pending: string[];
@@ -98,8 +113,12 @@ export interface CarriedShard {
   refused?: Refusal[];
   /** Said to be retired; the registry was not asked yet. */
   retiring?: string[];
+  /** Said to be frozen, held or the like; the registry was not asked yet. */
+  withdrawing?: string[];
+  /** Their agents may have begun what they were sent by an earlier run, or before it was withdrawn. */
+  unsure?: string[];
   /** Observed again by the next run, under the same command as signed. */
-  inFlight: { command: IssuedCommand; hasSlot: boolean }[];
+  inFlight: Flight[];
   commanded: CommandedSite[];
   outcomes: SiteOutcome[];
   unheard: string[];

@@ -85,7 +85,9 @@ function giveUp(run: ShardRun, deferral: Deferral): void {
 }
 
 function outcomeOf(run: ShardRun, { site, reason, until }: Deferral): SiteOutcome {
-  return { ...dispositionOf(run, site, 'deferred'), reason, ...(until === undefined ? {} : { until }) };
+  // It counts as changing for its redundancy group.
+  const state = run.unsure.has(site) && { state: 'accepted' as const };
+  return { ...dispositionOf(run, site, 'deferred'), reason, ...(until !== undefined && { until }), ...state };
 }
 
 function patienceOf(run: ShardRun, site: string): number {

@@ -1,6 +1,6 @@
 /** What a shard knows while it runs, what it tells its rollout, and what it hands to its next run. */
 import { getExternalWorkflowHandle, log, workflowInfo, type CancellationScope } from '@temporalio/workflow';
-import type { IssuedCommand } from '../activities/contract.js';
+import type { DeferredCommand, IssuedCommand } from '../activities/contract.js';
 import { commandIdOf, type Settled } from '../policies/model/command.js';
 import type { LinkClass } from '../policies/model/fleet.js';
 import type { OutlineSite, ShardInput } from '../policies/model/outline.js';
@@ -10,6 +10,7 @@ import {
   type CarriedShard,
   type CommandedSite,
   type Deferral,
+  type Flight,
   type Refusal,
   type ShardNews,
 } from './messages.js';
@@ -25,10 +26,17 @@ export interface ShardRun {
   refused: Map<string, Refusal>;
   /** Said to be retired: asked about, then given up. */
   retiring: Set<string>;
+  /** Said to be frozen, held or the like: asked about, then their commands are withdrawn. */
+  withdrawing: Set<string>;
+  /** In flight, and called off: what ends the flight says whether an agent has begun it. */
+  calledOff: Map<string, DeferredCommand>;
+  /** Their agents may have begun a command, although Temporal takes it for one that was never started. */
+  unsure: Set<string>;
+  /** A page is being signed: what comes of it is not known yet. */
+  signing: boolean;
   /** Signed, not scheduled. */
   issued: IssuedCommand[];
-  /** `hasSlot` is false for sites that did not start in time: they are scheduled again, without a slot. */
-  inFlight: Map<string, { command: IssuedCommand; hasSlot: boolean }>;
+  inFlight: Map<string, Flight>;
   inSlot: number;
   observing: Map<string, CancellationScope>;
   commanded: Map<string, CommandedSite>;
@@ -53,6 +61,10 @@ export function openShardRun(input: ShardInput, carried?: CarriedShard | null): 
     deferred: new Map((carried?.deferred ?? []).map((one) => [one.site, one])),
     refused: new Map((carried?.refused ?? []).map((one) => [one.site, one])),
     retiring: new Set(carried?.retiring ?? []),
+    withdrawing: new Set(carried?.withdrawing ?? []),
+    calledOff: new Map(),
+    unsure: new Set([...(carried?.unsure ?? []), ...(carried?.inFlight ?? []).map(({ command }) => command.site)]),
+    signing: false,
     issued: [],
     inFlight: new Map(),
     inSlot: 0,
@@ -76,6 +88,8 @@ export function carriedOf(run: ShardRun): CarriedShard {
     deferred: [...run.deferred.values()],
     refused: [...run.refused.values()],
     retiring: [...run.retiring],
+    withdrawing: [...run.withdrawing, ...run.calledOff.keys()],
+    unsure: [...run.unsure],
     inFlight: [...run.inFlight.values()],
     commanded: [...run.commanded.values()],
     outcomes: [...run.outcomes.values()],

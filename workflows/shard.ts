@@ -20,7 +20,9 @@ import {
   retiredSignal,
   signAnewSignal,
   stopSignal,
+  withdrawSignal,
   type CarriedShard,
+  type Flight,
   type ShardEnd,
 } from './messages.js';
 import { patient } from './proxies.js';
@@ -28,6 +30,7 @@ import { carry } from './shard-carry.js';
 import { defer, endDeferral, keepAsking } from './shard-defer.js';
 import { askAnew, giveUpRefused, namedSites } from './shard-refused.js';
 import { keepGivingUp, noteRetired } from './shard-retired.js';
+import { keepWithdrawing, noteHindered } from './shard-withdraw.js';
 import { finishRecording, isRecorded, keepRecording, untilRecorded } from './shard-record.js';
 import {
   carriedOf,
@@ -57,7 +60,8 @@ export async function shard(
     const recording = keepRecording(run);
     void keepAsking(run);
     void keepGivingUp(run);
-    for (const { command, hasSlot } of carried?.inFlight ?? []) startCarrying(run, command, hasSlot);
+    void keepWithdrawing(run);
+    for (const flight of carried?.inFlight ?? []) startCarrying(run, flight);
     while (!isFinished(run)) {
       await continueIfLong(run);
       await condition(() => isFinished(run) || mayCommand(run) || isLong(run));
@@ -77,6 +81,10 @@ function handleMessages(run: ShardRun): void {
   });
   setHandler(retiredSignal, (sites) => noteRetired(run, sites), {
     description: 'Sites that were retired: an undo that they owe is given up once the registry says so too. ["site"]',
+  });
+  setHandler(withdrawSignal, (sites) => noteHindered(run, sites), {
+    description:
+      'Sites that may not be given anything new now: what no agent has begun is withdrawn once the registry says so too. ["site"]',
   });
   setHandler(heardSignal, (sites) => hear(run, sites), { description: 'The rollout goes on in spite of these.' });
   // Cancel from the Temporal UI, or by a rollout that was reset: stop, and let go of what is observed as well.
@@ -121,7 +129,7 @@ function mayCommand(run: ShardRun): boolean {
   if (run.stopped || run.issued.length + run.pending.length === 0) return false;
   // An undo waits for nothing: neither for a slot, nor for a person, nor for a record.
   if (run.input.verb === 'revert') return true;
-  if (run.held || run.unheard.size > 0) return false;
+  if (run.held || run.unheard.size > 0 || run.withdrawing.size > 0) return false;
   return run.inSlot < run.input.concurrency && run.unrecorded.length <= UNRECORDED_LIMIT;
 }
 
@@ -129,13 +137,14 @@ async function commandNext(run: ShardRun): Promise<void> {
   await issueIfNeeded(run);
   while (run.issued.length > 0 && mayCommand(run)) {
     const command = run.issued.shift();
-    if (command) startCarrying(run, command, true);
+    if (command) startCarrying(run, { command, hasSlot: true });
   }
 }
 
-function startCarrying(run: ShardRun, command: IssuedCommand, hasSlot: boolean): void {
+function startCarrying(run: ShardRun, flight: Flight): void {
+  const { command } = flight;
   run.commanded.set(command.site, { site: command.site, switchBy: command.settleBy ?? 0 });
-  carry(run, command, hasSlot).catch((error: unknown) => {
+  carry(run, flight).catch((error: unknown) => {
     // Only a bug ends up here. The site must still have an outcome, or the wave would never end.
     log.error('a command ended in an unforeseen way', { site: command.site, error });
     run.outcomes.set(command.site, {
@@ -157,7 +166,8 @@ async function issueIfNeeded(run: ShardRun): Promise<void> {
   const wholePage = run.input.verb === 'revert' || run.pending.some((site) => run.deferred.has(site.id));
   const next = run.pending.slice(0, wholePage ? ISSUE_PAGE : Math.min(ISSUE_PAGE, 2 * run.input.concurrency));
   // Taken off only once answered: a stop meanwhile gives up these as well.
-  const answers = await patient.issueCommands({ ...run.input, sites: [] }, next);
+  run.signing = true;
+  const answers = await patient.issueCommands({ ...run.input, sites: [] }, next).finally(() => (run.signing = false));
   if (run.stopped) return answers.forEach(({ site }) => recordNeverScheduled(run, site));
   const asked = new Set(next.map((site) => site.id));
   run.pending = run.pending.filter((site) => !asked.has(site.id));

@@ -6,3 +6,8 @@ import { atStart } from './proxies.js';
 export async function sweep(word?: GiveUp): Promise<SweepSummary> {
   return word ? atStart.sweep(word) : atStart.sweep();
 }
+
+/** Started by who freezes or holds something, so that commands under way need not wait for the next sweep. */
+export async function withdraw(): Promise<{ asked: number }> {
+  return atStart.withdrawHindered();
+}

@@ -10,13 +10,35 @@ import type { Reason } from '../../policies/model/verdict.js';
 import { judgeHeld } from '../../policies/rollout/judge-held.js';
 import type { ChangingMember } from '../../records/registry/registry.js';
 import type { DeferredCommand } from '../contract.js';
+import type { Addressee } from './addressees.js';
 import type { ControlDeps } from './deps.js';
 import { wasReset } from './record-progress.js';
 
+export async function hinderedSites(
+  deps: ControlDeps,
+  input: ForShard,
+  sites: SiteOfShard[],
+  known: { planned: Record<string, PlannedSite>; addressees: Map<string, Addressee> },
+): Promise<Map<string, DeferredCommand>> {
+  if (sites.length === 0) return new Map();
+  // It is not clear who speaks for the site, or it was retired: nothing is begun there.
+  const strange = sites.flatMap(({ id }) => {
+    const deferred = known.addressees.get(id)?.hindered;
+    return deferred === undefined ? [] : [{ site: id, deferred }];
+  });
+  const deferred = await deferredSites(deps, input, sites, known.planned);
+  return new Map([...strange, ...deferred].map((one) => [one.site, one]));
+}
+
+export type ForShard = Pick<ShardInput, 'firstRunId' | 'settleWithin' | 'links' | 'run'> & {
+  release: { stream: string };
+};
+type SiteOfShard = Pick<OutlineSite, 'id' | 'link'>;
+
 export async function deferredSites(
   deps: ControlDeps,
-  input: ShardInput,
-  sites: OutlineSite[],
+  input: ForShard,
+  sites: SiteOfShard[],
   planned: Record<string, PlannedSite>,
 ): Promise<DeferredCommand[]> {
   if (input.run && (await wasReset(deps, { firstRunId: input.firstRunId, ...input.run }))) {
@@ -46,7 +68,7 @@ function frozen(freezes: Freeze[], site: PlannedSite | undefined): Hindrance | u
  * A hold that ends within the patience for the site is waited for. A longer one is a word of its own: the wave ends without
  * the site, which is deferred and counts with owed, and catch-up brings it the release after the hold.
  */
-async function heldSites(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Map<string, Hindrance>> {
+async function heldSites(deps: ControlDeps, input: ForShard, sites: SiteOfShard[]): Promise<Map<string, Hindrance>> {
   const now = deps.now();
   const holds = await deps.registry.holds(now);
   const reports = await deps.registry.reports(sites.map(({ id }) => id));
@@ -62,7 +84,7 @@ async function heldSites(deps: ControlDeps, input: ShardInput, sites: OutlineSit
   return held;
 }
 
-function patienceFor({ settleWithin, links }: ShardInput, { link }: OutlineSite): number {
+function patienceFor({ settleWithin, links }: ForShard, { link }: SiteOfShard): number {
   return settleWithin === 'link' ? (links[link]?.settleWithin ?? 0) : settleWithin;
 }
 

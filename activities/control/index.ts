@@ -18,6 +18,7 @@ import { supersede } from './supersede.js';
 import { sweep } from './sweep.js';
 import { awaitClosed, describeHolder } from './temporal-facts.js';
 import { CatchUpWaker } from './wake-catch-up.js';
+import { judgeWithdrawal, withdrawHindered } from './withdraw.js';
 
 export function createControlActivities(deps: ControlDeps): ControlActivities {
   const { registry, client, now } = deps;
@@ -48,6 +49,8 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
         return disbelieved.length === 0 ? {} : { disbelieved };
       }),
     retiredAmong: (sites) => failing(() => retiredAmong(deps, sites)),
+    judgeWithdrawal: (input, sites) => failing(() => judgeWithdrawal(deps, input, sites)),
+    withdrawHindered: () => failing(() => withdrawHindered(deps)),
     recordDispositions: (shard, rows) => failing(() => registry.recordDispositions(evidenceKey(shard), rows, now())),
     describeLock: (stream) => describeHolder(deps, stream),
     rivalOf: (stream, run) => failing(() => rivalOf(deps, stream, run)),

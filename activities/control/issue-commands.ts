@@ -7,7 +7,7 @@ import type { PlannedSite } from '../../policies/model/plan.js';
 import type { CommandedRow, KnownReport } from '../../records/registry/registry.js';
 import type { DeferredCommand, Issued, IssuedCommand } from '../contract.js';
 import { readAddressees, rememberedAddressees, UNKNOWN_ADDRESSEE, type Addressee } from './addressees.js';
-import { deferredMates, deferredSites } from './defer.js';
+import { deferredMates, hinderedSites } from './defer.js';
 import type { ControlDeps } from './deps.js';
 import { readSigning, rememberedSigning, signFor, type Signing } from './signing.js';
 
@@ -30,14 +30,18 @@ async function issueReverts(deps: ControlDeps, input: ShardInput, sites: Outline
 async function issueConverges(deps: ControlDeps, input: ShardInput, sites: OutlineSite[]): Promise<Issued[]> {
   const now = deps.now();
   const known = await read(deps, input, sites);
-  const deferred = [
-    ...sites.flatMap((site) => hindered(site, known)),
-    ...(await deferredSites(deps, input, sites, known.planned)),
-  ];
-  const held = new Map(deferred.map((one) => [one.site, one]));
+  const held = await hinderedSites(deps, input, sites, known);
   const issued = sites.filter(({ id }) => !held.has(id)).map((site) => issue(input, site, known, now));
   const mates = await recordClear(deps, input, issued, sites, now);
   for (const mate of mates) held.set(mate.site, mate);
+  // Who froze or held a site since has looked for commands under way: of these only if they were on record by then.
+  const left = sites.filter(({ id }) => !held.has(id));
+  const addressees = await readAddressees(
+    deps,
+    left.map(({ id }) => id),
+  );
+  for (const late of (await hinderedSites(deps, input, left, { ...known, addressees })).values())
+    held.set(late.site, late);
   return [...issued.filter(({ site }) => !held.has(site)), ...held.values()];
 }
 
@@ -77,12 +81,6 @@ function commandedRows(input: ShardInput, issued: IssuedCommand[]): CommandedRow
     ...(settleBy === undefined ? {} : { switchBy: settleBy }),
     ...(carrier === undefined ? {} : { carrier }),
   }));
-}
-
-/** It is not clear who speaks for the site, or it was retired: nothing is begun there. */
-function hindered({ id }: OutlineSite, { addressees }: Known): DeferredCommand[] {
-  const reason = addressees.get(id)?.hindered;
-  return reason === undefined ? [] : [{ site: id, deferred: reason }];
 }
 
 const UNDO_PATIENCE_MS = 1_000;

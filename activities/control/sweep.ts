@@ -15,9 +15,12 @@ import { findRun, unknownEnding, type RolloutEnding } from './rollout-ending.js'
 import { askSilentRuns } from './silent-runs.js';
 import { describeNamespace } from './temporal-facts.js';
 import { wakeCatchUp } from './wake-catch-up.js';
+import { withdrawHindered } from './withdraw.js';
 
 export async function sweep(deps: ControlDeps, word?: GiveUp): Promise<SweepSummary> {
   const summary: SweepSummary = { terminated: [], woken: [], elsewhere: [], failed: [] };
+  // First: an agent that comes back at this moment would begin them.
+  await attempt(summary, 'commands of hindered sites', async () => void (await withdrawHindered(deps)));
   const here = await describeNamespace(deps.client);
   for (const rollout of await deps.registry.unsealedRollouts()) {
     const { label } = rollout;

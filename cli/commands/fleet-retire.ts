@@ -8,6 +8,7 @@ import { writtenFleet } from '../inputs.js';
 import { suggestions } from '../nearest.js';
 import { operatorName, requireReason } from '../operator.js';
 import { indent } from '../render/table.js';
+import { askBack, askedBackText } from '../withdraw.js';
 
 export interface RetireFlags {
   reason?: string;
@@ -28,7 +29,7 @@ export function declareFleetRetire(fleet: Command, execute: Execute): void {
     );
 }
 
-/** `{ site, changed, cancelled, running, inFile, by, reason }`; `inFile` is what the fleet file still says. */
+/** `{ site, changed, cancelled, running, inFile, by, reason, withdrawal? }`; `inFile` is what the fleet file still says. */
 export async function retire(context: Context, site: string, flags: RetireFlags): Promise<Answer> {
   const reason = requireReason(flags.reason, 'fleet retire');
   const by = operatorName(flags.by, context.io.env);
@@ -61,7 +62,8 @@ export async function retire(context: Context, site: string, flags: RetireFlags)
   }
   const { changed, cancelled } = await registry.retire({ site, by, reason }, context.io.now());
   const head = changed ? `retired ${site}, for good` : `${site} was retired before; nothing changed`;
-  return done({ ...document, changed, cancelled }, [head, ...notes].join('\n'));
+  const withdrawal = await askBack(context, site);
+  return done({ ...document, changed, cancelled, withdrawal }, [head, askedBackText(withdrawal), ...notes].join('\n'));
 }
 
 function diffOf(site: string, state: string): string {

@@ -13,6 +13,7 @@ import { operatorName, requireReason } from '../operator.js';
 import { freezeLine } from '../render/freeze.js';
 import { indent } from '../render/table.js';
 import { collect } from '../repeated.js';
+import { askBack, askedBackText } from '../withdraw.js';
 
 export interface FreezeFlags {
   only: string[];
@@ -44,7 +45,10 @@ export function declareFreeze(program: Command, execute: Execute): void {
     .action((flags: FreezeFlags, self: Command) => execute(self, (context) => unfreeze(context, flags)));
 }
 
-/** `{ freeze?, sites, inForce }`: what was added, how many active sites it selects, and all that is in force now. */
+/**
+ * `{ freeze?, sites, inForce, withdrawal? }`: what was added, how many active sites it selects, all that is in force now, and
+ * of how many commands under way the return was asked for.
+ */
 export async function freeze(context: Context, flags: FreezeFlags): Promise<Answer> {
   const now = context.io.now();
   if (flags.list === true) {
@@ -66,8 +70,9 @@ export async function freeze(context: Context, flags: FreezeFlags): Promise<Answ
   }
   const made = await registry.putFreeze(draft);
   const inForce = await registry.freezes(now);
-  const text = `${context.paint('green', 'frozen')} · ${sites} active sites\n${inForceText(context, inForce)}`;
-  return done({ freeze: made, sites, inForce }, text);
+  const withdrawal = await askBack(context, made.id);
+  const head = `${context.paint('green', 'frozen')} · ${sites} active sites\n${askedBackText(withdrawal)}`;
+  return done({ freeze: made, sites, inForce, withdrawal }, `${head}\n${inForceText(context, inForce)}`);
 }
 
 /** `{ lifted, inForce }`; exit code 1 if there was nothing to lift. */

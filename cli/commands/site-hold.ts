@@ -1,4 +1,4 @@
-/** `site hold|unhold`: nothing new is sent to a site. In the registry alone, so it works with Temporal down. */
+/** `site hold|unhold`: nothing new is sent to a site. It stands in the registry, so it works with Temporal down. */
 import type { Command } from 'commander';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { CentralHold } from '../../policies/model/hold.js';
@@ -10,6 +10,7 @@ import { suggestions } from '../nearest.js';
 import { operatorName, requireReason } from '../operator.js';
 import { centralHoldLine, siteHoldLine } from '../render/hold.js';
 import { indent } from '../render/table.js';
+import { askBack, askedBackText } from '../withdraw.js';
 import { untilOf } from './freeze.js';
 
 export interface HoldFlags {
@@ -45,7 +46,10 @@ export function declareSiteHold(site: Command, execute: Execute): void {
     );
 }
 
-/** `{ hold, inForce }`: what was put, and all that is in force at the site now, at the centre and as the site reports it. */
+/**
+ * `{ hold, inForce, withdrawal? }`: what was put, all that is in force at the site now, at the centre and as the site reports it,
+ * and of how many commands under way the return was asked for.
+ */
 export async function holdSite(
   context: Context,
   site: string,
@@ -64,7 +68,9 @@ export async function holdSite(
   }
   const hold = await (await context.registry()).putHold(draft);
   const inForce = await inForceAt(context, site);
-  return done({ hold, inForce }, `${context.paint('green', 'held')}\n${inForceText(context, site, inForce)}`);
+  const withdrawal = await askBack(context, hold.id);
+  const head = `${context.paint('green', 'held')}\n${askedBackText(withdrawal)}`;
+  return done({ hold, inForce, withdrawal }, `${head}\n${inForceText(context, site, inForce)}`);
 }
 
 /** `{ lifted, inForce }`; exit code 1 if there was nothing to lift. */

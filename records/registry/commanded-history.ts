@@ -2,7 +2,7 @@
 import type { Commanded } from '../../policies/catch-up/owed-site.js';
 import { outcomeOf } from './command-facts.js';
 import { factsOf } from './command-rows.js';
-import type { Namespace, Registry, UnsealedRollout } from './registry.js';
+import type { Namespace, OpenConverge, Registry, UnsealedRollout } from './registry.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import { fromText } from './text.js';
 import type { Db } from './tables.js';
@@ -46,6 +46,32 @@ async function readCommands(
     const scheduledAt = row.scheduled_at ?? 0;
     return { site, firstRunId, version: of, verb, generation, scheduledAt, ...(outcome && { outcome }) };
   });
+}
+
+export async function openConverges(db: Db, now: number): Promise<OpenConverge[]> {
+  const rows = await db
+    .selectFrom('commands')
+    .innerJoin('rollouts', 'rollouts.first_run_id', 'commands.first_run_id')
+    .select(['commands.first_run_id', 'commands.site', 'commands.command_id', 'commands.switch_by', 'commands.carrier'])
+    .select(['rollouts.stream', 'rollouts.plan_digest'])
+    .where('rollouts.sealed', '=', 0)
+    .where('commands.verb', '=', 'converge')
+    .where('commands.scheduled_at', 'is not', null)
+    .where('commands.carrier', 'is not', null)
+    .where('commands.result', 'is', null)
+    .where('commands.later', 'is', null)
+    .where('commands.switch_by', '>', now)
+    .orderBy('commands.site')
+    .execute();
+  return rows.map((row) => ({
+    firstRunId: row.first_run_id,
+    stream: row.stream,
+    planDigest: row.plan_digest,
+    site: row.site,
+    commandId: row.command_id,
+    switchBy: row.switch_by ?? 0,
+    carrier: row.carrier ?? '',
+  }));
 }
 
 export async function latestBatch(db: Db, of: string): Promise<RolloutStatus | undefined> {

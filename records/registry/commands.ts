@@ -38,6 +38,8 @@ export async function commandClearOfMates(
   });
 }
 
+const KEPT = new Set<SiteOutcome['outcome']>(['deferred', 'untouched']);
+
 async function saveCommanded(tx: Tx, firstRunId: string, rows: CommandedRow[], now: number): Promise<void> {
   const ledger = new CommandLedger();
   await ledger.load(
@@ -47,6 +49,8 @@ async function saveCommanded(tx: Tx, firstRunId: string, rows: CommandedRow[], n
   for (const { site, stage, wave, verb, commandId, switchBy, carrier } of rows) {
     const facts = ledger.touch(commandId, () => newFacts(firstRunId, site, commandId, { stage, wave }, now));
     Object.assign(facts, { stage, wave, verb, scheduledAt: facts.scheduledAt ?? now });
+    // It was kept from it before, and may begin from here on: its redundancy group waits for it as for any other.
+    if (facts.disposition && KEPT.has(facts.disposition.outcome)) delete facts.disposition;
     if (switchBy !== undefined) facts.switchBy = switchBy;
     if (carrier !== undefined) facts.carrier = carrier;
   }

@@ -23,6 +23,17 @@ export interface UnsealedRollout {
   catchUpOf?: string;
 }
 
+/** `carrier`: workflow id of its shard. */
+export interface OpenConverge {
+  firstRunId: string;
+  stream: string;
+  planDigest: string;
+  site: string;
+  commandId: string;
+  switchBy: number;
+  carrier: string;
+}
+
 export interface KnownDebts {
   /**
    * Debts, owed reverts first, then the oldest. Opened where commands and dispositions are recorded (a revert when it is
@@ -82,6 +93,8 @@ export interface KnownDebts {
    * with many rollouts is a long answer; name the `version` then.
    */
   commandsOf(stream: string, filter: { sites?: string[]; version?: string }): Promise<Commanded[]>;
+  /** Commands of rollouts that are not sealed, that may still be begun at `now`: without a result, whatever their disposition. */
+  openConverges(now: number): Promise<OpenConverge[]>;
   /** Returns it with its id. */
   putFreeze(freeze: Omit<Freeze, 'id' | 'lifted'>): Promise<Freeze>;
   /** Lifts those whose `only` is the same (absent: those without one); returns them. */

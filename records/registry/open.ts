@@ -157,6 +157,7 @@ function ofDebts(db: Db): KnownDebts {
     debts: (filter) => debts(db, filter),
     retiredReverts: () => retiredReverts(db),
     debtTotals: () => debtTotals(db),
+    openConverges: (now) => commandedHistory.openConverges(db, now),
     commandsOf: (stream, filter) => commandedHistory.commandsOf(db, stream, filter),
     latestBatch: (of) => commandedHistory.latestBatch(db, of),
     unsealedRollouts: () => commandedHistory.unsealedRollouts(db),

@@ -23,7 +23,7 @@ export type {
   HistoryFilter,
   HistoryEntry,
 } from './known-sites.js';
-export type { UnsealedRollout } from './known-debts.js';
+export type { OpenConverge, UnsealedRollout } from './known-debts.js';
 export { BLOCK_ALONE } from './known-files.js';
 
 export interface Registry extends KnownFiles, KnownRollouts, KnownSites, KnownDebts, KnownIdentities {

@@ -15,7 +15,8 @@ import {
   type WorkflowBundleWithSourceMap,
 } from '@temporalio/worker';
 import { stringify } from 'yaml';
-import type { SweepSummary } from '../../activities/contract.js';
+import type { ControlActivities, SweepSummary } from '../../activities/contract.js';
+import type { ControlDeps } from '../../activities/control/deps.js';
 import { createControlActivities } from '../../activities/control/index.js';
 import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
 import { catchUpId } from '../../policies/model/debt.js';
@@ -116,7 +117,7 @@ export class CatchUpStage {
       connection: this.connection,
       taskQueue: TASK_QUEUE,
       workflowBundle: this.bundle,
-      activities: createControlActivities({
+      activities: this.staged({
         registry: this.registry,
         depot: openDepot(join(this.directory, 'depot')),
         projectPath: join(this.directory, 'foothold.yaml'),
@@ -130,6 +131,34 @@ export class CatchUpStage {
       stickyQueueScheduleToStartTimeout: '1s',
     });
     this.control = { worker, running: worker.run() };
+  }
+
+  /** As if agents had begun only after it was looked at whether they had. */
+  blind = false;
+
+  /** Called when commands were judged, and are not on record yet. */
+  beforeCommanded: ((sites: string[]) => Promise<void>) | undefined;
+
+  private staged(deps: ControlDeps): ControlActivities {
+    const registry: Registry = {
+      ...deps.registry,
+      recordCommanded: async (firstRunId, rows, now) => {
+        await this.beforeCommanded?.(rows.map(({ site }) => site));
+        return deps.registry.recordCommanded(firstRunId, rows, now);
+      },
+    };
+    const activities = createControlActivities({ ...deps, registry });
+    const judgeWithdrawal: ControlActivities['judgeWithdrawal'] = async (input, sites) => {
+      const judged = await activities.judgeWithdrawal(input, sites);
+      return this.blind ? { ...judged, begun: [] } : judged;
+    };
+    return { ...activities, judgeWithdrawal };
+  }
+
+  /** As `foothold freeze` and its like do, once what they put is on record. */
+  withdraw(): Promise<{ asked: number }> {
+    const workflowId = `foothold/withdraw/${Date.now()}`;
+    return this.client.workflow.execute('withdraw', { workflowId, taskQueue: TASK_QUEUE, args: [] });
   }
 
   async closeControl(): Promise<void> {

@@ -87,6 +87,22 @@ describe('a held site in a rollout', () => {
     expect(history).toMatch(/unhold of osl-02 by tester: no crew there/);
   }, 200_000);
 
+  test('held at the centre while its command waits for it', async () => {
+    await agent.stop();
+    const label = await stage.begin({ version: '2.1.0' });
+    const open = async () => (await stage.registry.openConverges(Date.now())).some(({ site }) => site === HELD);
+    await until(open, 'the command under way');
+    const reason = ['--reason', 'no crew there'];
+    expect(await said(['site', 'hold', HELD, ...reason])).toMatch(/a command is under way there: withdrawn, except/);
+    await until(async () => (await rows(label))[0]?.outcome === 'deferred', 'it is withdrawn');
+    agent = await stage.startSite(HELD);
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    expect(stage.loads(HELD)).not.toContain('2.1.0');
+    await said(['site', 'unhold', HELD, ...reason]);
+    expect((await stage.sealed(label, 100_000)).outcome).toBe('promoted');
+    expect(stage.loads(HELD).filter((loaded) => loaded === '2.1.0')).toHaveLength(1);
+  }, 200_000);
+
   test('observed only: nothing of it is changed, and the rollout goes on once its agent may change it', async () => {
     await agent.stop();
     agent = await stage.startSite(HELD, '--observe');

@@ -360,6 +360,12 @@ function rememberingActivities(stage: Remembered): ControlActivities {
         return reason ? [{ site, reason }] : [];
       });
     },
+    async judgeWithdrawal() {
+      throw ApplicationFailure.nonRetryable('nobody freezes or holds anything at this stage');
+    },
+    async withdrawHindered() {
+      return { asked: 0 };
+    },
     async recordDispositions(_shard, rows) {
       seen.dispositions.push(...rows.map((row) => row.outcome));
       for (const { commandId, outcome } of rows) {

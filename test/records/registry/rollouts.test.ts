@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { SiteOutcome } from '../../../policies/model/rollout.js';
 import type { Sample } from '../../../policies/model/verdict.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { commandId, DIGEST, frozenPlan, key, PLACE, result, settled, status, STREAM } from './facts.js';
@@ -147,6 +148,21 @@ describe('members of a redundancy group', () => {
     // Its own command, asked for again, is in nobody's way.
     const [holder = ''] = await commanded();
     expect(await ask(holder === PAIR[0] ? 'r1' : 'r2', holder)).toEqual([]);
+  });
+
+  it('do not wait for a mate that is kept from it, but for one that may have begun what it was sent before, or is sent it now', async () => {
+    await registry.freeze(paired('2.4.0'), run('r1'), 1_000);
+    const id = commandId('r1', PAIR[0]);
+    const deferred = { site: PAIR[0], outcome: 'deferred' as const, ...PLACE };
+    const kept = (activity: string, outcome: SiteOutcome) =>
+      registry.recordDispositions(key('r1', activity), [{ site: PAIR[0], commandId: id, outcome }], 3_000);
+    expect(await ask('r1', PAIR[0])).toEqual([]);
+    await kept('1', { ...deferred, state: 'accepted' });
+    expect(await ask('r1', PAIR[1])).toEqual([`${PAIR[1]} for ${PAIR[0]}`]);
+    await kept('2', deferred);
+    expect(await registry.changingMembers(['pair'])).toEqual([]);
+    expect(await ask('r1', PAIR[0])).toEqual([]);
+    expect(await ask('r1', PAIR[1])).toEqual([`${PAIR[1]} for ${PAIR[0]}`]);
   });
 
   it('wait for a mate until it has answered, and no longer', async () => {
