@@ -35,10 +35,19 @@ export async function keepRecording(run: RolloutRun): Promise<void> {
     const word = status.outcome ?? status.state;
     if (word !== published) publishState(run, word);
     published = word;
+    await recordLost(run);
     const { wasReset } = await patient.recordProgress(drafts, status, run.identity);
     if (wasReset) await learnOfReset(run);
     run.recording = false;
     run.inFlight = [];
+  }
+}
+
+async function recordLost(run: RolloutRun): Promise<void> {
+  const { firstRunId } = run.identity;
+  for (let lost = run.lost.shift(); lost; lost = run.lost.shift()) {
+    const { stage, wave, rows } = lost;
+    await patient.recordDispositions({ firstRunId, stage, wave }, rows);
   }
 }
 

@@ -21,8 +21,8 @@ export async function learnOfReset(run: RolloutRun): Promise<void> {
 }
 
 /**
- * Shards that a reset run finds in its history are children of the lost run: measured, they go on, and their end is
- * never told here. What they have done is in the registry once they are closed.
+ * Shards that a reset run finds in its history are children of the lost run: measured, they go on, and their end is told
+ * here only if they end after the reset. What they have done is in the registry once they are closed.
  */
 async function endShards(run: RolloutRun): Promise<void> {
   for (const shard of openConverges(run)) {

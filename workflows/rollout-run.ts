@@ -67,6 +67,12 @@ export interface OpenShard {
   closed: boolean;
 }
 
+export interface LostSites {
+  stage: string;
+  wave: number;
+  rows: { site: string; commandId: string; outcome: SiteOutcome }[];
+}
+
 export interface RolloutRun {
   identity: RunIdentity;
   request: RolloutRequest;
@@ -113,6 +119,8 @@ export interface RolloutRun {
   /** After continue-as-new: what was not carried is still being read. Nothing is told of the rollout until then. */
   reading: boolean;
   drafts: EvidenceDraft[];
+  /** What lost shards left: recorded before anything else is told. */
+  lost: LostSites[];
   /** Being appended. */
   inFlight: EvidenceDraft[];
   dirty: boolean;
@@ -153,6 +161,7 @@ export function openRolloutRun(
     pausedMs: 0,
     forgiven: carried?.forgiven ?? {},
     drafts: carried?.drafts ?? [],
+    lost: [],
     inFlight: [],
     dirty: false,
     recording: false,

@@ -21,6 +21,7 @@ import {
   type OpenShard,
   type RolloutRun,
 } from './rollout-run.js';
+import { loseSites } from './lost-sites.js';
 import { takeOutcome } from './rollout-news.js';
 import { untilRecorded } from './rollout-record.js';
 import { shard } from './shard.js';
@@ -214,27 +215,5 @@ export async function watchShard(run: RolloutRun, handle: ShardHandle): Promise<
   } finally {
     if (open) open.closed = true;
     run.dirty = true;
-  }
-}
-
-/**
- * A shard that was terminated from outside, or broke: nobody knows which of its sites were commanded. All count as
- * owed and as changing, and an undo goes to each of them. What they report comes by the inbox.
- */
-function loseSites(run: RolloutRun, input: ShardInput): void {
-  const { stage, wave } = input;
-  const reason = { code: 'NO_RESULT' as const, detail: 'its shard was lost' };
-  for (const { id, link } of input.sites) {
-    const patience = input.settleWithin === 'link' ? (input.links[link]?.settleWithin ?? 0) : input.settleWithin;
-    run.commanded.set(id, { site: id, switchBy: Date.now() + patience });
-    const number = run.tries.get(id);
-    takeOutcome(run, {
-      site: id,
-      outcome: 'owed',
-      stage,
-      wave,
-      reason,
-      ...(number === undefined ? {} : { try: number }),
-    });
   }
 }

@@ -1,12 +1,13 @@
 /**
  * The sweeper: seals what Temporal has ended and nobody recorded, and wakes the reconciler where there is work (design §4
- * "Terminated"). Every step may be repeated: `putStatus` comes last, and until then the rollout is found again.
+ * "Terminated"). Every step may be repeated; a rollout is sealed whole or not at all, and until then it is found again.
  */
 import { CATCH_UP } from '../../policies/model/debt.js';
 import { nextCatchUp } from '../../policies/catch-up/next.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import type { Reason } from '../../policies/model/verdict.js';
-import type { Namespace, UnsealedRollout } from '../../records/registry/registry.js';
+import type { EndedRollout } from '../../records/registry/known-rollouts.js';
+import type { Namespace, Registry, UnsealedRollout } from '../../records/registry/registry.js';
 import type { GiveUp, SweepSummary } from '../contract.js';
 import { catchUpFacts } from './catch-up-facts.js';
 import type { ControlDeps } from './deps.js';
@@ -25,9 +26,10 @@ export async function sweep(deps: ControlDeps, word?: GiveUp): Promise<SweepSumm
   for (const rollout of await deps.registry.unsealedRollouts()) {
     const { label } = rollout;
     await attempt(summary, label, async () => {
+      const told = await deps.registry.findRollout(rollout.firstRunId);
       const ending = await judgeEnd(deps, here, rollout, word);
       if (ending === 'elsewhere') summary.elsewhere.push(label);
-      else if (ending && (await sealEnded(deps, rollout, ending))) summary.terminated.push(label);
+      else if (ending && (await sealEnded(deps, rollout, told, ending))) summary.terminated.push(label);
     });
   }
   for (const debt of await deps.registry.retiredReverts()) {
@@ -74,38 +76,37 @@ async function judgeEnd(
   return namespace?.id === here.id ? unknownEnding(rollout) : 'elsewhere';
 }
 
-/** Read again after Temporal was asked: what a rollout had recorded before it ended is what counts. */
-async function sealEnded(deps: ControlDeps, rollout: UnsealedRollout, ending: RolloutEnding): Promise<boolean> {
-  const { registry, now } = deps;
+/** `told`: read before Temporal was asked. One that has told more since then is alive again, or found by the next sweep. */
+async function sealEnded(
+  { registry, now }: ControlDeps,
+  rollout: UnsealedRollout,
+  told: RolloutStatus | undefined,
+  ending: RolloutEnding,
+): Promise<boolean> {
   const { firstRunId } = rollout;
-  const told = await registry.findRollout(firstRunId);
   if (told?.state === 'sealed' && told.outcome) {
     // Ended between its seal and the hand-over that follows it.
     await registry.handOver(firstRunId, told.outcome, now());
     return false;
   }
   const { outcome, reason, by = 'sweeper', runId = 'gone' } = ending;
-  await recordUnheard(deps, firstRunId, runId);
-  const draft = { kind: 'sealed', data: { outcome, reason, by, lastSaid: told?.state ?? null } };
-  await registry.appendEvidence({ firstRunId, runId: 'sweep', activityId: `sealed/${runId}` }, [draft], now());
-  await registry.handOver(firstRunId, outcome, now());
-  await registry.putStatus(sealedStatus(rollout, told, ending, now()));
-  return true;
+  const sealed = sealedStatus(rollout, told, ending, now());
+  const unheard = await unheardSites(registry, firstRunId);
+  const evidence = { kind: 'sealed', data: { outcome, reason, by, lastSaid: told?.state ?? null } };
+  return registry.sealEnded({ sealed, ...(told && { seenAt: told.updatedAt }), runId, unheard, evidence }, now());
 }
 
 /** Nobody is left to say of a site that was commanded and has not answered that it owes the answer. */
-async function recordUnheard({ registry, now }: ControlDeps, firstRunId: string, runId: string): Promise<void> {
+async function unheardSites(registry: Registry, firstRunId: string): Promise<EndedRollout['unheard']> {
   const silent = (await registry.commanded(firstRunId)).filter(({ outcome }) => outcome === undefined);
-  if (silent.length === 0) return;
-  const rows = silent.map(({ site, stage, wave, commandId, state }) => {
+  return silent.map(({ site, stage, wave, commandId, state }) => {
     const never = state === null;
     const reason: Reason = never
       ? { code: 'UNREACHED', detail: 'the rollout ended before the site had received its command' }
       : { code: 'NO_RESULT', detail: `the rollout ended first; last known was ${state ?? 'nothing'}` };
-    const told = state === undefined ? {} : { state };
-    return { site, commandId, outcome: { site, outcome: 'owed' as const, stage, wave, reason, ...told } };
+    const known = state === undefined ? {} : { state };
+    return { site, commandId, outcome: { site, outcome: 'owed' as const, stage, wave, reason, ...known } };
   });
-  await registry.recordDispositions({ firstRunId, runId: 'sweep', activityId: `unheard/${runId}` }, rows, now());
 }
 
 function sealedStatus(

@@ -57,32 +57,31 @@ async function saveCommanded(tx: Tx, firstRunId: string, rows: CommandedRow[], n
   await ledger.save(tx, now);
 }
 
+type Dispositions = { site: string; commandId: string; outcome: SiteOutcome }[];
+
+export async function recordDispositions(db: Db, key: EvidenceKey, rows: Dispositions, now: number): Promise<void> {
+  await db.transaction().execute((tx) => saveDispositions(tx, key, rows, now));
+}
+
 /** A result is never replaced by a disposition; of dispositions the latest counts. */
-export async function recordDispositions(
-  db: Db,
-  key: EvidenceKey,
-  rows: { site: string; commandId: string; outcome: SiteOutcome }[],
-  now: number,
-): Promise<void> {
+export async function saveDispositions(tx: Tx, key: EvidenceKey, rows: Dispositions, now: number): Promise<void> {
   const { firstRunId } = key;
-  await db.transaction().execute(async (tx) => {
-    const known = await loadSites(
-      tx,
-      firstRunId,
-      rows.map((row) => row.site),
-    );
-    const byCommand = new Map(known.map((facts) => [`${facts.site}/${facts.commandId}`, facts]));
-    const touched = new Set<CommandFacts>();
-    const drafts = rows.map(({ site, commandId, outcome }) => {
-      const facts = byCommand.get(`${site}/${commandId}`) ?? newFacts(firstRunId, site, commandId, outcome, now);
-      byCommand.set(`${site}/${commandId}`, facts);
-      const settled = facts.result !== undefined || facts.later !== undefined;
-      if (!settled) touched.add(Object.assign(facts, { disposition: outcome, recordedAt: now }));
-      return { kind: 'disposition', data: { site, commandId, outcome, counted: !settled } };
-    });
-    await saveFacts(tx, [...touched], now);
-    await appendDrafts(tx, keyedDrafts(key, 'dispositions', drafts), now);
+  const known = await loadSites(
+    tx,
+    firstRunId,
+    rows.map((row) => row.site),
+  );
+  const byCommand = new Map(known.map((facts) => [`${facts.site}/${facts.commandId}`, facts]));
+  const touched = new Set<CommandFacts>();
+  const drafts = rows.map(({ site, commandId, outcome }) => {
+    const facts = byCommand.get(`${site}/${commandId}`) ?? newFacts(firstRunId, site, commandId, outcome, now);
+    byCommand.set(`${site}/${commandId}`, facts);
+    const settled = facts.result !== undefined || facts.later !== undefined;
+    if (!settled) touched.add(Object.assign(facts, { disposition: outcome, recordedAt: now }));
+    return { kind: 'disposition', data: { site, commandId, outcome, counted: !settled } };
   });
+  await saveFacts(tx, [...touched], now);
+  await appendDrafts(tx, keyedDrafts(key, 'dispositions', drafts), now);
 }
 
 export async function recordState(db: Db, firstRunId: string, site: string, state: SiteState | null): Promise<void> {

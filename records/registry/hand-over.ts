@@ -9,32 +9,41 @@ import { desiredRowOf, putDesired, putStreamDesired, streamRowOf } from './desir
 import { isKeeping } from './owing.js';
 import { frozenPlan } from './plans.js';
 import { rolloutRow } from './rollout-row.js';
-import { putKept, restandRollout } from './standing.js';
+import { putKept, restand, restandRollout } from './standing.js';
 import type { Db, RolloutRow, Tx } from './tables.js';
 
 export async function handOver(db: Db, firstRunId: string, outcome: RolloutOutcome, now: number): Promise<HandedOver> {
-  return db.transaction().execute(async (tx) => {
-    const rollout = await rolloutRow(tx, firstRunId);
-    if (rollout === undefined) {
-      const message = `expected a rollout that the registry knows, got the first run id ${firstRunId}: see \`foothold status\``;
-      throw new MistakeError('ROLLOUT_NOT_FOUND', message);
-    }
-    if (rollout.handed_over !== null) return JSON.parse(rollout.handed_over) as HandedOver;
-    // A halted rollout waits for a person: it is not sealed, and goes on owning its debts.
-    if (outcome === 'halted') return { stream: rollout.stream, passed: { converge: 0, revert: 0 }, cancelled: 0 };
-    const counted = await countDebts(tx, firstRunId);
-    const promoted = outcome === 'promoted';
-    const handed: HandedOver = {
-      stream: rollout.stream,
-      passed: { converge: promoted ? counted.converge : 0, revert: counted.revert },
-      cancelled: promoted ? 0 : counted.converge,
-    };
-    const sealed = { handed_outcome: outcome, handed_over: JSON.stringify(handed) };
-    await tx.updateTable('rollouts').set(sealed).where('first_run_id', '=', firstRunId).execute();
-    await passDebts(tx, firstRunId, promoted);
-    await decideDesired(tx, { ...rollout, ...sealed }, now);
-    return handed;
-  });
+  return db.transaction().execute((tx) => handOverWithin(tx, firstRunId, outcome, now));
+}
+
+export async function handOverWithin(
+  tx: Tx,
+  firstRunId: string,
+  outcome: RolloutOutcome,
+  now: number,
+): Promise<HandedOver> {
+  const rollout = await rolloutRow(tx, firstRunId);
+  if (rollout === undefined) {
+    const message = `expected a rollout that the registry knows, got the first run id ${firstRunId}: see \`foothold status\``;
+    throw new MistakeError('ROLLOUT_NOT_FOUND', message);
+  }
+  if (rollout.handed_over !== null) return JSON.parse(rollout.handed_over) as HandedOver;
+  // A halted rollout waits for a person: it is not sealed, and goes on owning its debts.
+  if (outcome === 'halted') return { stream: rollout.stream, passed: { converge: 0, revert: 0 }, cancelled: 0 };
+  const promoted = outcome === 'promoted';
+  await tx.updateTable('rollouts').set({ handed_outcome: outcome }).where('first_run_id', '=', firstRunId).execute();
+  if (promoted) await oweUnanswered(tx, firstRunId, now);
+  const counted = await countDebts(tx, firstRunId);
+  const handed: HandedOver = {
+    stream: rollout.stream,
+    passed: { converge: promoted ? counted.converge : 0, revert: counted.revert },
+    cancelled: promoted ? 0 : counted.converge,
+  };
+  const sealed = { handed_outcome: outcome, handed_over: JSON.stringify(handed) };
+  await tx.updateTable('rollouts').set(sealed).where('first_run_id', '=', firstRunId).execute();
+  await passDebts(tx, firstRunId, promoted);
+  await decideDesired(tx, { ...rollout, ...sealed }, now);
+  return handed;
 }
 
 /**
@@ -53,6 +62,18 @@ export async function takeBack(tx: Tx, firstRunId: string, now: number): Promise
   await tx.deleteFrom('desired').where('first_run_id', '=', firstRunId).execute();
   await tx.deleteFrom('stream_desired').where('first_run_id', '=', firstRunId).execute();
   await restandRollout(tx, firstRunId, now);
+}
+
+/** What follows from commands without an answer is another thing once their rollout is promoted: they are owed. */
+async function oweUnanswered(tx: Tx, firstRunId: string, now: number): Promise<void> {
+  const rows = await tx
+    .selectFrom('standings')
+    .select('site')
+    .where('first_run_id', '=', firstRunId)
+    .where((eb) => eb.or([eb('outcome', 'in', ['unsettled', 'untouched']), eb('pending', '=', 1)]))
+    .execute();
+  const unanswered = rows.map(({ site }) => ({ firstRunId, site }));
+  await restand(tx, unanswered, now);
 }
 
 async function passDebts(tx: Tx, firstRunId: string, promoted: boolean): Promise<void> {

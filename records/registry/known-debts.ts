@@ -54,11 +54,11 @@ export interface KnownDebts {
   /** How many are open, by stream and verb: counted by the database. */
   debtTotals(): Promise<{ stream: string; verb: Verb; owner: string; count: number }[]>;
   /**
-   * Sealing, by compare-and-set on the owner, in one transaction with `desired`. *promoted*: converge debts pass to
-   * `catchUp`, and every site of the plan should run the release (a plan without `only` sets it for the whole stream, so
-   * that new sites get it). Any other outcome: converge debts are cancelled, and the sites that confirmed and were sent no
-   * revert keep what they have as desired, also those that confirm only later. Owed reverts always pass. A catch-up batch
-   * leaves what is desired as it is. *halted* is no seal and changes nothing. Repeating it changes nothing and gives the
+   * Sealing, by compare-and-set on the owner, in one transaction with `desired`. *promoted*: sites that were
+   * commanded and have not answered owe the release from here on, converge debts pass to `catchUp`, and every site of the
+   * plan should run the release (a plan without `only` sets it for the whole stream, so that new sites get it). Any other
+   * outcome: converge debts are cancelled, and the sites that confirmed and were sent no revert keep what they have as
+   * desired, also those that confirm only later. Owed reverts always pass. A catch-up batch leaves what is desired as it is. *halted* is no seal and changes nothing. Repeating it changes nothing and gives the
    * same answer, until the rollout goes on after all: by `adoptRun`, or by a status that is not sealed. Throws MistakeError `ROLLOUT_NOT_FOUND`.
    */
   handOver(firstRunId: string, outcome: RolloutOutcome, now: number): Promise<HandedOver>;

@@ -1,7 +1,7 @@
 /** Rollouts: their plans, generations and runs, how they stand, what was judged, and their evidence. */
 import type { EvidenceDraft, EvidenceEntry, EvidenceKey } from '../../policies/model/evidence.js';
 import type { Finding, FrozenPlan } from '../../policies/model/plan.js';
-import type { RolloutStatus } from '../../policies/model/rollout.js';
+import type { RolloutStatus, SiteOutcome } from '../../policies/model/rollout.js';
 import type { Selector } from '../../policies/model/strategy.js';
 import type { Sample } from '../../policies/model/verdict.js';
 import type { CommandedRow } from './known-sites.js';
@@ -33,6 +33,18 @@ export interface ChangingMember {
   rollout: string;
 }
 
+export interface EndedRollout {
+  /** The status to seal it with, outcome included. */
+  sealed: RolloutStatus;
+  /** `updatedAt` of its status as it was; absent: it had told nothing. */
+  seenAt?: number;
+  /** The run that ended. */
+  runId: string;
+  /** Sites that were commanded and have not answered. */
+  unheard: { site: string; commandId: string; outcome: SiteOutcome }[];
+  evidence: EvidenceDraft;
+}
+
 export interface KnownRollouts {
   /** Stores the plan, and takes label, attempt and two generations in one transaction; the same first run id gets the same answer. */
   freeze(
@@ -60,6 +72,11 @@ export interface KnownRollouts {
    */
   knownGeneration(stream: string): Promise<number>;
   putStatus(status: RolloutStatus): Promise<void>;
+  /**
+   * Seals a rollout whose workflow has ended, by compare-and-set on what it had told (`seenAt`) when Temporal was asked: a run
+   * that was reset meanwhile and has spoken since goes on. False, and nothing is recorded, if it has or is sealed already.
+   */
+  sealEnded(ended: EndedRollout, now: number): Promise<boolean>;
   /** By label, first run id, workflow id, or stream (then the running one, else the latest). */
   findRollout(reference: string): Promise<RolloutStatus | undefined>;
   rollouts(filter?: { stream?: string; running?: boolean; limit?: number }): Promise<RolloutStatus[]>;

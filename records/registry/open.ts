@@ -32,6 +32,7 @@ import * as reports from './reports.js';
 import * as rollouts from './rollouts.js';
 import * as runs from './runs.js';
 import * as settle from './settle.js';
+import { sealEnded } from './seal-ended.js';
 import { refusedSpeakers, siteAnomalies } from './site-anomalies.js';
 import { acknowledged } from './speakers.js';
 import type { Store } from './store.js';
@@ -116,6 +117,7 @@ function ofRollouts(db: Db): KnownRollouts {
     },
     changingMembers: (groups) => changingMembers(db, groups, (planDigest) => kept.get(planDigest)),
     putStatus: (status) => rollouts.putStatus(db, status),
+    sealEnded: (ended, now) => sealEnded(db, ended, now),
     findRollout: (reference) => rollouts.findRollout(db, reference),
     rollouts: (filter) => rollouts.rollouts(db, filter),
     putFindings: (firstRunId, findings) => judged.putFindings(db, firstRunId, findings),

@@ -52,7 +52,9 @@ function openConverge(ofSite: CommandFacts[], rollout: RolloutRow): CommandFacts
   if (latest === undefined || latest.result !== undefined || latest.later !== undefined) return undefined;
   if (converges.some(({ result }) => result?.result === 'confirmed')) return undefined;
   const word = latest.disposition?.outcome;
-  return word === 'owed' || word === 'deferred' ? latest : undefined;
+  if (word === 'owed' || word === 'deferred') return latest;
+  // Who was commanded and has not answered owes what was promoted, whoever forgot to say so.
+  return rollout.handed_outcome === 'promoted' && latest.scheduledAt !== undefined ? latest : undefined;
 }
 
 function owed(facts: CommandFacts, rollout: RolloutRow, reason: Reason, generation: number, since: number): Owed {

@@ -11,30 +11,32 @@ import type { Db, RolloutRow, Tx } from './tables.js';
 
 /** An older status never replaces a newer one, whichever activity ends first. */
 export async function putStatus(db: Db, status: RolloutStatus): Promise<void> {
+  await db.transaction().execute((tx) => saveStatus(tx, status));
+}
+
+export async function saveStatus(tx: Tx, status: RolloutStatus): Promise<void> {
   const told = {
     updated_at: status.updatedAt,
     sealed: status.state === 'sealed' ? 1 : 0,
     status: toText(status),
   };
-  await db.transaction().execute(async (tx) => {
-    const known = await rolloutRow(tx, status.firstRunId);
-    if (known === undefined) {
-      await tx
-        .insertInto('rollouts')
-        .values({ ...unfrozen(status), ...told })
-        .execute();
-      // The registry may have been restored to an earlier point while the rollout went on.
-      if (status.generation > 0) await adoptGenerations(tx, new Map([[status.stream, status.generation + 1]]));
-      await restandRollout(tx, status.firstRunId, status.updatedAt);
-    } else if (isNews(known, status)) {
-      // Label and generation of a frozen rollout are the registry's own; before, they are what the rollout says.
-      const { namespace, namespace_id } = known;
-      const named = known.attempt === 0 ? { ...unfrozen(status), ...told, namespace, namespace_id } : told;
-      await tx.updateTable('rollouts').set(named).where('first_run_id', '=', status.firstRunId).execute();
-      if (status.state !== 'sealed') await takeBack(tx, status.firstRunId, status.updatedAt);
-    }
-    await recordUndo(tx, status);
-  });
+  const known = await rolloutRow(tx, status.firstRunId);
+  if (known === undefined) {
+    await tx
+      .insertInto('rollouts')
+      .values({ ...unfrozen(status), ...told })
+      .execute();
+    // The registry may have been restored to an earlier point while the rollout went on.
+    if (status.generation > 0) await adoptGenerations(tx, new Map([[status.stream, status.generation + 1]]));
+    await restandRollout(tx, status.firstRunId, status.updatedAt);
+  } else if (isNews(known, status)) {
+    // Label and generation of a frozen rollout are the registry's own; before, they are what the rollout says.
+    const { namespace, namespace_id } = known;
+    const named = known.attempt === 0 ? { ...unfrozen(status), ...told, namespace, namespace_id } : told;
+    await tx.updateTable('rollouts').set(named).where('first_run_id', '=', status.firstRunId).execute();
+    if (status.state !== 'sealed') await takeBack(tx, status.firstRunId, status.updatedAt);
+  }
+  await recordUndo(tx, status);
 }
 
 /** Of two that were told in the same moment the seal stays: what is written late must not undo it. */

@@ -13,7 +13,9 @@ const NOW = 10_000;
 
 let registry: Registry;
 /** By workflow id: the status of its latest run, or what asking for it throws. Others are not there. */
-let temporal: Record<string, string | Error>;
+let temporal: Record<string, string | Error | undefined>;
+/** What happens between Temporal's answer and the sweeper's next step. */
+let meanwhile: (() => Promise<void>) | undefined;
 let namespaceId: string;
 /** Runs that Temporal lists as open, and what they were sent. */
 let open: { workflowId: string; runId: string; startTime: Date }[];
@@ -25,6 +27,7 @@ function deps(): ControlDeps {
     const answer = temporal[workflowId];
     if (answer === undefined) throw new WorkflowNotFoundError('not found', workflowId, undefined);
     if (answer instanceof Error) throw answer;
+    await meanwhile?.();
     const firstRunId = workflowId.replace(/^w-/, '');
     return { runId: `${firstRunId}-last`, status: { name: answer }, raw: { workflowExecutionInfo: { firstRunId } } };
   };
@@ -60,6 +63,7 @@ beforeEach(async () => {
   temporal = {};
   namespaceId = HERE.id;
   [open, signals] = [[], []];
+  meanwhile = undefined;
 });
 afterEach(() => registry.close());
 
@@ -79,6 +83,19 @@ describe('a run that Temporal has open', () => {
     open = [run('w-r1', 4_000), run('w-r2', 6_000), run('w-r3', 6_000), run('w-unknown', 6_000)];
     expect(await sweep(deps())).toMatchObject({ terminated: [], failed: [] });
     expect(signals).toEqual(['tell w-r2', 'tell w-r3']);
+  });
+
+  it('[B36] is asked whenever it is sealed here: it may have told all it had just before that', async () => {
+    const label = await begin('r1', '2.4.0', HERE);
+    temporal['w-r1'] = 'TERMINATED';
+    expect((await sweep(deps())).terminated).toEqual([label]);
+    temporal['w-r1'] = 'RUNNING';
+    open = [{ workflowId: 'w-r1', runId: 'x', startTime: new Date(NOW - 1) }];
+    expect(await sweep(deps())).toMatchObject({ terminated: [], failed: [] });
+    expect(signals).toEqual(['tell w-r1']);
+    await registry.putStatus({ ...status('r1', { state: 'running', updatedAt: NOW + 1 }), workflowId: 'w-r1' });
+    await sweep(deps());
+    expect(signals).toEqual(['tell w-r1']);
   });
 });
 
@@ -195,6 +212,27 @@ describe('the sweeper', () => {
     expect(await sweep(deps())).toMatchObject({ failed: [] });
     expect(await registry.retiredReverts()).toEqual([]);
     expect(await registry.siteRows('r1')).toMatchObject([{ reason: { code: 'SITE_RETIRED' } }]);
+  });
+
+  it.each([
+    ['it had told something', true],
+    ['it had told nothing', false],
+  ])('[B36] seals nothing if a run that was reset speaks after Temporal was asked: %s', async (_, before) => {
+    const begun = before ? await Rollout.begin(registry, 'r1', '2.4.0', ['osl-01', 'osl-02']) : undefined;
+    const label = begun?.label ?? (await begin('r1', '2.4.0', HERE));
+    await begun?.command('osl-01');
+    await begun?.dispose('osl-02', 'owed');
+    temporal['w-r1'] = 'TERMINATED';
+    meanwhile = async () => {
+      meanwhile = undefined;
+      await registry.putStatus({ ...status('r1', { label, updatedAt: 9_000 }), workflowId: 'w-r1' });
+    };
+    expect(await sweep(deps())).toMatchObject({ terminated: [], failed: [] });
+    expect(await registry.findRollout('r1')).toMatchObject({ state: 'running', updatedAt: 9_000 });
+    expect((await registry.evidence('r1')).map(({ kind }) => kind)).toEqual(before ? ['disposition'] : []);
+    expect(await registry.siteRows('r1')).toHaveLength(before ? 1 : 0);
+    expect((await registry.debts()).map(({ owner }) => owner)).toEqual(before ? ['r1'] : []);
+    expect((await sweep(deps())).terminated).toEqual([label]);
   });
 
   it('seals a rollout again that went on after its seal and ended again, as evidence of its own', async () => {

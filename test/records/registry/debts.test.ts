@@ -335,6 +335,39 @@ describe('sealing', () => {
     expect(await debts({ site: X })).toEqual([`converge ${X} ${second.label} of ${CATCH_UP}`]);
   });
 
+  it('promoted: a site that was commanded and of which nobody said that it owes, owes the release until it answers', async () => {
+    await first.command(X);
+    await first.command(Y);
+    await first.settle(first.answer(Y, 'rejected'));
+    expect(await debts()).toEqual([]);
+    expect(await first.seal('promoted')).toMatchObject({ passed: { converge: 1, revert: 0 } });
+    const [debt] = await registry.debts();
+    expect(debt).toMatchObject({ site: X, verb: 'converge', owner: CATCH_UP, try: 1, reason: { code: 'UNREACHED' } });
+    expect(await debts()).toHaveLength(1);
+    await first.settle(first.answer(X, 'confirmed'));
+    expect(await debts()).toEqual([]);
+  });
+
+  it('promoted: so does one whose latest try has no answer, and one that the record calls untouched', async () => {
+    await first.command(X);
+    await first.settle(first.answer(X, 'rejected'));
+    await first.command(X, 'converge', 2);
+    await first.command(Y);
+    await first.dispose(Y, 'untouched');
+    await first.seal('promoted');
+    const sites = (await registry.debts({ owner: CATCH_UP })).map(({ site, try: number }) => [site, number]);
+    expect(sites.sort()).toEqual([
+      [X, 2],
+      [Y, 1],
+    ]);
+  });
+
+  it.each(['aborted', 'terminated'] as const)('%s: it owes nothing', async (outcome) => {
+    await first.command(X);
+    expect(await first.seal(outcome)).toMatchObject({ passed: { converge: 0, revert: 0 }, cancelled: 0 });
+    expect(await debts()).toEqual([]);
+  });
+
   it('halted is none: the rollout goes on owning its debts', async () => {
     await first.dispose(X, 'owed');
     const nothing = { stream: STREAM, passed: { converge: 0, revert: 0 }, cancelled: 0 };

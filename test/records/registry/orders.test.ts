@@ -133,7 +133,8 @@ function owedOf(fates: Map<string, Map<string, Fate>>, ends: Map<string, string>
     const of = RUNS.map((run) => ({ run, end: ends.get(run), fate: fates.get(run)?.get(site) as Fate }));
     for (const { run, fate } of of) if (fate.undone === 'owed') owed.push(`revert ${site} ${run}`);
     const open = of.filter(
-      ({ end, fate }) => end === 'promoted' && fate.owed && fate.word === 'none' && fate.undone === 'no',
+      ({ end, fate }) =>
+        end === 'promoted' && (fate.owed || fate.commanded) && fate.word === 'none' && fate.undone === 'no',
     );
     const newest = open.at(-1);
     if (newest === undefined) continue;
