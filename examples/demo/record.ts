@@ -2,15 +2,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { keepHistory } from '../../infra/temporal/history.js';
 import { exportEvidence } from '../../records/evidence/document.js';
 import type { Registry } from '../../records/registry/registry.js';
 import type { ActRecord } from './act.js';
 import type { World } from './world.js';
 import { transcriptOf } from '../../policies/rollout/transcript.js';
-
-type Handle = ReturnType<Client['workflow']['getHandle']>;
-type History = Awaited<ReturnType<Handle['fetchHistory']>>;
 
 interface Recording {
   directory: string;
@@ -31,7 +28,7 @@ export async function recordActs(world: World, directory: string, acts: ActRecor
 async function recordAct(recording: Recording, act: string, workflowId: string, firstRunId: string): Promise<void> {
   const { client, registry, directory } = recording;
   const rollout = await client.workflow.getHandle(workflowId, firstRunId).fetchHistory();
-  writeHistory(directory, `${act}.rollout`, workflowId, rollout);
+  keepHistory(histories(directory), `${act}.rollout`, workflowId, rollout);
   const children = (rollout.events ?? []).flatMap((event) => {
     const child = event.childWorkflowExecutionStartedEventAttributes;
     return child?.workflowType?.name === 'shard' ? [child.workflowExecution] : [];
@@ -39,7 +36,12 @@ async function recordAct(recording: Recording, act: string, workflowId: string, 
   for (const [index, child] of children.entries()) {
     const id = child?.workflowId ?? '';
     const history = await client.workflow.getHandle(id, child?.runId ?? undefined).fetchHistory();
-    writeHistory(directory, `${act}.shard.${id.includes('/revert/') ? 'revert.' : ''}${index + 1}`, id, history);
+    keepHistory(
+      histories(directory),
+      `${act}.shard.${id.includes('/revert/') ? 'revert.' : ''}${index + 1}`,
+      id,
+      history,
+    );
   }
   const evidence = await exportEvidence(registry, firstRunId);
   mkdirSync(join(directory, 'golden'), { recursive: true });
@@ -51,15 +53,8 @@ async function recordInbox({ client, directory }: Recording, act: string): Promi
   const closed = client.workflow.list({ query: `WorkflowType = 'inbox' AND ExecutionStatus = 'Completed'` });
   for await (const { workflowId, runId } of closed) {
     const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-    return writeHistory(directory, `${act}.inbox.1`, workflowId, history);
+    return keepHistory(histories(directory), `${act}.inbox.1`, workflowId, history);
   }
 }
 
-function writeHistory(directory: string, name: string, workflowId: string, history: History): void {
-  const histories = join(directory, 'replay', 'histories');
-  mkdirSync(histories, { recursive: true });
-  // Stack traces name the checkout, which is nobody's business.
-  const text = historyToJSON(history).replaceAll(`${process.cwd()}/`, '');
-  const recorded = { workflowId, history: JSON.parse(text) as unknown };
-  writeFileSync(join(histories, `${name}.json`), `${JSON.stringify(recorded)}\n`);
-}
+const histories = (directory: string) => join(directory, 'replay', 'histories');

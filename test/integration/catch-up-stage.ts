@@ -25,6 +25,7 @@ import { openDepot } from '../../records/depot/open-depot.js';
 import { publishRelease } from '../../records/depot/publish.js';
 import { openRegistry } from '../../records/registry/open.js';
 import type { Registry } from '../../records/registry/registry.js';
+import { recordHistories } from './record-histories.js';
 import { Fleet } from '../faults/fleet.js';
 import { makeKeys } from '../faults/project.js';
 import { SimulatedSite, type Fate } from '../faults/site.js';
@@ -302,6 +303,7 @@ export class CatchUpStage {
   }
 
   async close(): Promise<void> {
+    await recordHistories(this.client);
     await this.fleet.close();
     await this.closeControl();
     await this.connection.close();

@@ -20,6 +20,7 @@ import type {
 import { failing } from '../../activities/failures.js';
 import { askToGiveWay } from '../../activities/control/supersede.js';
 import { awaitClosed, describeLock } from '../../activities/control/temporal-facts.js';
+import { recordHistories } from './record-histories.js';
 import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
 import { commandIdOf, tryOf, type Result, type SiteState } from '../../policies/model/command.js';
 import type { EvidenceDraft } from '../../policies/model/evidence.js';
@@ -190,6 +191,7 @@ export async function openWorkflowStage(interceptors?: string): Promise<Workflow
       });
     },
     async close() {
+      await recordHistories(client);
       for (const site of [...sites.keys()]) await bringDown(site);
       control.shutdown();
       await running;
