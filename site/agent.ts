@@ -39,6 +39,7 @@ import { beginObserving, lookForDrift, refuseObserving } from './observing.js';
 import type { AgentStatus } from './local/protocol.js';
 import { serveLocal, type LocalServer } from './local/server.js';
 import { answerCheck, type Answered, type PersonalAnswer } from './answer-check.js';
+import { tellingLog } from './outbox/log-lines.js';
 import { Outbox } from './outbox/outbox.js';
 import { Recorder } from './outbox/recorder.js';
 import { readBackWhole } from './scrub/mended.js';
@@ -119,7 +120,7 @@ function openContext(options: AgentOptions): SiteContext {
     site,
     dataDirectory,
     clock,
-    log,
+    log: tellingLog(log, outbox, () => clock.now()),
     store,
     holdings: new Holdings(dataDirectory, store),
     storage,
@@ -316,7 +317,8 @@ export class Agent {
   async status(): Promise<AgentStatus> {
     const { store, link } = this.context;
     const unacknowledged = (store.lastEvent()?.sequence ?? 0) - store.number('ackedThrough');
-    const known = { lastContact: this.context.lastContact, unacknowledged, ...(link && { link }) };
+    const outbox = this.context.outbox.stored();
+    const known = { lastContact: this.context.lastContact, unacknowledged, outbox, ...(link && { link }) };
     return { ...(await this.report()), ...known };
   }
 

@@ -162,11 +162,17 @@ function statusText(context: Context, status: AgentStatus): string {
     ],
   ];
   return [
-    `${status.site}, agent ${status.agentVersion}, ${contact}, ${status.unacknowledged} events not recorded there yet`,
+    `${status.site}, agent ${status.agentVersion}, ${contact}, ${status.unacknowledged} events not recorded there yet${outboxWords(status)}`,
     linkText(context, status, now),
     table(['STREAM', 'STATE', 'LIVE', 'LAST KNOWN GOOD', 'PENDING', 'CHECKS'], rows).trimEnd() || 'no stream yet',
     ...blocks.filter(([, lines]) => lines.length > 0).map(([title, lines]) => `${title}\n${indent(lines.join('\n'))}`),
   ].join('\n');
+}
+
+/** Samples and log lines: what may be dropped, and is told of as a gap then. */
+function outboxWords({ outbox }: AgentStatus): string {
+  const entries = Object.values(outbox ?? {}).reduce((sum, one) => sum + one.entries, 0);
+  return entries === 0 ? '' : `, ${entries} samples and log lines wait`;
 }
 
 function linkText(context: Context, { link }: AgentStatus, now: number): string {

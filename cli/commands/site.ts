@@ -14,6 +14,7 @@ import { meantFleet } from '../inputs.js';
 import { suggestions } from '../nearest.js';
 import { eventLine } from '../render/event.js';
 import { reasonText } from '../render/headline.js';
+import { gapLine, outboxLine } from '../render/outbox.js';
 import { harmless } from '../render/paint.js';
 import { indent, table } from '../render/table.js';
 import { clock, span } from '../render/times.js';
@@ -34,6 +35,7 @@ export function declareSite(program: Command, execute: Execute): void {
 
 const EVENTS = 10;
 const ANOMALIES = 10;
+const OUTBOX = 10;
 
 interface Known {
   declared: Site | undefined;
@@ -45,7 +47,7 @@ interface Known {
   holds: CentralHold[];
 }
 
-/** `{ site, declared, report, receivedAt, speaker, desired, holds, debts, anomalies, events }`; `declared` and `report` are null where there is none. */
+/** `{ site, declared, report, receivedAt, speaker, desired, holds, debts, anomalies, events, outbox }`; `declared` and `report` are null where there is none. */
 export async function showSite(context: Context, id: string): Promise<Answer> {
   const registry = await readable(context);
   const declared = (await meantFleet(context)).sites.find((one) => one.id === id);
@@ -61,6 +63,7 @@ export async function showSite(context: Context, id: string): Promise<Answer> {
     holds: (await registry.holds(context.io.now())).filter((one) => one.site === id),
   };
   const events = await registry.siteEvents(id, EVENTS);
+  const outbox = await registry.siteOutbox(id, OUTBOX);
   const now = context.io.now();
   const document = {
     site: id,
@@ -73,6 +76,7 @@ export async function showSite(context: Context, id: string): Promise<Answer> {
     debts: of.debts.map((debt) => ({ ...debt, explanation: explainDebt(debt) })),
     anomalies: of.anomalies,
     events,
+    outbox,
   };
   const blocks = [
     of.speaker ? `${speakerLine(context, id, of.speaker)}\n${headText(id, of, now)}` : headText(id, of, now),
@@ -93,6 +97,7 @@ export async function showSite(context: Context, id: string): Promise<Answer> {
       'last events, as the site journaled them',
       events.map((event) => eventLine(event, now)),
     ),
+    block('last of what it measured and logged', [...outbox.entries.map((entry) => outboxLine(entry, now)), ...outbox.gaps.map(gapLine)]),
   ];
   return done(document, blocks.filter((part) => part !== '').join('\n\n'));
 }

@@ -193,7 +193,7 @@ export interface KnownSites {
   tally(streams: string[], now: number): Promise<Tally>;
   /** Each entry once, by (site, epoch, priority, sequence), in whatever order; what is recorded without a hole but a gap. */
   recordOutbox(report: SiteReport, page: OutboxPage, now: number): Promise<OutboxAcks | undefined>;
-  /** The latest entries of a site's outbox, and its gaps, oldest first. */
+  /** The latest `limit` entries of each priority of a site's outbox, by the site's time, and its gaps, oldest first. */
   siteOutbox(site: string, limit: number): Promise<{ entries: OutboxEntry[]; gaps: (OutboxGap & { epoch: number })[] }>;
   /** The latest `limit` events of a site, in the order of its journal. */
   siteEvents(site: string, limit: number): Promise<SiteEvent[]>;

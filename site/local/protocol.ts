@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { LinkState } from '../../policies/model/link.js';
 import type { SiteEvent, SiteHold, SiteReport } from '../../policies/model/report.js';
+import type { SparePriority } from '../../policies/model/telemetry.js';
 import type { AdoptRequest, Adopted } from '../adopt-request.js';
 import type { DriftRequest } from '../drift.js';
 import type { HoldRequest, Unheld, UnholdRequest } from '../holds.js';
@@ -13,6 +14,8 @@ import type { Answered, PersonalAnswer } from '../answer-check.js';
 export interface AgentStatus extends SiteReport {
   lastContact: number;
   unacknowledged: number;
+  /** Samples and log lines that wait for the centre's word that it has them. Absent from agents of before. */
+  outbox?: Record<SparePriority, { entries: number; bytes: number }>;
   link?: LinkState;
 }
 

@@ -56,6 +56,18 @@ describe('recorded histories', () => {
     expect(files).toContain('catch-up.sweep.1.json');
   });
 
+  it('cover the seam of continue-as-new, a reset, a retry, a supersede, a newcomer that finds a rival, a withdrawal', () => {
+    const tells = (file: string, words: string) => expect(JSON.stringify(read(file).history), file).toContain(words);
+    tells('seam.rollout.1.json', 'workflowExecutionContinuedAsNewEventAttributes');
+    tells('seam.rollout.2.json', '"continuedExecutionRunId"');
+    tells('reset.rollout.1.json', 'resetWorkflowFailureInfo');
+    tells('retry.rollout.1.json', '"name":"retry"');
+    for (const file of ['supersede.rollout.1.json', 'supersede.rollout.2.json']) tells(file, 'supersede');
+    tells('rival.rollout.1.json', 'rivalOf');
+    tells('withdrawn.shard.1.json', '"name":"judgeWithdrawal"');
+    tells('long.shard.1.json', '"continuedExecutionRunId"');
+  });
+
   it.each(files)('[A58] %s replays', async (file) => {
     expect(await replay(bundle, read(file))).toBeUndefined();
   });

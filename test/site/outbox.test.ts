@@ -6,6 +6,7 @@ import type { SiteEvent } from '../../policies/model/report.js';
 import { isGapEvent, SEVERITY, type LogRecord, type SparePriority } from '../../policies/model/telemetry.js';
 import { judgeSiteEvents } from '../../policies/signing/chain.js';
 import { judgeOutbox, type Link } from '../../policies/signing/outbox-chain.js';
+import { tellingLog } from '../../site/outbox/log-lines.js';
 import { Outbox } from '../../site/outbox/outbox.js';
 import { openDatabase, type Connection } from '../../site/store/database.js';
 import { Store } from '../../site/store/store.js';
@@ -130,6 +131,31 @@ describe('the outbox', () => {
     expect(outbox.stored().routine.entries).toBe(0);
     expect(outbox.stored().performance.entries).toBe(before);
     expect(gapsOf('routine')).toMatchObject([{ from: 1, to: 100, count: 100 }]);
+  });
+});
+
+describe('what the agent logs', () => {
+  it('goes into the outbox as log records from warnings on, plain values alone, and a flood is counted', () => {
+    const outbox = open();
+    let now = 1_000;
+    const said: string[] = [];
+    const say = (_detail: object, message: string) => void said.push(message);
+    const log = tellingLog({ debug: say, info: say, warn: say, error: say }, outbox, () => now);
+    log.info({}, 'starting');
+    log.error({ error: 'no space', code: 5, nested: { secret: 'x' } }, 'the reserve could not be made');
+    for (let n = 0; n < 100; n++) log.warn({}, `again ${n}`);
+    now += 600_000;
+    log.warn({}, 'later');
+    expect(said).toHaveLength(103);
+    const records = outbox.waiting('routine', 0, 1_000).map(({ record }) => record as LogRecord);
+    expect(records[0]).toEqual({
+      ...{ kind: 'log', scope: { name: 'foothold.agent' }, timeUnixMs: 1_000 },
+      ...{ severityNumber: 17, severityText: 'ERROR', body: 'the reserve could not be made' },
+      attributes: { error: 'no space', code: 5 },
+    });
+    expect(records.map(({ body }) => body)).not.toContain('starting');
+    expect(records).toHaveLength(61);
+    expect(records.at(-1)).toMatchObject({ body: 'later', attributes: { 'foothold.suppressed': 41 } });
   });
 });
 
