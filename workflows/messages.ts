@@ -16,7 +16,7 @@ export const VERB_DESCRIPTIONS: Record<MessageVerb, string> = {
   abort: `No new command; sites commanded and not confirmed are reverted, confirmed ones stay. ${EXAMPLE}`,
   revert: `Abort, and every site that was commanded is reverted. ${EXAMPLE}`,
   retry: `While the rollout waits: sites that failed, were rejected or are owed are commanded again, all or "sites": ["id"]. ${EXAMPLE}`,
-  supersede: `Ends without an undo, so that another rollout of the stream can begin. {"by": "your name", "reason": "why", "rollout": "who takes over"}`,
+  supersede: `Ends without an undo, so that another rollout of the stream can begin. {"by": "your name", "reason": "why", "rollout": "who takes over", "leftOut": ["each site of this plan that the new one has not"]}; sent by start --supersede`,
 };
 
 export const verbUpdates = {

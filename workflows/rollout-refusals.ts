@@ -50,7 +50,10 @@ function whyNot(
     case 'promote':
       return refusePromotion(run, payload);
     case 'abort':
-      return run.state === 'reverting' ? 'the rollout is already being undone' : undefined;
+      // A revert that was accepted is taken back by nobody: an abort leaves the confirmed as they are.
+      return run.state === 'reverting' || run.stop?.verb === 'revert'
+        ? 'the rollout is already being undone'
+        : undefined;
     case 'revert':
       return run.stop?.verb === 'revert' ? 'the rollout is already being reverted' : undefined;
   }
@@ -61,6 +64,10 @@ function refusePromotion(run: RolloutRun, payload: VerbPayload): string | undefi
   if (run.wait.reason.code === 'NO_CONFIRMED_SITE') {
     return 'a cohort with no confirmed site never promotes; wait until a site confirms, or abort';
   }
+  if (run.wait.reason.code === 'LOCK_LOST') {
+    return 'another rollout has the stream: this one goes on by itself once that has ended; or abort one of them';
+  }
+  if (run.retry) return 'sites are just being commanded again; promote once they have ended';
   if ((run.outcome === 'halted' || failingStages(run).length > 0) && !payload.override) {
     return `${run.wait.reason.code}: promoting against a failure needs "override": true`;
   }
@@ -72,13 +79,12 @@ function refuseSupersede(run: RolloutRun, payload: VerbPayload): Refusal | undef
   if (run.stop?.verb === 'supersede') return { why: 'the rollout is already giving way' };
   if (run.reading) return { why: 'the rollout is just continuing as new; ask again in a moment' };
   if (run.stop || run.state === 'reverting') return { why: 'the rollout is being undone; wait until that has ended' };
-  const left = (payload.leftOut ?? []).filter((site) => run.commanded.has(site) && !isBack(run, site));
   const beginning = [...run.shards.values()].filter((shard) => !shard.closed && shard.input.verb === 'converge');
-  const maybe = beginning
-    .flatMap((shard) => shard.input.sites.map((site) => site.id))
-    .filter((site) => !isBack(run, site));
-  const open = (payload.leftOut ?? []).filter((site) => maybe.includes(site));
-  const sites = [...new Set([...left, ...open])].sort();
+  const maybe = beginning.flatMap((shard) => shard.input.sites.map((site) => site.id));
+  const commanded = new Set([...run.commanded.keys(), ...maybe]);
+  // Who does not say whom the new plan leaves out may leave out anybody.
+  const leftOut = payload.leftOut ?? [...commanded];
+  const sites = [...new Set(leftOut)].filter((site) => commanded.has(site) && !isBack(run, site)).sort();
   if (sites.length === 0) return undefined;
   const named = sites.slice(0, 10).join(', ') + (sites.length > 10 ? ' …' : '');
   return { code: 'SUPERSEDE_TOO_NARROW', why: `${sites.length} commanded sites are not in the new plan: ${named}` };

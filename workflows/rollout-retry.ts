@@ -13,6 +13,7 @@ import { carryOutWave, unsettled } from './wave.js';
 /** Why there is nothing to try again now, or undefined. */
 export function refuseRetry(run: RolloutRun, payload: VerbPayload): string | undefined {
   if (!run.wait || !run.mayRetry) return 'the rollout does not wait for the sites of a wave: there is nothing to retry';
+  if (run.ticket) return 'the wait has just been ended by a promotion';
   const { sites, refused } = planRetry(run.outcomes, payload.sites);
   if (refused.length > 0) return refused.map(({ site, why }) => `${site}: ${why}`).join('; ');
   if (sites.length === 0) return 'no site was rejected, reverted by itself, or is owed';
@@ -43,7 +44,8 @@ export async function prepareRetry(run: RolloutRun, payload: VerbPayload): Promi
   const refused = refuseRetry(run, { ...payload, sites });
   if (refused !== undefined) return { accepted: false, message: refused };
   note(run, 'verb', { verb: 'retry', ...payload, sites });
-  run.retry = { payload, sites };
+  // Two people may ask in one workflow task: what the first was promised is not forgotten for the second.
+  run.retry = { payload, sites: [...new Set([...(run.retry?.sites ?? []), ...sites])] };
   const others = barred.size > 0 ? `; not ${named}` : '';
   return { accepted: true, message: `${sites.length} sites are commanded again${others}` };
 }

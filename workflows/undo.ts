@@ -2,7 +2,7 @@
  * The undo: a revert to every site for which a converge was ever scheduled, whatever its result (design §4.8). It
  * needs no registry: generation, digest and sites are in the workflow.
  */
-import { condition, ParentClosePolicy } from '@temporalio/workflow';
+import { condition, ParentClosePolicy, patched, sleep } from '@temporalio/workflow';
 import type { OutlineSite, OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import { SHARD_SIZE, type ShardInput } from '../policies/model/outline.js';
 import { note, openConverges, setStage, type OpenShard, type RolloutRun } from './rollout-run.js';
@@ -65,17 +65,39 @@ async function revertStage(
     // ABANDON: an owed revert outlives its rollout, and ends only when the site answers.
     const id = `${outline.label}/${stage.name}/revert/${index + 1}`;
     const handle = await startShard(run, input, id, ParentClosePolicy.ABANDON);
-    void watchRevert(run, handle);
+    void carryUndo(run, input, handle);
   }
 }
 
-async function watchRevert(run: RolloutRun, handle: ShardHandle): Promise<void> {
+const CARRY_AGAIN = { first: 1_000, most: 60_000 };
+
+/**
+ * A carrier that was terminated or broke is started again for whoever has not answered: once the rollout is sealed, the
+ * reconciler does so.
+ */
+async function carryUndo(run: RolloutRun, input: ShardInput, first: ShardHandle): Promise<void> {
+  let handle = first;
+  for (let pause = CARRY_AGAIN.first; !(await endsWell(run, handle)); pause = Math.min(2 * pause, CARRY_AGAIN.most)) {
+    if (!patched('lost-undo-is-carried-again')) return;
+    await sleep(pause);
+    const sites = input.sites.filter(({ id }) => !run.answers.has(id));
+    if (sites.length === 0 || run.state === 'sealed') return;
+    handle = await startShard(run, { ...input, sites }, handle.workflowId, ParentClosePolicy.ABANDON);
+  }
+}
+
+/** Its outcomes are answers, already signalled one by one: they must not stand in for the results of converges. */
+async function endsWell(run: RolloutRun, handle: ShardHandle): Promise<boolean> {
   const open = run.shards.get(handle.workflowId);
-  // Its outcomes are answers, already signalled one by one: they must not stand in for the results of converges.
-  await handle
-    .result()
-    .catch((error: unknown) => note(run, 'shard-lost', { shard: handle.workflowId, why: String(error) }));
-  if (open) open.closed = true;
+  try {
+    await handle.result();
+    return true;
+  } catch (error) {
+    note(run, 'shard-lost', { shard: handle.workflowId, why: String(error) });
+    return false;
+  } finally {
+    if (open) open.closed = true;
+  }
 }
 
 function owesUndo(run: RolloutRun, site: OutlineSite, keepConfirmed: boolean): boolean {

@@ -4,6 +4,7 @@ import {
   condition,
   getExternalWorkflowHandle,
   log,
+  patched,
   ParentClosePolicy,
   startChild,
   type ChildWorkflowHandle,
@@ -22,6 +23,7 @@ import {
   type RolloutRun,
 } from './rollout-run.js';
 import { loseSites } from './lost-sites.js';
+import { takeKnown } from './rollout-carry.js';
 import { takeOutcome } from './rollout-news.js';
 import { untilRecorded } from './rollout-record.js';
 import { shard } from './shard.js';
@@ -210,6 +212,8 @@ export async function watchShard(run: RolloutRun, handle: ShardHandle): Promise<
     return end;
   } catch (error) {
     note(run, 'shard-lost', { shard: handle.workflowId, why: String(error) });
+    // The results that the lost shard had recorded, and would have told at its end.
+    if (patched('lost-shard-is-read')) await takeKnown(run);
     if (open) loseSites(run, open.input);
     return undefined;
   } finally {

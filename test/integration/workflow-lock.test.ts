@@ -102,7 +102,9 @@ describe('the seam of continue-as-new', () => {
       const { runId } = await stage.client.workflow.getHandle(first.workflowId).describe();
       return runId !== first.firstExecutionRunId;
     }, 'the second run');
-    const answer = stage.client.workflow.getHandle(first.workflowId).executeUpdate('supersede', { args: [asker] });
+    const answer = stage.client.workflow
+      .getHandle(first.workflowId)
+      .executeUpdate('supersede', { args: [{ ...asker, leftOut: [] }] });
     await pause(1_000);
     away = false;
     expect(await answer).toMatchObject({ accepted: true });
@@ -110,6 +112,27 @@ describe('the seam of continue-as-new', () => {
       'SUPERSEDED',
     );
     expect(commandsOf(stage, ['c2'])).toEqual([]);
+  });
+});
+
+describe('a revert that was accepted', () => {
+  it('at the seam, before anything is undone, is taken back by no abort', async () => {
+    await stage.bringUp('f1', { converge: 'confirmed' });
+    await stage.bringUp('f2', { converge: 'confirmed' });
+    let away = true;
+    stage.faults.readOutline = () => {
+      if (away) throw new Error('the registry is away');
+    };
+    const first = await stage.start(outlineOf('edge-proxy-6.5.0-1', { one: [['f1']], two: [['f2']] }), undefined, 40);
+    const latest = stage.client.workflow.getHandle(first.workflowId);
+    await received(stage, 'converge f1');
+    await until(async () => (await latest.describe()).runId !== first.firstExecutionRunId, 'the second run');
+    expect(await latest.executeUpdate('revert', { args: [asker] })).toMatchObject({ accepted: true });
+    await expect(latest.executeUpdate('abort', { args: [asker] })).rejects.toThrow();
+    await latest.signal('abort', asker);
+    away = false;
+    expect((await failureOf(latest.result())).type).toBe('RolloutReverted');
+    expect(commandsOf(stage, ['f1', 'f2'])).toEqual(['converge f1', 'revert f1']);
   });
 });
 

@@ -1,5 +1,6 @@
 /** Waves on a real server: nothing is commanded once the budget is exceeded, who may not be commanded now, and retry. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { VerbAnswer } from '../../policies/model/rollout.js';
 import { openWorkflowStage, outlineOf, type WorkflowStage } from './workflow-stage.js';
 import {
   asker,
@@ -324,6 +325,26 @@ describe('retry', () => {
     await handle.executeUpdate('revert', { args: [asker] });
     await failureOf(handle.result());
     expect(commandsOf(stage, ['j1'])).toEqual(['converge j1', 'converge j1', 'revert j1']);
+  });
+
+  it('asked for by two people at once, each for another site, is done for both', async () => {
+    for (const site of ['ra', 'rb']) await stage.bringUp(site, { converge: 'rejected' });
+    const outline = outlineOf('edge-proxy-2.2.9-1', { all: [['ra', 'rb']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'stay' };
+    outline.stages = outline.stages.map((one) => ({ ...one, budget: { failed: 1, owed: '100%' } }));
+    const handle = await stage.start(outline);
+    await waitFor(handle, 'BUDGET_FAILED');
+    const asked = ['ra', 'rb'].map((site) =>
+      handle
+        .executeUpdate<VerbAnswer, [object]>('retry', { args: [{ ...asker, sites: [site] }] })
+        .catch(() => undefined),
+    );
+    const taken = (await Promise.all(asked)).map((answer) => answer?.accepted === true);
+    expect(taken).toContain(true);
+    const tried = ['ra', 'rb'].filter((_, index) => taken[index]);
+    for (const site of tried) await received(stage, `converge ${site}`, 2);
+    await handle.executeUpdate('abort', { args: [asker] });
+    await failureOf(handle.result());
   });
 
   it('what an earlier try ended with does not come back by the inbox', async () => {

@@ -61,8 +61,14 @@ it.each<[string, RolloutRun, string[]]>([
   ],
   [
     'it waits before any wave',
-    runWith(['owed'], waiting('LOCK_LOST', { mayRetry: false })),
+    runWith(['owed'], waiting('WAVE_HELD', { mayRetry: false })),
     ['promote', 'pause', ...STOP],
+  ],
+  ['another rollout has the stream', runWith(['owed'], waiting('LOCK_LOST', { mayRetry: false })), ['pause', ...STOP]],
+  [
+    'a retry was just taken',
+    runWith(['owed'], waiting('BUDGET_OWED', { retry: { payload: { by: 'x', reason: 'y' }, sites: ['a'] } })),
+    ['retry', 'pause', ...STOP],
   ],
   ['no site has confirmed', runWith(['owed'], waiting('NO_CONFIRMED_SITE')), ['retry', 'pause', ...STOP]],
   [
@@ -76,6 +82,7 @@ it.each<[string, RolloutRun, string[]]>([
     ['promote --override', 'retry', 'resume', ...STOP],
   ],
   ['a stage is being undone', runWith(['rejected'], { state: 'reverting' }), ['revert']],
+  ['a revert was taken and has not begun', runWith(['confirmed'], { stop: REVERTING }), []],
   ['everything is being undone', runWith(['rejected'], { state: 'reverting', stop: REVERTING }), []],
   ['it is sealed', runWith(['confirmed'], { state: 'sealed', outcome: 'promoted' }), []],
 ])('where %s', (_, run, expected) => {
@@ -87,4 +94,16 @@ it('an override is offered where a plain promote is refused, and nowhere else', 
   const by = { by: 'tester', reason: 'looked at it' };
   expect(refusalOf(run, 'promote', by)).toBeDefined();
   expect(refusalOf(run, 'promote', { ...by, override: true })).toBeUndefined();
+});
+
+it('a supersede that does not say whom the new plan leaves out may leave out all that were commanded', () => {
+  const run = runWith(['confirmed', 'reverted'], {});
+  for (const site of ['a', 'b']) run.commanded.set(site, { site, switchBy: 0 });
+  const by = { by: 'tester', reason: 'takes over' };
+  expect(refusalOf(run, 'supersede', by)).toMatchObject({
+    code: 'SUPERSEDE_TOO_NARROW',
+    why: expect.stringContaining('plan: a'),
+  });
+  expect(refusalOf(run, 'supersede', { ...by, leftOut: ['b'] })).toBeUndefined();
+  expect(refusalOf(run, 'supersede', { ...by, leftOut: ['a'] })).toBeDefined();
 });
