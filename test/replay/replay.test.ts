@@ -28,6 +28,13 @@ async function replay(bundle: WorkflowBundle, { workflowId, history }: Recorded)
   throw new Error('nothing was replayed');
 }
 
+function patchOf(event: Record<string, unknown>): string[] {
+  const marker = event['markerRecordedEventAttributes'] as
+    { markerName: string; details?: Record<string, { payloads: { data: string }[] }> } | undefined;
+  const payloads = marker?.markerName === 'core_patch' ? (marker.details?.['patch-data']?.payloads ?? []) : [];
+  return payloads.map(({ data }) => (JSON.parse(Buffer.from(data, 'base64').toString()) as { id: string }).id);
+}
+
 const files = readdirSync(HISTORIES).filter((file) => file.endsWith('.json'));
 let bundle: WorkflowBundle;
 beforeAll(async () => {
@@ -66,6 +73,18 @@ describe('recorded histories', () => {
     tells('rival.rollout.1.json', 'rivalOf');
     tells('withdrawn.shard.1.json', '"name":"judgeWithdrawal"');
     tells('long.shard.1.json', '"continuedExecutionRunId"');
+  });
+
+  it('cover both sides of every patch', () => {
+    const sources = readdirSync(new URL('../../workflows/', import.meta.url)).map((file) =>
+      readFileSync(new URL(`../../workflows/${file}`, import.meta.url), 'utf8'),
+    );
+    const patches = sources.flatMap((text) => [...text.matchAll(/\bpatched\('([^']+)'\)/g)].map(([, id]) => id));
+    expect(patches.length).toBeGreaterThan(0);
+    const marked = new Set(files.flatMap((file) => read(file).history.events.flatMap(patchOf)));
+    expect(patches.filter((id) => !marked.has(id ?? ''))).toEqual([]);
+    // Those of before have none of them.
+    expect(read('act-1.rollout.json').history.events.flatMap(patchOf)).toEqual([]);
   });
 
   it.each(files)('[A58] %s replays', async (file) => {
