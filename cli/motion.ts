@@ -10,6 +10,8 @@ export type Motion =
   | { kind: 'not-found' }
   | { kind: 'unknown'; because: string };
 
+/** One that is paused has not. */
+const ENDED = new Set<string>(['COMPLETED', 'FAILED', 'TIMED_OUT', 'CANCELLED', 'TERMINATED']);
 const LOOK_WITHIN = 3_000;
 
 /** Never throws: a reader of the registry must answer with Temporal down. */
@@ -20,7 +22,7 @@ export async function motionOf(context: Context, rollout: RolloutStatus): Promis
       firstExecutionRunId: rollout.firstRunId,
     });
     const { status } = await connection.withDeadline(Date.now() + LOOK_WITHIN, () => handle.describe());
-    return status.name === 'RUNNING' ? { kind: 'runs' } : { kind: 'closed', status: status.name };
+    return ENDED.has(status.name) ? { kind: 'closed', status: status.name } : { kind: 'runs' };
   } catch (error) {
     const { WorkflowNotFoundError } = await import('@temporalio/client');
     if (error instanceof WorkflowNotFoundError) return { kind: 'not-found' };

@@ -59,11 +59,11 @@ export async function watchRollout(context: Context, reference: string): Promise
     if (rollout.state !== 'sealed' && context.io.now() - looked > LOOK_EVERY) {
       looked = context.io.now();
       const motion = await motionOf(context, rollout);
-      if (motion.kind !== 'closed') continue;
+      if (motion.kind !== 'closed' && motion.kind !== 'not-found') continue;
       // The seal may have come between the two looks: the record is read once more before it is disbelieved.
       await pause(2 * EVERY, context.io.interrupted);
       rollout = (await again(context, rollout, found.registry)) ?? rollout;
-      if (rollout.state !== 'sealed') return unsealed(rollout, motion.status);
+      if (rollout.state !== 'sealed') return unsealed(rollout, motion);
     }
   }
   return ended(context, rollout, found.registry);
@@ -123,9 +123,15 @@ async function ended(context: Context, rollout: RolloutStatus, registry?: Regist
   return { exit, document: null, text };
 }
 
-function unsealed(rollout: RolloutStatus, status: string): Answer {
-  const text = `${status} in Temporal, before the rollout was sealed; the sites finish alone · last recorded: ${rollout.state}`;
-  return { exit: EXIT.no, document: { rollout, temporal: status }, text };
+function unsealed(rollout: RolloutStatus, motion: { kind: 'closed'; status: string } | { kind: 'not-found' }): Answer {
+  const last = `last recorded: ${rollout.state}`;
+  if (motion.kind === 'closed') {
+    const text = `${motion.status} in Temporal, before the rollout was sealed; the sites finish alone · ${last}`;
+    return { exit: EXIT.no, document: { rollout, temporal: motion.status }, text };
+  }
+  const next = `if this Temporal was made anew: foothold abort ${rollout.label} --lost --reason …`;
+  const text = `Temporal answered, and has no workflow ${rollout.workflowId} · ${last} · next: ${next}`;
+  return { exit: EXIT.no, document: { rollout, temporal: null }, text };
 }
 
 function left(context: Context, rollout: RolloutStatus): Answer {
