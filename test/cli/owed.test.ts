@@ -168,6 +168,7 @@ describe('site show', () => {
       'debts',
       'anomalies',
       'events',
+      'outbox',
     ]);
     const unknown = await run('site', 'show', 'osl-20');
     expect([unknown.exit, unknown.err]).toEqual([2, expect.stringContaining('SITE_NOT_FOUND')]);

@@ -63,7 +63,10 @@ describe('abort --lost', () => {
     const { stdout } = await stage.foothold(['status', label, '--json']);
     expect(JSON.parse(stdout)).toMatchObject({ temporal: { kind: 'not-found' } });
     const watched = await stage.endOf(['watch', label]);
-    expect(watched).toMatchObject({ code: 1, said: expect.stringContaining('Temporal answered, and has no') as string });
+    expect(watched).toMatchObject({
+      code: 1,
+      said: expect.stringContaining('Temporal answered, and has no') as string,
+    });
     const absent = await stage.foothold(['abort', label, '--lost', '--reason', WHY], 60_000);
     expect([absent.code, absent.stderr]).toEqual([3, expect.stringContaining('WORKER_ABSENT')]);
     worker = await stage.startWorker();
