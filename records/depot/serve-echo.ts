@@ -1,22 +1,10 @@
 /** The echo of a depot server, for sites with `uplink: required`: it is reached as the depot is. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ECHO_MOST, echoOf } from '../../policies/model/echo.js';
+import { answerEcho } from '../../policies/model/echo.js';
 
-/** The bytes that were answered; never throws. */
+/** The bytes that were answered to a nonce; never throws. */
 export async function serveEcho(request: IncomingMessage, response: ServerResponse): Promise<number> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > ECHO_MOST) break;
-      chunks.push(chunk);
-    }
-  } catch {
-    // who asked is gone
-  }
-  const body = length > ECHO_MOST ? undefined : echoOf(Buffer.concat(chunks).toString('latin1'));
-  response.writeHead(body === undefined ? 400 : 200, { 'content-type': 'text/plain', 'cache-control': 'no-store' });
-  response.end(body ?? 'expected 16 to 128 hex digits\n');
-  return body?.length ?? 0;
+  const { status, headers, body } = await answerEcho(request as AsyncIterable<Buffer>);
+  response.writeHead(status, headers).end(body);
+  return status === 200 ? body.length : 0;
 }
