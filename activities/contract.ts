@@ -11,6 +11,7 @@ import type { CatchUpFacts } from '../policies/catch-up/facts.js';
 import type { HandedOver } from '../policies/model/debt.js';
 import type { RolloutOutcome, RolloutRequest, RolloutStatus, SiteOutcome } from '../policies/model/rollout.js';
 import type { Reason } from '../policies/model/verdict.js';
+import type { Elsewhere } from '../policies/rollout/held-by.js';
 
 /** Which run of which rollout asks: the workflow's own ids, and how often it has continued as new. */
 export interface RunIdentity {
@@ -107,7 +108,10 @@ export interface ControlActivities {
   recordDispositions(input: ShardRef, rows: { site: string; commandId: string; outcome: SiteOutcome }[]): Promise<void>;
   sampleGate(input: SampleGateInput): Promise<SampleGateOutput>;
   describeLock(stream: string): Promise<LockHolder | null>;
-  /** Another rollout of the stream that lives, whoever has the lock: one at the seam of continue-as-new, or without its lock. */
+  /**
+   * Another rollout of the stream that lives, or may live in another namespace, whoever has the lock: one at the seam of
+   * continue-as-new, or without its lock.
+   */
   rivalOf(stream: string, run: RunIdentity): Promise<LockHolder | null>;
   awaitClosed(workflowId: string): Promise<void>;
   recordInbox(report: SiteReport, events: SiteEvent[]): Promise<LateNews[]>;
@@ -137,6 +141,8 @@ export interface LockHolder {
   label?: string;
   /** A batch of the reconciler: it gives way to a person's rollout. */
   catchUp?: true;
+  /** It may live where it cannot be asked: another namespace, or Temporal before it was made anew. */
+  elsewhere?: Elsewhere;
   /** The run of the lock itself: by it, and never by the id alone, it is cancelled. Absent in its memo. */
   lockRunId?: string;
 }

@@ -3,6 +3,7 @@
  * observer carries. Kept at the site until a command acknowledges it; the centre counts it once.
  */
 import type { Client } from '@temporalio/client';
+import type { Asker } from '../activities/site/converge.js';
 import { LINK_TIMERS, retryPause, type LinkTimers } from '../policies/model/link.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
 import type { SiteEvent } from '../policies/model/report.js';
@@ -20,6 +21,17 @@ interface Sent extends Record<SparePriority, number> {
 const PAGE = 100;
 const MOST = 5_000;
 
+/** Whether there is something to deliver. */
+export class Due {
+  is = true;
+  wake: (() => void) | undefined;
+
+  set(): void {
+    this.is = true;
+    this.wake?.();
+  }
+}
+
 export interface DeliveryOptions {
   site: string;
   door: SiteDoor;
@@ -29,35 +41,33 @@ export interface DeliveryOptions {
   timers?: LinkTimers;
   /** Instead of that of `timers`; a quarter more or less, so that a fleet does not speak at once. */
   reportEvery?: number;
+  /** For who else may find that there is something to deliver. */
+  due?: Due;
   /** Hears of every answer of the centre, and of every call that had none, with its cause. */
   onEcho?: (failure?: string) => void;
 }
 
 /** Delivers until `signal` is aborted; never throws. */
 export async function keepDelivering(options: DeliveryOptions, signal: AbortSignal): Promise<void> {
-  const { door, log, timers = LINK_TIMERS.fibre } = options;
+  const { door, log, timers = LINK_TIMERS.fibre, due = new Due() } = options;
   const sent: Sent = { through: 0, performance: 0, routine: 0 };
   let failures = 0;
-  let due = true;
-  let wake: (() => void) | undefined;
   const stopListening = door.onEvent((event) => {
-    if (door.observed(event)) return;
-    due = true;
-    wake?.();
+    if (!door.observed(event)) due.set();
   });
   let contactAt = Date.now() + timers.contactEvery;
   let reportAt = nextReport(options);
   while (!signal.aborted) {
     try {
-      if (due || Date.now() >= reportAt) {
-        due = false;
+      if (due.is || Date.now() >= reportAt) {
+        due.is = false;
         await deliver(options, sent);
         reportAt = nextReport(options);
       } else if (Date.now() >= contactAt) {
         await echoed(options, () => options.client.workflowService.getSystemInfo({}));
       } else {
         await new Promise<void>((resolve) => {
-          wake = resolve;
+          due.wake = resolve;
           void pause(Math.min(contactAt, reportAt) - Date.now(), signal).then(resolve);
         });
         await pause(timers.gather, signal);
@@ -68,7 +78,7 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
       failures = 0;
       contactAt = Date.now() + timers.contactEvery;
     } catch (error) {
-      due = true;
+      due.is = true;
       failures += 1;
       options.onEcho?.(`the centre did not answer: ${causeOf(error)}`);
       log.warn({ cause: causeOf(error) }, 'the centre did not take the report');
@@ -76,6 +86,28 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
     }
   }
   stopListening();
+}
+
+const HEARD_WITHIN_MS = 5_000;
+/** Of a shard that has taken the result, is about to, or is followed by a run that asks again. */
+const HEARS = new Set<string>(['RUNNING', 'PAUSED', 'COMPLETED', 'CONTINUED_AS_NEW']);
+
+/**
+ * A result that comes when its shard has ended and no heartbeat has told so yet goes nowhere: Temporal refuses it, of which
+ * the SDK tells its log alone, and the event was one that a result would carry. The same on every link: one read weighs
+ * less than the heartbeats of a command, and a thin link would tell an hour later.
+ */
+export async function deliverIfUnheard(options: DeliveryOptions, asker: Asker, signal: AbortSignal): Promise<void> {
+  await pause(HEARD_WITHIN_MS, signal);
+  if (signal.aborted) return;
+  const { workflowId, runId } = asker;
+  try {
+    const shard = options.client.workflow.getHandle(workflowId, runId);
+    if (HEARS.has((await echoed(options, () => shard.describe())).status.name)) return;
+  } catch (error) {
+    options.log.debug({ cause: causeOf(error) }, 'whether the result was heard could not be asked; it is told again');
+  }
+  options.due?.set();
 }
 
 /** A connection over which nothing comes back looks open for hours: only an answer in time is one. */

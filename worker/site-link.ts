@@ -4,12 +4,12 @@
  */
 import { Client } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
-import { createSiteActivities } from '../activities/site/converge.js';
+import { createSiteActivities, type Asker } from '../activities/site/converge.js';
 import { retryPause, type LinkState, type LinkTimers } from '../policies/model/link.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
 import { causeOf, connectPatiently, pause, type Connected, type TemporalSettings } from './connection.js';
 import type { Log } from './log.js';
-import { keepDelivering, type DeliveryOptions } from './site-delivery.js';
+import { deliverIfUnheard, Due, keepDelivering, type DeliveryOptions } from './site-delivery.js';
 
 export interface SiteLinkOptions {
   site: string;
@@ -93,7 +93,6 @@ async function serve(options: SiteLinkOptions, held: Held, standing: Standing, s
   await connection.withDeadline(Date.now() + ASK_WITHIN_MS, () =>
     connection.workflowService.describeNamespace({ namespace }),
   );
-  const worker = await Worker.create({ ...siteWorkerOptions(options), connection, namespace });
   const ended = new AbortController();
   const { site, door, log, timers } = options;
   let failures = 0;
@@ -103,7 +102,9 @@ async function serve(options: SiteLinkOptions, held: Held, standing: Standing, s
     else standing.down(failure, failures);
   };
   const client = new Client({ connection, namespace });
-  const delivery: DeliveryOptions = { site, door, log, timers, client, onEcho };
+  const delivery: DeliveryOptions = { site, door, log, timers, client, onEcho, due: new Due() };
+  const onResult = (asker: Asker) => void deliverIfUnheard(delivery, asker, ended.signal);
+  const worker = await Worker.create({ ...siteWorkerOptions({ ...options, onResult }), connection, namespace });
   const delivering = keepDelivering(delivery, ended.signal);
   const following = followSettings(options, held, { worker, delivery }, ended.signal);
   try {
@@ -170,11 +171,13 @@ async function nameCause({ connection, settings }: Connected, error: unknown): P
 }
 
 /** Everything about a site's worker but its connection. */
-export function siteWorkerOptions(options: Pick<SiteLinkOptions, 'site' | 'queue' | 'door' | 'streams'>) {
+export function siteWorkerOptions(
+  options: Pick<SiteLinkOptions, 'site' | 'queue' | 'door' | 'streams'> & { onResult?: (asker: Asker) => void },
+) {
   return {
     taskQueue: options.queue,
     identity: `site-${options.site}`,
-    activities: createSiteActivities(options.door, Date.now),
+    activities: createSiteActivities(options.door, Date.now, options.onResult),
     maxConcurrentActivityTaskExecutions: 2 * options.streams + 2,
     // `maxConcurrentActivityTaskPolls` is never read by SDK 1.24: without this a site would hold ten polls.
     activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },

@@ -13,6 +13,8 @@ export interface RolloutEnding {
   by?: string;
   /** The run that ended, where Temporal knows one: a rollout that was reset may end again. */
   runId?: string;
+  /** By Temporal's clock, as is whatever a run that was reset tells after it. */
+  endedAt?: number;
 }
 
 /** `open`: a run that was reset, or is paused, is one. `gone`: this namespace knows no run of it. */
@@ -33,20 +35,25 @@ export async function findRun(client: Client, rollout: UnsealedRollout): Promise
 }
 
 async function ended(client: Client, workflowId: string, run: Described): Promise<Found> {
-  return { is: 'ended', ending: { ...(await endingOf(client, workflowId, run)), runId: run.runId } };
+  const { runId, endedAt } = run;
+  const ending = await endingOf(client, workflowId, run);
+  return { is: 'ended', ending: { ...ending, runId, ...(endedAt !== undefined && { endedAt }) } };
 }
 
 interface Described {
   runId: string;
   firstRunId: string;
   status: string;
+  endedAt?: number;
 }
 
 async function describe(client: Client, workflowId: string, runId?: string): Promise<Described | undefined> {
   try {
     const described = await client.workflow.getHandle(workflowId, runId).describe();
     const firstRunId = described.raw.workflowExecutionInfo?.firstRunId;
-    return { runId: described.runId, firstRunId: firstRunId ?? described.runId, status: described.status.name };
+    const { closeTime, status } = described;
+    const closed = closeTime ? { endedAt: closeTime.getTime() } : {};
+    return { runId: described.runId, firstRunId: firstRunId ?? described.runId, status: status.name, ...closed };
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;

@@ -6,9 +6,11 @@ import type { FrozenPlan } from '../../policies/model/plan.js';
 import { REASON_CODES } from '../../policies/model/reasons.js';
 import type { RolloutRequest, VerbAnswer, VerbPayload } from '../../policies/model/rollout.js';
 import { wordsOfBlock } from '../../policies/preflight/blocked.js';
+import { cannotBeAsked, wordsOfHeld } from '../../policies/rollout/held-by.js';
 import type { LockHolder, RunIdentity } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 import { resolvePlan } from './freeze-plan.js';
+import { refuseBehindElsewhere } from './rival.js';
 import { judgeFrozen } from './run-preflight.js';
 
 /**
@@ -23,6 +25,7 @@ export async function supersede(
   run: RunIdentity,
 ): Promise<void> {
   const after = await resolvePlan(deps, request);
+  await refuseBehindElsewhere(deps, after.plan.release.stream, run);
   const { blocked, counts, first } = await judgeFrozen(deps, after, run);
   if (blocked) {
     const words = `${wordsOfBlock(counts.block, first)}; ${holder.label ?? holder.workflowId} was not asked to give way`;
@@ -38,6 +41,10 @@ export async function askToGiveWay(
   run: RunIdentity,
   leftOut: string[],
 ): Promise<void> {
+  if (cannotBeAsked(holder)) {
+    const [stream = ''] = request.release.split('@');
+    throw new MistakeError('STREAM_LOCKED', wordsOfHeld(stream, holder));
+  }
   const payload: VerbPayload = {
     by: request.by ?? 'foothold',
     reason: request.reason ?? `${request.release} takes over`,

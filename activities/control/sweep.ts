@@ -35,7 +35,9 @@ export async function sweep(deps: ControlDeps, word?: GiveUp): Promise<SweepSumm
   for (const debt of await deps.registry.retiredReverts()) {
     await attempt(summary, `${debt.site} of ${debt.label}`, () => giveUpRetired(deps, debt));
   }
-  await attempt(summary, 'runs that have told nothing', () => askSilentRuns(deps));
+  await attempt(summary, 'runs that have told nothing', () =>
+    askSilentRuns(deps, (workflowId, ask) => attempt(summary, workflowId, ask)),
+  );
   for (const stream of await streamsWithWork(deps)) {
     await attempt(summary, stream, async () => {
       if (!(await hasWork(deps, stream))) return;
@@ -109,10 +111,14 @@ async function unheardSites(registry: Registry, firstRunId: string): Promise<End
   });
 }
 
+/**
+ * Told when Temporal ended it: stamped by the clock of a worker that is ahead, what a run that was reset tells would be
+ * old news for as long.
+ */
 function sealedStatus(
   rollout: UnsealedRollout,
   told: RolloutStatus | undefined,
-  { outcome, reason }: RolloutEnding,
+  { outcome, reason, endedAt }: RolloutEnding,
   now: number,
 ): RolloutStatus {
   const { wait: _, ...known } = told ?? untold(rollout);
@@ -121,7 +127,7 @@ function sealedStatus(
       ? { ...stage, state: 'stopped' as const }
       : stage,
   );
-  return { ...known, stages, state: 'sealed', outcome, reason, updatedAt: Math.max(now, known.updatedAt) };
+  return { ...known, stages, state: 'sealed', outcome, reason, updatedAt: Math.max(endedAt ?? now, known.updatedAt) };
 }
 
 /** Ended between freezing its plan and its first word. */

@@ -7,11 +7,22 @@ import type { ControlDeps } from './deps.js';
 
 const POLL_MS = 500;
 
-/** The holder as the lock's memo names it, or null if it is free by now. */
+/**
+ * The holder as the lock's memo names it, or null if it is free by now. A workflow under its id that names nobody was
+ * started by hand, and keeps everybody out all the same: it is its own holder.
+ */
 export async function describeLock(client: Client, stream: string): Promise<LockHolder | null> {
-  const description = await describeRunning(client, `foothold/stream/${stream}`);
-  const holder = description?.memo?.['holder'] as LockHolder | undefined;
-  return description && holder ? { ...holder, lockRunId: description.runId } : null;
+  const workflowId = `foothold/stream/${stream}`;
+  const description = await describeRunning(client, workflowId);
+  if (!description) return null;
+  const { memo, runId: lockRunId } = description;
+  const holder = memo?.['holder'];
+  return isHolder(holder) ? { ...holder, lockRunId } : { workflowId, firstRunId: lockRunId, lockRunId };
+}
+
+function isHolder(memo: unknown): memo is LockHolder {
+  const { workflowId, firstRunId } = (memo ?? {}) as Partial<LockHolder>;
+  return typeof workflowId === 'string' && typeof firstRunId === 'string';
 }
 
 /** The same with the label that people know the holder by, once it has one. */

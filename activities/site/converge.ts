@@ -10,7 +10,18 @@ import type { SiteActivities } from '../contract.js';
 
 const HEARTBEAT_MS = 1_000;
 
-export function createSiteActivities(door: SiteDoor, now: () => number): SiteActivities {
+/** The workflow that an attempt answers. */
+export interface Asker {
+  workflowId: string;
+  runId: string;
+}
+
+/** `onResult` hears who is answered with a result, before the answer goes out. */
+export function createSiteActivities(
+  door: SiteDoor,
+  now: () => number,
+  onResult: (asker: Asker) => void = () => undefined,
+): SiteActivities {
   return {
     async converge(page: Page): Promise<Settled[]> {
       const [command] = page.commands;
@@ -23,7 +34,10 @@ export function createSiteActivities(door: SiteDoor, now: () => number): SiteAct
       const { commandId, state } = await door.accept(command.envelope);
       door.contacted(now());
       const settled = await observeCommand(door, commandId, state);
-      return [endOfAttempt(settled)];
+      const end = endOfAttempt(settled);
+      const asker = Context.current().info.workflowExecution;
+      if (end.kind === 'result' && asker) onResult(asker);
+      return [end];
     },
   };
 }

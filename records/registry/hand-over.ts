@@ -48,9 +48,10 @@ export async function handOverWithin(
 
 /**
  * A rollout that was sealed goes on: it was reset after it had ended. What it owes is its own again, and it decides anew
- * what its sites should run. What older rollouts had decided, and handing over had replaced, does not come back.
+ * what its sites should run. Until then that is what the others had decided, which its promotion had replaced.
  */
 export async function takeBack(tx: Tx, firstRunId: string, now: number): Promise<void> {
+  const before = await rolloutRow(tx, firstRunId);
   const taken = await tx
     .updateTable('rollouts')
     .set({ handed_outcome: null, handed_over: null })
@@ -61,7 +62,35 @@ export async function takeBack(tx: Tx, firstRunId: string, now: number): Promise
   if (!taken) return;
   await tx.deleteFrom('desired').where('first_run_id', '=', firstRunId).execute();
   await tx.deleteFrom('stream_desired').where('first_run_id', '=', firstRunId).execute();
+  if (before?.handed_outcome === 'promoted' && before.catch_up_of === null) await decideWithout(tx, before, now);
   await restandRollout(tx, firstRunId, now);
+}
+
+/**
+ * The others decide again in the order in which they were begun, from the last that spoke for the whole stream; what they
+ * had decided and still stands is not changed by it.
+ */
+async function decideWithout(tx: Tx, { stream, first_run_id }: RolloutRow, now: number): Promise<void> {
+  const newestFirst = await tx
+    .selectFrom('rollouts')
+    .selectAll()
+    .where('stream', '=', stream)
+    .where('first_run_id', '!=', first_run_id)
+    .where('handed_outcome', 'is not', null)
+    .where('catch_up_of', 'is', null)
+    .orderBy('generation', 'desc')
+    .execute();
+  const again: RolloutRow[] = [];
+  for (const rollout of newestFirst) {
+    again.unshift(rollout);
+    if (isForAll(rollout) && (await frozenPlan(tx, rollout.plan_digest)) !== undefined) break;
+  }
+  for (const rollout of again) await decideDesired(tx, rollout, rollout.updated_at);
+  for (const rollout of again) await restandRollout(tx, rollout.first_run_id, now);
+}
+
+function isForAll({ handed_outcome, attempt, narrowed }: RolloutRow): boolean {
+  return handed_outcome === 'promoted' && attempt > 0 && narrowed !== 1;
 }
 
 /** What follows from commands without an answer is another thing once their rollout is promoted: they are owed. */
@@ -109,7 +138,7 @@ async function desirePlan(tx: Tx, rollout: RolloutRow, now: number): Promise<voi
   );
   await putDesired(tx, rows);
   // Without the plan nobody knows whether it was for all: then it speaks for nobody else.
-  if (frozen !== undefined && rollout.attempt > 0 && rollout.narrowed !== 1) {
+  if (frozen !== undefined && isForAll(rollout)) {
     await putStreamDesired(tx, streamRowOf(rollout, now));
     await tx.deleteFrom('desired').where('stream', '=', stream).where('generation', '<', generation).execute();
     await dropOlder(tx, stream, generation);

@@ -1,6 +1,7 @@
 /** The lock of a stream in its narrow moments, on a real server: slow to go, let go of in vain, free at the seam. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { LockHolder } from '../../activities/contract.js';
+import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import { openWorkflowStage, outlineOf, type WorkflowStage } from './workflow-stage.js';
 import {
   asker,
@@ -169,5 +170,39 @@ describe('a lock that is free although a rollout of the stream lives', () => {
     expect((await failureOf(first.result())).message).toContain('SUPERSEDED');
     expect(await second.result()).toMatchObject({ outcome: 'promoted' });
     expect(commandsOf(stage, ['e1'])).toEqual(['converge e1', 'converge e1']);
+  });
+});
+
+describe('a lock that somebody started by hand', () => {
+  const byHand = () =>
+    stage.client.workflow.start('streamLock', {
+      workflowId: 'foothold/stream/edge-proxy',
+      taskQueue: TASK_QUEUE,
+      args: [{ workflowId: 'nobody', firstRunId: 'nobody' }],
+    });
+
+  it.each([
+    ['waits for nobody', {}],
+    ['takes over the stream', { supersede: 'edge-proxy' }],
+  ])('refuses a rollout that %s and is named, with few events, until somebody ends it', async (_, words) => {
+    const bare = await byHand();
+    const refused = await stage.start(outlineOf('edge-proxy-6.5.0-1', { all: [['f1']] }), undefined, undefined, words);
+    const ended = () => refused.describe().then(({ status }) => status.name !== 'RUNNING' || undefined);
+    await until(ended, 'the refusal').catch(async (error: unknown) => {
+      await Promise.all([bare.terminate(), refused.terminate()]);
+      throw error;
+    });
+    const failure = await failureOf(refused.result());
+    expect(failure.message).toContain('STREAM_LOCKED');
+    expect(failure.message).toContain('foothold/stream/edge-proxy');
+    // Four tries: a child refused, who holds it, a pause.
+    expect((await historyOf(stage, refused.workflowId)).length).toBeLessThan(80);
+    expect(commandsOf(stage, ['f1'])).toEqual([]);
+    await bare.terminate('its test is over');
+    await stage.bringUp('f1', { converge: 'confirmed' });
+    const next = await stage.start(outlineOf('edge-proxy-6.5.1-1', { all: [['f1']] }));
+    expect(await next.result()).toMatchObject({ outcome: 'promoted' });
+    await stage.bringDown('f1');
+    stage.seen.commands = stage.seen.commands.filter((line) => !line.endsWith(' f1'));
   });
 });

@@ -14,6 +14,9 @@ const NOW = 10_000;
 let registry: Registry;
 /** By workflow id: the status of its latest run, or what asking for it throws. Others are not there. */
 let temporal: Record<string, string | Error | undefined>;
+/** By workflow id: when Temporal ended it, and what a signal to it throws. */
+let closed: Record<string, Date>;
+let refusing: Record<string, Error>;
 /** What happens between Temporal's answer and the sweeper's next step. */
 let meanwhile: (() => Promise<void>) | undefined;
 let namespaceId: string;
@@ -29,9 +32,12 @@ function deps(): ControlDeps {
     if (answer instanceof Error) throw answer;
     await meanwhile?.();
     const firstRunId = workflowId.replace(/^w-/, '');
-    return { runId: `${firstRunId}-last`, status: { name: answer }, raw: { workflowExecutionInfo: { firstRunId } } };
+    const raw = { workflowExecutionInfo: { firstRunId } };
+    return { runId: `${firstRunId}-last`, status: { name: answer }, closeTime: closed[workflowId], raw };
   };
   const signal = (workflowId: string) => async (name: string, payload: unknown) => {
+    const refusal = refusing[workflowId];
+    if (refusal) throw refusal;
     await describe(workflowId)();
     signals.push([name, workflowId, ...(payload === undefined ? [] : [JSON.stringify(payload)])].join(' '));
   };
@@ -63,6 +69,7 @@ beforeEach(async () => {
   temporal = {};
   namespaceId = HERE.id;
   [open, signals] = [[], []];
+  [closed, refusing] = [{}, {}];
   meanwhile = undefined;
 });
 afterEach(() => registry.close());
@@ -99,7 +106,32 @@ describe('a run that Temporal has open', () => {
   });
 });
 
+describe('runs that are asked how they stand', () => {
+  it('[B36] are asked each for itself: one that has closed is nothing, one that cannot be asked is told of', async () => {
+    for (const id of ['r1', 'r2', 'r3']) {
+      const label = await begin(id, '2.4.0', HERE);
+      temporal[`w-${id}`] = 'RUNNING';
+      await registry.putStatus({ ...status(id, { label }), workflowId: `w-${id}` });
+    }
+    open = ['w-r1', 'w-r2', 'w-r3'].map((workflowId) => ({ workflowId, runId: 'x', startTime: new Date(6_000) }));
+    refusing = { 'w-r1': new WorkflowNotFoundError('closed', 'w-r1', undefined), 'w-r2': new Error('unavailable') };
+    expect((await sweep(deps())).failed).toEqual(['w-r2: unavailable']);
+    expect(signals).toEqual(['tell w-r3']);
+  });
+});
+
 describe('the sweeper', () => {
+  it('[B36] seals by Temporal’s clock: its own may be ahead of what a run that is reset tells', async () => {
+    const label = await begin('r1', '2.4.0', HERE);
+    await registry.putStatus({ ...status('r1', { label, updatedAt: 2_000 }), workflowId: 'w-r1' });
+    temporal['w-r1'] = 'TERMINATED';
+    closed['w-r1'] = new Date(NOW - 5_000);
+    expect((await sweep(deps())).terminated).toEqual([label]);
+    expect(await registry.findRollout('r1')).toMatchObject({ state: 'sealed', updatedAt: NOW - 5_000 });
+    await registry.putStatus({ ...status('r1', { label, updatedAt: NOW - 4_999 }), workflowId: 'w-r1' });
+    expect(await registry.findRollout('r1')).toMatchObject({ state: 'running' });
+  });
+
   it.each(['RUNNING', 'PAUSED', 'UNKNOWN', 'UNSPECIFIED', 'CONTINUED_AS_NEW'])(
     '[B36] leaves alone what Temporal does not say has ended: %s',
     async (name) => {

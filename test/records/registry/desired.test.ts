@@ -130,6 +130,79 @@ describe('what sites should run', () => {
   });
 });
 
+describe('a promoted rollout that was sealed and goes on after all', () => {
+  const goesOn = (run: string) => registry.adoptRun(run, 0, `${run}b`);
+  const V = {
+    one: '2.4.0 by edge-proxy-2.4.0-1',
+    two: '2.5.0 by edge-proxy-2.5.0-1',
+    three: '2.6.0 by edge-proxy-2.6.0-1',
+  };
+
+  it('[A19] leaves what the last one before it had decided, also for sites that no plan has named', async () => {
+    await promoted('run-1', '2.3.0', [X, Y]);
+    await promoted('run-2', '2.4.0', [X, Y]);
+    await promoted('run-3', '2.5.0', [X, Y]);
+    const whole = await registry.streamDesired(STREAM);
+    await goesOn('run-3');
+    expect(await desired()).toEqual({ [X]: V.one, [Y]: V.one, [Z]: V.one });
+    expect(await registry.streamDesired(STREAM)).toMatchObject({ firstRunId: 'run-2', since: 5_000 });
+    await registry.handOver('run-3', 'promoted', 5_000);
+    expect(await desired()).toEqual({ [X]: V.two, [Y]: V.two, [Z]: V.two });
+    expect(await registry.streamDesired(STREAM)).toEqual(whole);
+  });
+
+  it('[A19] leaves what narrowed and aborted ones before and after it had decided, and no batch', async () => {
+    await promoted('run-1', '2.4.0', [X, Y, Z]);
+    const aborted = await Rollout.begin(registry, 'run-2', '2.5.0', [X, Y]);
+    for (const site of [X, Y]) {
+      await aborted.command(site);
+      await aborted.settle(aborted.answer(site, 'confirmed'));
+    }
+    await aborted.seal('aborted');
+    await promoted('run-3', '2.6.0', [Y], { only: { id: [Y] } });
+    const before = await desired();
+    expect(before).toEqual({ [X]: V.two, [Y]: V.three, [Z]: V.one });
+    await promoted('run-4', '2.7.0', [X, Y, Z]);
+    await promoted('run-5', '2.7.0', [X], { of: 'run-4' });
+    await promoted('run-6', '2.8.0', [Z], { only: { id: [Z] } });
+    await goesOn('run-4');
+    expect(await desired()).toEqual({ ...before, [Z]: '2.8.0 by edge-proxy-2.8.0-1' });
+    // What the aborted one brought is taken back after all: the one before it shows, as it did then.
+    await aborted.command(X, 'revert');
+    expect((await desired())[X]).toBe(V.one);
+  });
+
+  it('leaves what a later one has decided', async () => {
+    await promoted('run-1', '2.4.0', [X, Y]);
+    await promoted('run-2', '2.5.0', [X, Y]);
+    await promoted('run-3', '2.6.0', [X]);
+    await goesOn('run-2');
+    expect(await desired()).toEqual({ [X]: V.three, [Y]: V.three, [Z]: V.three });
+  });
+
+  it('narrowed: leaves what the last one before it had decided for its own sites', async () => {
+    await promoted('run-1', '2.4.0', [X, Y]);
+    await promoted('run-2', '2.5.0', [X], { only: { id: [X] } });
+    await goesOn('run-2');
+    expect((await registry.desired(STREAM, [X])).get(X)).toMatchObject({ firstRunId: 'run-1', stage: 'all' });
+    expect(await desired()).toEqual({ [X]: V.one, [Y]: V.one, [Z]: V.one });
+  });
+
+  it('[A19] brings back what sites owed of the one before it, and not what they have', async () => {
+    const one = await Rollout.begin(registry, 'run-1', '2.4.0', [X, Y]);
+    for (const site of [X, Y]) await one.command(site);
+    await one.settle(one.answer(X, 'confirmed'));
+    await one.dispose(Y, 'owed');
+    await one.seal('promoted');
+    const owed = await registry.debts();
+    expect(owed.map(({ site, firstRunId }) => `${site} ${firstRunId}`)).toEqual([`${Y} run-1`]);
+    await promoted('run-2', '2.5.0', [X, Y]);
+    expect(await registry.debts()).toEqual([]);
+    await goesOn('run-2');
+    expect(await registry.debts()).toEqual(owed);
+  });
+});
+
 describe('what a site reports that the registry does not know', () => {
   it('[A19] O3: becomes what it should run, and no later rollout gets a generation at or below it', async () => {
     await promoted('run-1', '2.4.0', [X, Y]);
