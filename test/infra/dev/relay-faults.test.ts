@@ -38,24 +38,27 @@ async function talker() {
 }
 
 describe('one direction dropped', () => {
-  it.each(['up', 'down'] as const)('%s: the other one passes, nobody can connect, and nothing is lost', async (lost) => {
-    const server = await talker();
-    const relay = await relayTo(server.address);
-    const one = await client(relay);
-    await expect.poll(() => server.open.length).toBe(1);
-    relay.fail({ kind: 'drop', direction: lost });
-    one.socket.write('question');
-    server.say('answer');
-    await (lost === 'up' ? expect.poll(one.received).toBe('answer') : expect.poll(server.heard).toBe('question'));
-    const late = await client(relay);
-    late.socket.write('!');
-    await sleep(A_WHILE);
-    expect([server.heard(), one.received()]).toEqual(lost === 'up' ? ['', 'answer'] : ['question', '']);
-    expect([server.open.length, late.closed(), relay.mode()]).toEqual([1, false, 'drop']);
-    relay.restore();
-    await expect.poll(() => [server.heard().replace('!', ''), one.received()]).toEqual(['question', 'answer']);
-    await expect.poll(() => server.open.length).toBe(2);
-  });
+  it.each(['up', 'down'] as const)(
+    '%s: the other one passes, nobody can connect, and nothing is lost',
+    async (lost) => {
+      const server = await talker();
+      const relay = await relayTo(server.address);
+      const one = await client(relay);
+      await expect.poll(() => server.open.length).toBe(1);
+      relay.fail({ kind: 'drop', direction: lost });
+      one.socket.write('question');
+      server.say('answer');
+      await (lost === 'up' ? expect.poll(one.received).toBe('answer') : expect.poll(server.heard).toBe('question'));
+      const late = await client(relay);
+      late.socket.write('!');
+      await sleep(A_WHILE);
+      expect([server.heard(), one.received()]).toEqual(lost === 'up' ? ['', 'answer'] : ['question', '']);
+      expect([server.open.length, late.closed(), relay.mode()]).toEqual([1, false, 'drop']);
+      relay.restore();
+      await expect.poll(() => [server.heard().replace('!', ''), one.received()]).toEqual(['question', 'answer']);
+      await expect.poll(() => server.open.length).toBe(2);
+    },
+  );
 });
 
 describe('slow', () => {
@@ -122,7 +125,7 @@ describe('half-open', () => {
     const { server, relay, one } = await joined();
     relay.fail({ kind: 'half-open' });
     const late = await client(relay);
-    for (const end of [one, late]) end.socket.write('b'.repeat(300_000));
+    for (const end of [one, late]) end.socket.write('b'.repeat(20_000_000));
     // Taken in, all of it: to whoever writes, all looks well.
     await expect.poll(() => one.socket.writableLength + late.socket.writableLength).toBe(0);
     await sleep(A_WHILE);
