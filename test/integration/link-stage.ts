@@ -8,7 +8,7 @@ import type { LinkState } from '../../policies/model/link.js';
 import type { Result } from '../../policies/model/command.js';
 import type { AgentStatus } from '../../site/local/client.js';
 import { agentFile, FAULT_STREAM } from './fault-files.js';
-import { FaultStage, until } from './fault-stage.js';
+import { until, type FaultStage } from './fault-stage.js';
 
 /** All sites at once, and no failure of a site is held against the others: each is looked at by itself. */
 export const TOGETHER = `apiVersion: foothold/v1
@@ -31,8 +31,9 @@ export class LinkedSite {
   private constructor(
     readonly name: string,
     private readonly stage: FaultStage,
-    private readonly relays: Relay[],
-    readonly process: RunningProcess,
+    readonly temporal: Relay,
+    readonly depot: Relay,
+    public process: RunningProcess,
   ) {}
 
   static async start(stage: FaultStage, name: string): Promise<LinkedSite> {
@@ -40,31 +41,39 @@ export class LinkedSite {
     const depot = await startRelay({ target: new URL(stage.depotUrl).host });
     writeAgentFile(stage, name, `http://${depot.address}/`);
     const process = await stage.startSite(name, '--address', temporal.address);
-    return new LinkedSite(name, stage, [temporal, depot], process);
+    return new LinkedSite(name, stage, temporal, depot, process);
   }
 
   fail(fault: LinkFault): void {
-    for (const relay of this.relays) relay.fail(fault);
+    for (const relay of [this.temporal, this.depot]) relay.fail(fault);
   }
 
   heal(): void {
-    for (const relay of this.relays) relay.restore();
+    for (const relay of [this.temporal, this.depot]) relay.restore();
+  }
+
+  /** kill -9, and started again over the same link. */
+  async restart(): Promise<void> {
+    await this.process.crash();
+    this.process = await this.stage.startSite(this.name, '--address', this.temporal.address);
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.relays.map((relay) => relay.stop()));
+    await Promise.all([this.temporal.stop(), this.depot.stop()]);
   }
 
-  linkIs(state: LinkState['state'], within = 60_000): Promise<LinkState> {
-    return until(
-      async () => {
-        const { link } = await this.stage.statusOf(this.name);
-        return link?.state === state && link;
-      },
-      `the link of ${this.name} is ${state}`,
-      within,
-    );
+  linkIs(state: LinkState['state']): Promise<LinkState> {
+    return linkIs(this.stage, this.name, state);
   }
+}
+
+/** By the agent's own word. */
+export function linkIs(stage: FaultStage, site: string, state: LinkState['state']): Promise<LinkState> {
+  const standing = async () => {
+    const { link } = await stage.statusOf(site);
+    return link?.state === state && link;
+  };
+  return until(standing, `the link of ${site} is ${state}`);
 }
 
 /** The stream of the stage at a site comes to a state with this version live. */
