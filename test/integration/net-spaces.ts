@@ -3,6 +3,7 @@
  * drops them or a cable that is pulled. Root only; nothing outside these namespaces is changed or reached.
  */
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { startProcess, type RunningProcess } from '../../infra/dev/process.js';
@@ -12,11 +13,21 @@ const ROUTER = { site: '10.77.1.1', centre: '10.77.2.1' } as const;
 type End = keyof typeof ADDRESS;
 const ENDS: End[] = ['site', 'centre'];
 
+/** What a run that was killed could not remove. */
+function clearLeftBehind(): void {
+  const names = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' }).match(/^fhns\d+[a-z]*-\w+/gm) ?? [];
+  for (const name of names) {
+    const pid = /\d+/.exec(name)?.[0] ?? '';
+    if (!existsSync(`/proc/${pid}`)) execFileSync('ip', ['netns', 'del', name], { stdio: 'pipe' });
+  }
+}
+
 /** Why these tests are skipped, or undefined. */
 export function whyNoSpaces(): string | undefined {
   if (process.getuid?.() !== 0) return 'only root may make network namespaces';
   try {
-    new NetSpaces(`fh${process.pid}t`).clear();
+    clearLeftBehind();
+    new NetSpaces(`fhns${process.pid}try`).clear();
     return undefined;
   } catch (error) {
     return `no network namespace with a cable can be made here: ${String(error)}`;
@@ -29,7 +40,7 @@ export class NetSpaces {
   private readonly forwarders: RunningProcess[] = [];
 
   /** `prefix` keeps the names of several apart. */
-  constructor(private readonly prefix = `fh${process.pid}`) {
+  constructor(private readonly prefix = `fhns${process.pid}`) {
     try {
       this.make();
     } catch (error) {
