@@ -14,6 +14,7 @@ const slow = [
   'test/site/uplink.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',
+  'test/infra/dev/relay-faults.test.ts',
   'test/infra/setup/debian.test.ts',
   'test/infra/setup/cache.test.ts',
   'test/activities/gate/sample-gate.test.ts',

@@ -20,6 +20,9 @@ stages: [{ name: all, concurrency: 20 }]
 onInconclusive: { within: 10m, then: stay }
 `;
 
+/** Less than a link waits for an answer: an agent that waited with it would be seen on a busy machine too. */
+export const NOT_WITH_THE_LINK = 9_000;
+
 /** The agent file of a site with a link of its own kind, which is the quickest to notice. */
 export function writeAgentFile(stage: FaultStage, site: string, depot: string): void {
   const control = join(stage.project, 'control.pub');
