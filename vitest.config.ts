@@ -14,6 +14,7 @@ const slow = [
   'test/site/uplink.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',
+  'test/infra/dev/relay-faults.test.ts',
   'test/infra/setup/debian.test.ts',
   'test/infra/setup/cache.test.ts',
   'test/activities/gate/sample-gate.test.ts',
@@ -35,6 +36,7 @@ const alone = [
   'test/integration/site-disk-broken.test.ts',
   'test/integration/site-disk-full.test.ts',
   'test/integration/site-nginx.test.ts',
+  'test/integration/site-link-faults.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',
   // Two minutes are enough for it, but not behind everybody else: it was starved there.

@@ -64,7 +64,7 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
         await deliver(options, sent);
         reportAt = nextReport(options);
       } else if (Date.now() >= contactAt) {
-        await echoed(options, () => options.client.workflowService.getSystemInfo({}));
+        await echo(options);
       } else {
         await new Promise<void>((resolve) => {
           due.wake = resolve;
@@ -80,8 +80,9 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
     } catch (error) {
       due.is = true;
       failures += 1;
-      options.onEcho?.(`the centre did not answer: ${causeOf(error)}`);
-      log.warn({ cause: causeOf(error) }, 'the centre did not take the report');
+      const cause = wholeCause(error);
+      options.onEcho?.(`the centre did not answer: ${cause}`);
+      log.warn({ cause }, 'the centre did not take the report');
       await pause(retryPause(timers, failures, Math.random()), signal);
     }
   }
@@ -113,6 +114,19 @@ export async function deliverIfUnheard(options: DeliveryOptions, asker: Asker, s
 /** A connection over which nothing comes back looks open for hours: only an answer in time is one. */
 function echoed<T>({ client, timers = LINK_TIMERS.fibre }: DeliveryOptions, ask: () => Promise<T>): Promise<T> {
   return client.withDeadline(Date.now() + timers.echoWithin, ask);
+}
+
+/** Asked of the namespace: a server in which it is missing answers everything else, and takes no report. */
+function echo(options: DeliveryOptions): Promise<unknown> {
+  const { client } = options;
+  const { namespace } = client.options;
+  return echoed(options, () => client.workflowService.describeNamespace({ namespace }));
+}
+
+/** The SDK's own words say what could not be done; why is below them. */
+function wholeCause(error: unknown): string {
+  const below = error instanceof Error ? error.cause : undefined;
+  return below instanceof Error ? `${causeOf(error)}: ${below.message}` : causeOf(error);
 }
 
 function nextReport({ timers = LINK_TIMERS.fibre, reportEvery = timers.reportEvery }: DeliveryOptions): number {

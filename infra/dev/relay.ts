@@ -1,9 +1,27 @@
 /**
- * A link that can be cut: a TCP relay which passes everything, or nothing. Cut, it reads from neither side and connects
- * no one, as when packets vanish: no reset, no refusal, nobody is told. What was on its way then goes on once the link
- * is back, as TCP's retransmission would bring it; dropping bytes out of a stream would corrupt it, which no network does.
+ * A link that can fail: a TCP relay which passes everything until it is told otherwise. Cut, it reads from neither side
+ * and connects no one, as when packets vanish: no reset, no refusal, nobody is told. What was on its way then goes on
+ * once the link is back, as TCP's retransmission would bring it; dropping bytes out of a stream would corrupt it, which
+ * no network does. Nor does it lose acknowledgements: whoever writes into it is told by its own kernel that the bytes
+ * arrived (docs/faults.md says which tests lose packets instead).
  */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { CLEAR, Lane, Pipe, type Passage } from './relay-link.js';
+
+/** `up` is towards the target. */
+export type Direction = 'up' | 'down';
+
+export type LinkFault =
+  /** Nothing passes, in both directions or only in this one; either way nobody can connect. */
+  | { kind: 'drop'; direction?: Direction }
+  /** So many bytes a second in each direction, all connections together, and so much later: half in each direction. */
+  | { kind: 'slow'; bytesPerSecond?: number; roundTripMs?: number }
+  /** Whoever is connected, and whoever connects, gets a RST. */
+  | { kind: 'reset' }
+  /** Whoever is connected, and whoever connects, never hears a word again, not even after `restore`: the far end is gone. */
+  | { kind: 'half-open' }
+  /** Nothing passes for `offMs`, everything for `onMs`, and so on. */
+  | { kind: 'flap'; offMs: number; onMs: number };
 
 export interface RelayOptions {
   /** Port on 127.0.0.1; default any free one. */
@@ -16,7 +34,9 @@ export interface Relay {
   /** `127.0.0.1:<port>` */
   readonly address: string;
   readonly pid: number;
-  mode(): 'pass' | 'drop';
+  mode(): 'pass' | LinkFault['kind'];
+  /** From this instant on; takes the place of the fault before. */
+  fail(fault: LinkFault): void;
   /** From this instant on nothing passes, in either direction. */
   cut(): void;
   restore(): void;
@@ -34,21 +54,25 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
 /** Bounds the memory of a relay that is left running. */
 const LOG_ENTRIES = 100_000;
 
+const SHUT: Passage = { ...CLEAR, open: false };
+
 class TcpRelay implements Relay {
   readonly pid = process.pid;
-  private dropping = false;
+  private fault: LinkFault | undefined;
+  private flapping: NodeJS.Timeout | undefined;
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
-  /** What ends and begins while cut is told only when the link is back. */
-  private pending: (() => void)[] = [];
+  /** Forget each connection that is open. */
+  private readonly forget = new Set<() => void>();
+  /** Who came while nobody could connect. */
+  private waiting: Socket[] = [];
   /** Bytes by the millisecond in which they were handed to the system, in order of time. */
   private readonly log: { at: number; bytes: number }[] = [];
+  private readonly up = new Lane((bytes) => this.count(bytes));
+  private readonly down = new Lane((bytes) => this.count(bytes));
 
   constructor(private readonly target: string) {
-    this.server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
-      this.keep(client);
-      this.whenPassing(() => this.join(client));
-    });
+    this.server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => this.welcome(client));
   }
 
   get address(): string {
@@ -62,21 +86,38 @@ class TcpRelay implements Relay {
     });
   }
 
-  mode(): 'pass' | 'drop' {
-    return this.dropping ? 'drop' : 'pass';
+  mode(): 'pass' | LinkFault['kind'] {
+    return this.fault?.kind ?? 'pass';
   }
 
   cut(): void {
-    this.dropping = true;
-    for (const socket of this.sockets) socket.pause();
+    this.fail({ kind: 'drop' });
   }
 
   restore(): void {
-    this.dropping = false;
-    const pending = this.pending;
-    this.pending = [];
-    for (const action of pending) action();
-    for (const socket of this.sockets) socket.resume();
+    this.begin(undefined);
+    this.lanes(CLEAR, CLEAR);
+  }
+
+  fail(fault: LinkFault): void {
+    this.begin(fault);
+    switch (fault.kind) {
+      case 'drop':
+        return this.lanes(fault.direction === 'down' ? CLEAR : SHUT, fault.direction === 'up' ? CLEAR : SHUT);
+      case 'slow': {
+        const { bytesPerSecond = Infinity, roundTripMs = 0 } = fault;
+        const passage = { open: true, bytesPerSecond, delayMs: roundTripMs / 2 };
+        return this.lanes(passage, passage);
+      }
+      case 'reset':
+        for (const socket of this.sockets) socket.resetAndDestroy();
+        return this.lanes(CLEAR, CLEAR);
+      case 'half-open':
+        for (const forget of this.forget) forget();
+        return this.lanes(CLEAR, CLEAR);
+      case 'flap':
+        return this.flap(fault.offMs, fault.onMs);
+    }
   }
 
   bytesBetween(from: number, to: number): number {
@@ -84,35 +125,59 @@ class TcpRelay implements Relay {
   }
 
   async stop(): Promise<void> {
+    clearTimeout(this.flapping);
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     for (const socket of this.sockets) socket.destroy();
     await closed;
   }
 
-  private join(client: Socket): void {
+  private begin(fault: LinkFault | undefined): void {
+    clearTimeout(this.flapping);
+    this.fault = fault;
+  }
+
+  private flap(offMs: number, onMs: number): void {
+    this.lanes(SHUT, SHUT);
+    this.flapping = setTimeout(() => {
+      this.lanes(CLEAR, CLEAR);
+      this.flapping = setTimeout(() => this.flap(offMs, onMs), onMs);
+    }, offMs);
+  }
+
+  /** Who has waited connects now, or is treated as whoever comes from now on. */
+  private lanes(up: Passage, down: Passage): void {
+    this.up.set(up);
+    this.down.set(down);
+    if (!up.open || !down.open) return;
+    for (const client of this.waiting.splice(0)) this.admit(client);
+  }
+
+  private welcome(client: Socket): void {
+    this.keep(client);
+    // A handshake needs both directions.
+    if (this.up.now.open && this.down.now.open) this.admit(client);
+    else this.waiting.push(client);
+  }
+
+  private admit(client: Socket): void {
     if (client.destroyed) return;
+    if (this.fault?.kind === 'reset') client.resetAndDestroy();
+    else if (this.fault?.kind === 'half-open') client.resume();
+    else this.join(client);
+  }
+
+  private join(client: Socket): void {
     const [host, port] = splitAddress(this.target);
     const upstream = connect({ host, port, allowHalfOpen: true });
     this.keep(upstream);
-    this.forward(client, upstream);
-    this.forward(upstream, client);
-    client.resume();
-  }
-
-  private forward(from: Socket, to: Socket): void {
-    from.on('data', (chunk) => {
-      // Counted when the system has taken it: bytes that wait here while the link is cut have not passed.
-      const flowing = to.write(chunk, (error) => {
-        if (!error) this.count(chunk.length);
-      });
-      if (!flowing) from.pause();
-    });
-    to.on('drain', () => {
-      if (!this.dropping) from.resume();
-    });
-    from.on('end', () => this.whenPassing(() => to.end()));
-    // Closed without an error, both directions have ended, and what is still on its way to `to` must arrive.
-    from.on('close', (failed) => this.whenPassing(() => (failed ? to.destroy() : to.end())));
+    const pipes = [new Pipe(this.up, client, upstream), new Pipe(this.down, upstream, client)];
+    const forget = () => {
+      for (const pipe of pipes) pipe.forget();
+      upstream.destroy();
+      this.forget.delete(forget);
+    };
+    this.forget.add(forget);
+    client.on('close', () => this.forget.delete(forget));
   }
 
   private keep(socket: Socket): void {
@@ -121,11 +186,6 @@ class TcpRelay implements Relay {
     socket.on('close', () => this.sockets.delete(socket));
     // A reset is an end like any other: 'close' follows.
     socket.on('error', () => undefined);
-  }
-
-  private whenPassing(action: () => void): void {
-    if (this.dropping) this.pending.push(action);
-    else action();
   }
 
   private count(bytes: number): void {

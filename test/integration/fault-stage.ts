@@ -126,12 +126,18 @@ export class FaultStage {
     }
   }
 
-  private async start(name: string, args: string[], ready?: () => Promise<boolean>): Promise<RunningProcess> {
+  private async start(
+    name: string,
+    args: string[],
+    ready?: () => Promise<boolean>,
+    within: string[] = [],
+  ): Promise<RunningProcess> {
+    const [path = '', ...before] = [...within, process.execPath];
     const started = await startProcess({
       name: `${name}-${++this.starts}`,
       directory: join(this.root, 'logs'),
-      path: process.execPath,
-      args: [MAIN, ...args],
+      path,
+      args: [...before, MAIN, ...args],
       cwd: this.project,
       env: { ...process.env, ...this.env },
       ...(ready ? { ready } : {}),
@@ -156,10 +162,17 @@ export class FaultStage {
 
   /** Ready once it answers on its own machine, which needs no network. */
   startSite(site: string, ...more: string[]): Promise<RunningProcess> {
-    return this.start(`site-${site}`, ['agent', 'run', '--config', this.agentConfig(site), ...more], async () => {
+    return this.startSiteWithin([], site, ...more);
+  }
+
+  /** Begun by another command, which becomes it: `ip netns exec …`. */
+  startSiteWithin(within: string[], site: string, ...more: string[]): Promise<RunningProcess> {
+    const answering = async () => {
       await this.statusOf(site);
       return true;
-    });
+    };
+    const args = ['agent', 'run', '--config', this.agentConfig(site), ...more];
+    return this.start(`site-${site}`, args, answering, within);
   }
 
   /** A command that is expected to end soon by itself, with its exit code and all that it said. */

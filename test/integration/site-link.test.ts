@@ -1,10 +1,8 @@
 /** The direct link against a real server: what it says of itself, and that what is mended needs no restart of the agent. */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../infra/dev/ports.js';
 import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
@@ -18,6 +16,7 @@ import { openLog } from '../../worker/log.js';
 import { installRuntime } from '../../worker/runtime.js';
 import { runSiteLink } from '../../worker/site-link.js';
 import { until } from './fault-stage.js';
+import { TlsGate, type Client } from './tls-gate.js';
 
 const root = mkdtempSync(join(tmpdir(), 'foothold-link-'));
 const log = openLog('test');
@@ -119,121 +118,86 @@ describe('what is wrong is named, and tried again', () => {
 });
 
 describe('certificates', () => {
-  const file = (name: string) => join(root, name);
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe', cwd: root });
-  const makeLeaf = (name: string, serial: number) => {
-    openssl(
-      'req',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-keyout',
-      `${name}.key`,
-      '-out',
-      `${name}.csr`,
-      '-subj',
-      `/CN=${name}`,
-    );
-    writeFileSync(file(`${name}.ext`), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
-    const by = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-set_serial', String(serial), '-days', '2'];
-    openssl('x509', '-req', '-in', `${name}.csr`, ...by, '-extfile', `${name}.ext`, '-out', `${name}.pem`);
-  };
-  /** Temporal behind mutual TLS; `refused` names whose certificates are good no more. */
-  let gate: Server;
-  const refused = new Set<string>();
-  const sockets = new Set<Socket>();
-  const seen: string[] = [];
-
+  let gate: TlsGate;
   beforeAll(async () => {
-    openssl(
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-keyout',
-      'ca.key',
-      '-out',
-      'ca.pem',
-      '-days',
-      '2',
-      '-subj',
-      '/CN=ca',
-    );
-    for (const [index, name] of ['server', 'first', 'second'].entries()) makeLeaf(name, index + 2);
-    const [host = '', port] = temporal.address.split(':');
-    const tls = {
-      key: readFileSync(file('server.key')),
-      cert: readFileSync(file('server.pem')),
-      ca: readFileSync(file('ca.pem')),
-    };
-    gate = createServer(
-      { ...tls, requestCert: true, rejectUnauthorized: true, ALPNProtocols: ['h2'] },
-      (client: TLSSocket) => {
-        const name = String(client.getPeerCertificate().subject.CN);
-        seen.push(name);
-        client.on('error', () => client.destroy());
-        if (refused.has(name)) return void client.destroy();
-        const upstream = connect(Number(port), host);
-        for (const socket of [client, upstream]) {
-          sockets.add(socket);
-          socket.on('error', () => socket.destroy());
-          socket.on('close', () => sockets.delete(socket));
-        }
-        client.pipe(upstream).pipe(client);
-      },
-    );
-    await new Promise<void>((resolve) => gate.listen(0, '127.0.0.1', resolve));
+    gate = await TlsGate.start(temporal.address, mkdtempSync(join(root, 'tls-')));
   });
-  afterAll(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => gate.close(resolve));
-  });
+  afterAll(() => gate.stop());
 
-  test('[A34] [B26] a renewed certificate is used without a restart, and the old one may then be revoked', async () => {
-    const { port } = gate.address() as AddressInfo;
-    let who = 'first';
-    const read = (): TemporalSettings => ({
+  /** Settings with the certificate of whoever is asked for at the time. */
+  const settingsOf = (who: () => Client, authority = () => 'ca.pem'): (() => TemporalSettings) => {
+    return () => ({
       connection: {
-        address: `127.0.0.1:${port}`,
+        address: gate.address,
         tls: {
-          serverRootCACertificate: readFileSync(file('ca.pem')),
-          clientCertPair: { crt: readFileSync(file(`${who}.pem`)), key: readFileSync(file(`${who}.key`)) },
+          serverRootCACertificate: readFileSync(gate.file(authority())),
+          clientCertPair: {
+            crt: readFileSync(gate.file(`${who()}.pem`)),
+            key: readFileSync(gate.file(`${who()}.key`)),
+          },
         },
       },
       namespace: 'default',
     });
-    const { states, contacts, is } = linked(read);
+  };
+
+  test('[A34] [B26] a renewed certificate is used without a restart, and the old one may then be revoked', async () => {
+    let who: Client = 'first';
+    const { states, contacts, is } = linked(settingsOf(() => who));
     await is('up');
     who = 'second';
-    await until(() => seen.includes('second'), 'it connects with the renewed certificate');
-    refused.add('first');
+    await until(() => gate.seen.includes('second'), 'it connects with the renewed certificate');
+    gate.refuse('first');
     const turned = Date.now();
     await until(() => (contacts.at(-1) ?? 0) > turned + 1_000, 'contact goes on');
     expect(states.map(({ state }) => state)).not.toContain('down');
   });
 
   test('a revoked credential is down with its cause, and up with a good one', async () => {
-    const { port } = gate.address() as AddressInfo;
-    refused.add('first').delete('second');
-    let who = 'first';
-    const { is } = linked(() => ({
-      connection: {
-        address: `127.0.0.1:${port}`,
-        tls: {
-          serverRootCACertificate: readFileSync(file('ca.pem')),
-          clientCertPair: { crt: readFileSync(file(`${who}.pem`)), key: readFileSync(file(`${who}.key`)) },
-        },
-      },
-      namespace: 'default',
-    }));
+    gate.refuse('first');
+    gate.accept('second');
+    let who: Client = 'first';
+    const { is } = linked(settingsOf(() => who));
     await is('down', /127\.0\.0\.1:\d+ cannot be reached/);
     who = 'second';
     await is('up');
-    refused.add('second');
-    for (const socket of sockets) socket.destroy();
+    gate.refuse('second');
+    gate.hangUp();
     await is('down');
-    refused.delete('second');
+    gate.accept('second');
     await is('up');
   });
+
+  test('[B7] a server of another authority, as a proxy that looks inside would be, is refused and named', async () => {
+    gate.accept('first');
+    let authority = 'second.pem';
+    const { is, contacts } = linked(
+      settingsOf(
+        () => 'first',
+        () => authority,
+      ),
+    );
+    await is('down', /127\.0\.0\.1:\d+ cannot be reached: .*(certificate|issuer)/i);
+    expect(contacts).toEqual([]);
+    authority = 'ca.pem';
+    await is('up');
+  });
+});
+
+test('[B7] a captive portal answers everything with its own page, and is not taken for the centre', async () => {
+  const portal = createServer((_, response) => response.end('<html>please log in</html>'));
+  const port = await freePort();
+  await new Promise<void>((resolve) => portal.listen(port, '127.0.0.1', resolve));
+  let address = `127.0.0.1:${port}`;
+  try {
+    const { is, contacts } = linked(() => plain(address));
+    await is('down', /127\.0\.0\.1:\d+ cannot be reached/);
+    expect(contacts).toEqual([]);
+    address = temporal.address;
+    await is('up');
+  } finally {
+    await stop();
+    portal.closeAllConnections();
+    await new Promise((resolve) => portal.close(resolve));
+  }
 });

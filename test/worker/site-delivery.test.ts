@@ -11,7 +11,8 @@ async function delivered(reportEvery: number, until: (sent: unknown[]) => boolea
     workflow: {
       signalWithStart: async (_type: string, { signalArgs }: { signalArgs: unknown[] }) => sent.push(signalArgs),
     },
-    workflowService: { getSystemInfo: async () => ({}) },
+    workflowService: { describeNamespace: async () => ({}) },
+    options: { namespace: 'default' },
     withDeadline: async (_deadline: number, ask: () => Promise<unknown>) => ask(),
   } as unknown as Client;
   const door = {
@@ -38,4 +39,30 @@ test('a connected site with nothing to tell reports again, so that a command it 
 
 test('and not before its time', async () => {
   expect(await delivered(600_000, (all) => all.length > 1, 800)).toHaveLength(1);
+});
+
+test('a report that is not taken is told with what is below the words of the SDK', async () => {
+  const told: (string | undefined)[] = [];
+  const client = {
+    workflow: {
+      signalWithStart: async () => {
+        throw new Error('Failed to signal', { cause: new Error('14 UNAVAILABLE: no route') });
+      },
+    },
+    withDeadline: async (_deadline: number, ask: () => Promise<unknown>) => ask(),
+  } as unknown as Client;
+  const door = {
+    onEvent: () => () => undefined,
+    unacknowledged: () => [],
+    report: async () => ({ site: 'osl-01' }),
+  } as unknown as SiteDoor;
+  const end = new AbortController();
+  const log = openLog('test');
+  log.level = 'silent';
+  const onEcho = (failure?: string) => told.push(failure);
+  const running = keepDelivering({ site: 'osl-01', door, client, log, onEcho }, end.signal);
+  await vi.waitFor(() => expect(told.length).toBeGreaterThan(0));
+  end.abort();
+  await running;
+  expect(told[0]).toBe('the centre did not answer: Failed to signal: 14 UNAVAILABLE: no route');
 });

@@ -1,56 +1,9 @@
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { startRelay, type Relay } from '../../../infra/dev/relay.js';
+import { client, echo, relayTo, stopAll, toStop } from './relay-ends.js';
 
-const toStop: (() => Promise<void> | void)[] = [];
-afterEach(async () => {
-  for (const stop of toStop.splice(0).reverse()) await stop();
-});
-
-/** Answers every chunk with the same bytes. */
-async function echo(): Promise<{ address: string; connections: () => number }> {
-  let connections = 0;
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    connections += 1;
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-    socket.pipe(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  toStop.push(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, connections: () => connections };
-}
-
-interface Client {
-  socket: Socket;
-  received: () => string;
-  closed: () => boolean;
-}
-
-async function client(relay: Relay): Promise<Client> {
-  const [host = '', port] = relay.address.split(':');
-  const socket = connect(Number(port), host);
-  let received = '';
-  let closed = false;
-  socket.setEncoding('utf8');
-  socket.on('data', (text: string) => (received += text));
-  socket.on('close', () => (closed = true));
-  socket.on('error', () => undefined);
-  await new Promise((resolve) => socket.once('connect', resolve));
-  toStop.push(() => void socket.destroy());
-  return { socket, received: () => received, closed: () => closed };
-}
-
-async function relayTo(target: string): Promise<Relay> {
-  const relay = await startRelay({ target });
-  toStop.push(() => relay.stop());
-  return relay;
-}
+afterEach(stopAll);
 
 describe('a relay', () => {
   it('passes both directions and counts the bytes of both by the time at which they passed', async () => {
