@@ -5,6 +5,7 @@ import type { PlanOutline } from '../policies/model/outline.js';
 import type { RolloutOutcome } from '../policies/model/rollout.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { wordsOfBlock } from '../policies/preflight/blocked.js';
+import { wordsOfHeld } from '../policies/rollout/held-by.js';
 import { reasonOf, refusal } from './refusal.js';
 import { atStart, patient } from './proxies.js';
 import { takeUp } from './rollout-carry.js';
@@ -48,11 +49,7 @@ async function goOnAfterReset(run: RolloutRun, outline: PlanOutline): Promise<Pl
 
 async function lockAndFreeze(run: RolloutRun): Promise<PlanOutline> {
   const lock = await takeOrTakeOver(run);
-  if ('heldBy' in lock) {
-    const { label, workflowId } = lock.heldBy;
-    const words = `stream ${run.stream} is being rolled out by ${label ?? workflowId} (${workflowId})`;
-    throw refusal('STREAM_LOCKED', `${words}; wait for it, abort it, or start with --supersede`);
-  }
+  if ('heldBy' in lock) throw refusal('STREAM_LOCKED', wordsOfHeld(run.stream, lock.heldBy));
   run.lock = lock;
   run.outline = await atStart.freezePlan(run.request, run.identity);
   run.state = 'preflight';
