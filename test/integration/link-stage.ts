@@ -20,6 +20,9 @@ stages: [{ name: all, concurrency: 20 }]
 onInconclusive: { within: 10m, then: stay }
 `;
 
+/** Over a fibre: until the next echo is due, and as long as it is waited for (policies/model/link.ts); and what a busy machine adds. */
+export const NOTICED_WITHIN = 30_000;
+
 /** Less than a link waits for an answer: an agent that waited with it would be seen on a busy machine too. */
 export const NOT_WITH_THE_LINK = 9_000;
 

@@ -49,9 +49,9 @@ function revoke(client: Client): void {
   gate.hangUp();
 }
 
-/** The rollout begins, and the credential is good no more once the site watches. */
+/** The rollout begins, and the credential is good no more once the site watches: for longer than an echo may take to tell. */
 async function revokedWhileWatching(version: string, client: Client): Promise<string> {
-  const label = await stage.begin({ version, healthyFor: '20s' }, 'together');
+  const label = await stage.begin({ version, healthyFor: '45s' }, 'together');
   await comesTo(stage, SITE, 'watching', version);
   const from = Date.now();
   revoke(client);

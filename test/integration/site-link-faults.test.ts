@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LinkFault } from '../../infra/dev/relay.js';
 import { FaultStage, until } from './fault-stage.js';
-import { accountOf, askMeanwhile, comesTo, LinkedSite, TOGETHER, type Asked } from './link-stage.js';
+import { accountOf, askMeanwhile, comesTo, LinkedSite, NOTICED_WITHIN, TOGETHER, type Asked } from './link-stage.js';
 
 /** 1.5 Mbit/s over a satellite. */
 const THIN: LinkFault = { kind: 'slow', roundTripMs: 600, bytesPerSecond: 1_500_000 / 8 };
@@ -71,7 +71,7 @@ async function expectNamed(from: number): Promise<void> {
     const link = await site.linkIs('down');
     expect(link.cause, site.name).toMatch(/did not answer|cannot be reached|namespace default on/);
     expect(link.since, site.name).toBeGreaterThanOrEqual(from);
-    expect(link.since, site.name).toBeLessThanOrEqual(Date.now());
+    expect(link.since, site.name).toBeLessThan(from + NOTICED_WITHIN);
   });
   const { stdout } = await stage.foothold(['agent', 'status', '--config', stage.agentConfig('silent')]);
   expect(stdout).toMatch(/link down since .*: .*(did not answer|cannot be reached)/);

@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunningProcess } from '../../infra/dev/process.js';
 import { FaultStage, until } from './fault-stage.js';
-import { accountOf, askMeanwhile, comesTo, linkIs, NOT_WITH_THE_LINK, TOGETHER, writeAgentFile } from './link-stage.js';
+import {
+  accountOf,
+  askMeanwhile,
+  comesTo,
+  linkIs,
+  NOT_WITH_THE_LINK,
+  NOTICED_WITHIN,
+  TOGETHER,
+  writeAgentFile,
+} from './link-stage.js';
 import { NetSpaces, whyNoSpaces } from './net-spaces.js';
 
 const SITE = 'away';
@@ -80,6 +89,7 @@ async function endsAlone(label: string, version: string, ends: 'confirmed' | 're
   const link = await linkIs(stage, SITE, 'down');
   expect(link.cause).toMatch(NAMED);
   expect(link.since).toBeGreaterThanOrEqual(from - 1_000);
+  expect(link.since).toBeLessThan(from + NOTICED_WITHIN);
   if (ends === 'reverted') stage.makeIll(SITE, version);
   await comesTo(stage, SITE, ends, ends === 'confirmed' ? version : '1.0.0');
   const asked = (await asking.end()).get(SITE);
