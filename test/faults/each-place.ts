@@ -1,23 +1,60 @@
 /** One standard rollout, and each fault at each of its places in turn: what a clean run of it was counted to have. Pure. */
+import type { SeedFacts } from './facts.js';
 import type { Counts } from './orders.js';
-import { placeShare, type Fault } from './seed-faults.js';
-import { STAGES, VERSIONS, type SeedPlan, type SeedSite } from './seed.js';
+import { PAIRS, placeShare, type Act, type CallFault, type Fault } from './seed-faults.js';
+import { mainWorkflowId, STAGES, VERSIONS, type SeedPlan, type SeedSite } from './seed.js';
 
-/** Where a kind of fault may come, as the worker counts it. */
+/** What a clean run has: `converge` are the calls at sites, the rest is counted by the control worker. */
+export interface Places extends Counts {
+  converge: number;
+}
+
+/** `faults`: each of them comes once at each place. */
+interface Kind {
+  on: keyof Places;
+  faults: ((at: number) => Fault)[];
+}
+
+/** A reset to each task comes at this one: most are done by then, and the rollout is not sealed. */
+export const LATE_TASK = 44;
+
 const KINDS = {
-  kill: 'task',
-  reset: 'rollout-task',
-  terminate: 'rollout-task',
-  revive: 'rollout-task',
-  'kill-before': 'activity',
-  'kill-after': 'activity',
-} as const satisfies Record<string, keyof Counts>;
+  kill: { on: 'task', faults: [(at) => ({ on: 'task', at, how: 'kill' })] },
+  // At each task, to one of those done; `reset-to` has each task as the target.
+  reset: acts((at) => ({ kind: 'reset', to: placeShare(at) })),
+  terminate: acts(() => ({ kind: 'terminate', what: 'rollout' })),
+  revive: acts(() => ({ kind: 'revive' })),
+  'kill-before': calls('kill-before'),
+  'kill-after': calls('kill-after'),
+  'reset-to': {
+    on: 'rollout-task',
+    faults: [(task) => ({ on: 'rollout-task', at: LATE_TASK, how: { kind: 'reset', to: { task } } })],
+  },
+  'fail-before': calls('fail-before'),
+  'fail-after': calls('fail-after'),
+  delay: calls('delay'),
+  'delay-after': calls('delay-after'),
+  twice: calls('twice'),
+  overlap: calls('overlap'),
+  'site-fail-before': atSites('fail-before'),
+  'site-fail-after': atSites('fail-after'),
+  'site-delay': atSites('delay'),
+  'site-delay-after': atSites('delay-after'),
+  'site-twice': atSites('twice'),
+  'site-overlap': atSites('overlap'),
+  abort: verbs('abort'),
+  revert: verbs('revert'),
+  pause: verbs('pause'),
+  promote: verbs('promote'),
+  // Every pair, as updates at every second place and as signals at the others.
+  two: acts(...PAIRS.map((pair, n) => (at: number): Act => ({ kind: 'verbs', verbs: pair, as: formOf(at + n) }))),
+} as const satisfies Record<string, Kind>;
 
 export type EachKind = keyof typeof KINDS;
 export const EACH_KINDS = Object.keys(KINDS) as EachKind[];
 
 /** A seed names its kind and place, whatever a clean run had: it is run again by its number alone. */
-const [KIND, MOST_PLACES] = [100_000, 10_000];
+const [KIND, MOST_SEEDS] = [100_000, 90_000];
 /** Not one after which another rollout is started: its tasks are none of the places. */
 export const CLEAN = KIND - 1;
 
@@ -25,11 +62,16 @@ export function isEachKind(name: string): name is EachKind {
   return Object.hasOwn(KINDS, name);
 }
 
-/** The seeds that put each of these kinds once at each place. */
-export function seedsOfEach(kinds: readonly EachKind[], counts: Counts): number[] {
-  return kinds.flatMap((kind) => {
-    const first = (EACH_KINDS.indexOf(kind) + 1) * KIND + 1;
-    return Array.from({ length: Math.min(counts[KINDS[kind]], MOST_PLACES) }, (_, index) => first + index);
+/** The seeds that put each of these kinds at each place, or at every `every`-th of them. */
+export function seedsOfEach(kinds: readonly EachKind[], places: Places, every = 1): number[] {
+  return kinds.flatMap((name) => {
+    const number = EACH_KINDS.indexOf(name) + 1;
+    const kind: Kind = KINDS[name];
+    const most = name === 'reset-to' ? LATE_TASK : Infinity;
+    const count = Math.min(Math.min(places[kind.on], most) * kind.faults.length, MOST_SEEDS);
+    const seeds = Array.from({ length: count }, (_, index) => number * KIND + 1 + index);
+    // Not the same places for all kinds, nor the first.
+    return seeds.filter((_, index) => (index + number) % every === 0);
   });
 }
 
@@ -38,42 +80,88 @@ export function isOfEach(seed: number): boolean {
 }
 
 export function planEach(seed: number): SeedPlan {
-  const kind = EACH_KINDS[Math.floor(seed / KIND) - 1];
   const stream = `seed-${seed}`;
+  const sites = standardSites(stream);
   return {
-    ...{ seed, stream, sites: standardSites(stream), earlier: false, forgetful: false },
-    gates: Object.fromEntries(Object.values(STAGES).map((stage) => [stage, 'good'])),
+    ...{ seed, stream, sites, earlier: false, forgetful: false, faults: faultsOf(seed) },
+    hindered: sites.filter(({ script }) => script.fates[VERSIONS.main] !== 'confirm').map(({ id }) => id),
+    freeze: { sites: [`${stream}-${DEFERRED}`], forMs: 2_500 },
+    gates: { [STAGES.low]: 'good', [STAGES.medium]: 'slow', [STAGES.high]: 'good' },
     ...{ onFailure: 'revert-stage', thenInconclusive: 'stay', closing: 'promote' },
-    faults: kind === undefined ? [] : [faultOf(kind, seed % KIND)],
   };
 }
 
-function faultOf(kind: EachKind, at: number): Fault {
-  switch (kind) {
-    case 'kill':
-      return { on: 'task', at, how: 'kill' };
-    case 'reset':
-      return { on: 'rollout-task', at, how: { kind: 'reset', to: placeShare(at) } };
-    case 'terminate':
-      return { on: 'rollout-task', at, how: { kind: 'terminate', what: 'rollout' } };
-    case 'revive':
-      return { on: 'rollout-task', at, how: { kind: 'revive' } };
-    case 'kill-before':
-    case 'kill-after':
-      return { on: 'activity', at, how: kind };
-  }
+function faultsOf(seed: number): Fault[] {
+  const name = EACH_KINDS[Math.floor(seed / KIND) - 1];
+  if (name === undefined) return [];
+  const { faults }: Kind = KINDS[name];
+  const index = (seed % KIND) - 1;
+  const fault = faults[index % faults.length];
+  return fault ? [fault(1 + Math.floor(index / faults.length))] : [];
 }
 
-/** All well; one of the last stage is away until the rollout is sealed, and owes it then. */
+function acts(...each: ((at: number) => Act)[]): Kind & { on: 'rollout-task' } {
+  const faults = each.map((act) => (at: number): Fault => ({ on: 'rollout-task', at, how: act(at) }));
+  return { on: 'rollout-task', faults };
+}
+
+/** As update, against a failure too, and as signal, which gives way to one. */
+function verbs(verb: 'abort' | 'revert' | 'pause' | 'promote'): Kind & { on: 'rollout-task' } {
+  const override = verb === 'promote' ? { override: true } : {};
+  return acts(
+    () => ({ kind: 'verb', verb, as: 'update', ...override }),
+    () => ({ kind: 'verb', verb, as: 'signal' }),
+  );
+}
+
+function formOf(number: number): 'update' | 'signal' {
+  return number % 2 === 0 ? 'signal' : 'update';
+}
+
+function calls(how: CallFault): Kind & { on: 'activity' } {
+  return { on: 'activity', faults: [(at) => ({ on: 'activity', at, how })] };
+}
+
+function atSites(how: Exclude<CallFault, 'kill-before' | 'kill-after'>): Kind & { on: 'converge' } {
+  return { on: 'converge', faults: [(at) => ({ on: 'converge', at, how })] };
+}
+
+const [DEFERRED, REVERTING, OWED] = ['b', 'd', 'g'];
+
+/**
+ * One is under a freeze when its wave begins, and is deferred; one reverts by itself, within the budget of its stage; one
+ * of the last stage is away until the rollout is sealed, and owes it then.
+ */
 function standardSites(stream: string): SeedSite[] {
   const risks = ['low', 'low', 'medium', 'medium', 'high', 'high', 'high'] as const;
-  return risks.map((risk, index) => ({
-    id: `${stream}-${String.fromCharCode(97 + index)}`,
-    risk,
-    script: {
-      fates: { [VERSIONS.main]: 'confirm', [VERSIONS.next]: 'confirm' },
-      ...{ stageMs: 20, switchMs: 20, watchMs: 80, undoMs: 20, laterMs: 1_000 },
-    },
-    ...(index === risks.length - 1 ? { dark: { from: 'start', backAfterMs: 'sealed' } as const } : {}),
-  }));
+  return risks.map((risk, index) => {
+    const name = String.fromCharCode(97 + index);
+    return {
+      ...{ id: `${stream}-${name}`, risk },
+      script: {
+        fates: { [VERSIONS.main]: name === REVERTING ? 'revert' : 'confirm', [VERSIONS.next]: 'confirm' },
+        ...{ stageMs: 20, switchMs: 20, watchMs: 80, undoMs: 20, laterMs: 1_000 },
+      },
+      ...(name === OWED ? { dark: { from: 'start', backAfterMs: 'sealed' } as const } : {}),
+    };
+  });
+}
+
+/** What a clean run was to have and has not: then its places prove nothing of owed, deferred and reverting sites, or of waits. */
+export function lackingOf({ rollouts, stream }: SeedFacts): string[] {
+  const own = rollouts.find(({ workflowId }) => workflowId === mainWorkflowId({ stream }));
+  const evidence = own?.evidence ?? [];
+  const sealed = evidence.findLast(({ kind }) => kind === 'sealed')?.data['sites'] as
+    { site: string; outcome: string }[] | undefined;
+  const ended = (name: string | undefined, word: string) =>
+    sealed?.some(({ site, outcome }) => site === `${stream}-${name}` && outcome === word) === true;
+  const told = JSON.stringify(evidence.map(({ data }) => data));
+  const has: Record<string, boolean> = {
+    'a promotion': own?.status.outcome === 'promoted',
+    'a deferred site': told.includes(`"outcome":"deferred"`) && ended(DEFERRED, 'confirmed'),
+    'a site that reverted': ended(REVERTING, 'reverted'),
+    'an owed site': ended(OWED, 'owed'),
+    'a wait that a person ended': evidence.some(({ kind, data }) => kind === 'verb' && data['verb'] === 'promote'),
+  };
+  return Object.keys(has).filter((name) => !has[name]);
 }

@@ -19,6 +19,10 @@ export interface SeedOutcome {
   plan: SeedPlan;
   /** Kinds of the faults that had an effect. */
   injected: string[];
+  /** Kinds of those that came and had none: a verb that was refused or ignored, a reset of nothing. */
+  inVain: string[];
+  /** Calls at its sites. */
+  converges: number;
   violations: Violation[];
   facts: SeedFacts;
   /** What the harness did, in order. */
@@ -92,8 +96,8 @@ export class Scenario {
   }
 
   private outcome(facts: SeedFacts): SeedOutcome {
-    const { plan, injected, violations, story } = this.scene;
-    return { seed: plan.seed, plan, injected, violations, facts, story };
+    const { plan, injected, inVain, violations, story, converges } = this.scene;
+    return { seed: plan.seed, plan, injected, inVain, violations, facts, story, converges };
   }
 
   private async prepare(): Promise<void> {
@@ -119,14 +123,14 @@ export class Scenario {
     });
   }
 
-  /** Counted once it is known to have had an effect: a refused update, or a reset of nothing, is no fault. */
+  /** Counted once it is known to have had an effect: a verb that was not obeyed, or a reset of nothing, is no fault. */
   private async act(at: number, how: Act): Promise<void> {
     const { scene } = this;
     const { words, took } = isLong(how) ? actAtLength(scene, how) : await act(scene.target, how);
     scene.say(`at task ${at}: ${words}`);
     const kind = how.kind === 'verb' ? how.verb : kindOf(how);
     const known = took.then(
-      (effect) => (effect ? scene.note(kind, words) : scene.say(`in vain: ${words}`)),
+      (effect) => (effect ? scene.note(kind, words) : scene.noteVain(kind, words)),
       (error: unknown) => scene.violate('what a person does is done or refused', `${words}: ${String(error)}`),
     );
     scene.acting.push(known);
@@ -186,7 +190,7 @@ export class Scenario {
       lookAt = Date.now() + LOOKS_EVERY_MS;
       const decision = status?.state === 'paused' ? 'resume' : (decisions.shift() ?? 'revert');
       scene.say(`a person finds ${status?.wait?.reason.code ?? status?.state}: ${decision}`);
-      await verb(target, decision, 'update', decision === 'promote').catch(() => undefined);
+      await verb(target, decision, 'update', { override: decision === 'promote' }).catch(() => undefined);
       return false;
     };
     if (await scene.until(CLOSED_WITHIN_MS, closed, 300)) return scene.say(`${workflowId} has closed`);

@@ -29,6 +29,8 @@ export interface SeedPlan {
   /** Events after which the rollout continues as new at its next wave, and its shards at once after half of them. */
   continueAfter?: number;
   faults: Fault[];
+  /** At these sites the release fails. Nothing but that, and what befalls the seed, keeps all others from what they should run. */
+  hindered?: string[];
   /** What the person does who finds the rollout still waiting. */
   closing: 'promote' | 'abort' | 'revert';
 }
