@@ -30,11 +30,15 @@ function judgeUndone(facts: SeedFacts, rollout: RolloutFacts): string[] {
   });
 }
 
-/** By the registry or by the site's own log; a box that was put in the place of another was never commanded. */
+/**
+ * By the site's own log, or by the registry unless its command was taken back before it was scheduled. A box that was put
+ * in the place of another was never commanded.
+ */
 function commandedBy(facts: SeedFacts, { firstRunId, commanded }: RolloutFacts): string[] {
   const told = Object.keys(facts.sites).filter((site) =>
     commandsOf(facts.sites[site] ?? []).some(({ id, verb }) => verb === 'converge' && ownerOf(id) === firstRunId),
   );
   const replaced = new Set(facts.replacements.map(({ site }) => site));
-  return [...new Set([...told, ...commanded.map(({ site }) => site)])].filter((site) => !replaced.has(site));
+  const rows = commanded.filter(({ outcome }) => outcome?.outcome !== 'untouched').map(({ site }) => site);
+  return [...new Set([...told, ...rows])].filter((site) => !replaced.has(site));
 }

@@ -55,10 +55,8 @@ async function without(work: Promise<boolean>): Promise<boolean> {
 /** What was refused, or delivered and ignored, is told by the evidence alone: a signal answers nothing. */
 async function sent(target: Target, verbs: RolloutVerb[], as: 'update' | 'signal', override = false): Promise<Acted> {
   const asked = verbs.map((name) => ({ name, reason: `the seed says ${name}: ${(asks += 1)}` }));
-  const delivered = asked.map(({ name, reason }) =>
-    verb(target, name, as, { override, reason }).catch(() => undefined),
-  );
-  await Promise.all(delivered);
+  // One after the other into the same workflow task, which is held meanwhile: who is heard first is the seed's to say.
+  for (const { name, reason } of asked) await verb(target, name, as, { override, reason }).catch(() => undefined);
   const took = Promise.all(asked.map(({ reason }) => without(target.obeyed(reason))));
   const words = `${verbs.join(' and ')} as ${as}${override ? ' with override' : ''}`;
   return { words, took: took.then((answers) => answers.includes(true)) };
