@@ -7,6 +7,7 @@ import {
   lackingOf,
   LATE_TASK,
   planEach,
+  PROMOTED_KINDS,
   seedsOfEach,
   type EachKind,
   type Places,
@@ -16,13 +17,14 @@ import { PAIRS } from './seed-faults.js';
 import { chain, rollout, sound } from './sound-facts.js';
 
 const PLACES: Places = { activity: 3, task: 5, 'rollout-task': 4, converge: 2 };
+const BOTH = { promoted: PLACES, undone: PLACES };
 
 /** What a kind does and where, of each of its seeds. */
-const faultsOf = (kind: EachKind, places = PLACES) =>
-  seedsOfEach([kind], places).flatMap((seed) => planEach(seed).faults);
+const faultsOf = (kind: EachKind, promoted = PLACES) =>
+  seedsOfEach([kind], { promoted }).flatMap((seed) => planEach(seed).faults);
 
 describe('the exhaustive places', () => {
-  it.each(EACH_KINDS)('%s comes at each place of its own, in every form', (kind) => {
+  it.each(PROMOTED_KINDS)('%s comes at each place of its own, in every form', (kind) => {
     const faults = faultsOf(kind);
     const on = faults[0]?.on ?? 'task';
     const forms = ['abort', 'revert', 'pause', 'promote'].includes(kind) ? 2 : kind === 'two' ? PAIRS.length : 1;
@@ -54,13 +56,24 @@ describe('the exhaustive places', () => {
   });
 
   it('leaves none out, and takes a share where it is asked to', () => {
-    const all = seedsOfEach(EACH_KINDS, PLACES);
+    const all = seedsOfEach(EACH_KINDS, BOTH);
     expect(new Set(all).size).toBe(all.length);
     expect(all.every(isOfEach)).toBe(true);
-    const some = [1, 2, 3].map((every) => seedsOfEach(['kill'], PLACES, every).length);
+    const some = [1, 2, 3].map((every) => seedsOfEach(['kill'], BOTH, every).length);
     expect(some).toEqual([5, 2, 1]);
-    expect([0, CLEAN + 1, (EACH_KINDS.length + 1) * (CLEAN + 1) + 1].map(isOfEach)).toEqual([false, false, false]);
-    expect(planEach(CLEAN).faults).toEqual([]);
+    const kind = CLEAN.promoted + 1;
+    expect([0, kind, (EACH_KINDS.length + 1) * kind + 1].map(isOfEach)).toEqual([false, false, false]);
+    expect(planEach(CLEAN.promoted).faults).toEqual([]);
+  });
+
+  it('are the same in a rollout that is reverted late, and counted in one', () => {
+    const [revert] = planEach(CLEAN.undone).faults;
+    expect(revert?.how).toMatchObject({ kind: 'verb', verb: 'revert' });
+    for (const kind of PROMOTED_KINDS) {
+      const undone = seedsOfEach([`undone-${kind}`], { undone: PLACES }).map((seed) => planEach(seed).faults);
+      expect(undone).toEqual(faultsOf(kind).map((fault) => [revert, fault]));
+      expect(seedsOfEach([`undone-${kind}`], { promoted: PLACES })).toEqual([]);
+    }
   });
 });
 
@@ -70,21 +83,30 @@ describe('a clean run', () => {
     { site: 's-d', outcome: 'reverted' },
     { site: 's-g', outcome: 'owed' },
   ];
-  const facts = (...left: string[]): SeedFacts => {
+  const facts = (left: string[] = [], outcome: 'promoted' | 'reverted' = 'promoted'): SeedFacts => {
     const lines: [number, string, Record<string, unknown>][] = [
       [1, 'disposition', { outcome: { site: 's-b', outcome: 'deferred' } }],
       [2, 'verb', { verb: 'promote' }],
-      [3, 'sealed', { sites: sites.filter(({ site }) => !left.includes(site)) }],
+      [3, 'owed-reverts', { sites: ['s-c'] }],
+      [4, 'sealed', { sites: sites.filter(({ site }) => !left.includes(site)) }],
     ];
     const evidence = chain(lines.filter(([, kind]) => !left.includes(kind)));
-    return { ...sound(), rollouts: [rollout({ workflowId: 's-main', evidence })] };
+    return {
+      ...sound(),
+      rollouts: [rollout({ workflowId: 's-main', evidence, status: { ...rollout().status, outcome } })],
+    };
   };
 
   it('has owed, reverting and deferred sites, a wait and a promotion', () => {
-    expect(lackingOf(facts())).toEqual([]);
+    expect(lackingOf(facts(), 'promoted')).toEqual([]);
     const nothing = facts();
     nothing.rollouts = [];
-    expect(lackingOf(nothing)).toHaveLength(5);
+    expect(lackingOf(nothing, 'promoted')).toHaveLength(5);
+    expect(lackingOf(nothing, 'undone')).toHaveLength(5);
+    expect(lackingOf(facts([], 'reverted'), 'undone')).toEqual([]);
+    expect(lackingOf(facts(), 'undone')).toEqual(['a revert']);
+    expect(lackingOf(facts(['owed-reverts'], 'reverted'), 'undone')).toEqual(['an owed revert']);
+    expect(lackingOf(facts([], 'reverted'), 'promoted')).toEqual(['a promotion']);
   });
 
   it.each([
@@ -94,6 +116,6 @@ describe('a clean run', () => {
     ['s-g', 'an owed site'],
     ['verb', 'a wait that a person ended'],
   ])('without %s lacks %s', (left, lacking) => {
-    expect(lackingOf(facts(left))).toEqual([lacking]);
+    expect(lackingOf(facts([left]), 'promoted')).toEqual([lacking]);
   });
 });

@@ -3,7 +3,7 @@
  * `--room centre --exhaustive [--kinds abort,reset-to,…] [--every N]`: each fault at each, or each N-th, place of one rollout.
  */
 import { parseArgs } from 'node:util';
-import { EACH_KINDS, isEachKind, isOfEach } from './each-place.js';
+import { EACH_KINDS, isEachKind, isOfEach, PROMOTED_KINDS } from './each-place.js';
 import type { SeedOutcome } from './scenario.js';
 import type { SiteOutcome } from './site-room/scenario.js';
 import { sweepSite } from './site-room/sweep.js';
@@ -19,7 +19,7 @@ async function main(argv: string[]): Promise<number> {
       from: { type: 'string', default: '1' },
       seed: { type: 'string' },
       exhaustive: { type: 'boolean', default: false },
-      kinds: { type: 'string', default: EACH_KINDS.join() },
+      kinds: { type: 'string', default: PROMOTED_KINDS.join() },
       every: { type: 'string', default: '1' },
       json: { type: 'boolean', default: false },
     },

@@ -40,6 +40,7 @@ const LOOKS_EVERY_MS = 2_000;
 export class Scenario {
   private readonly scene: Scene;
   private readonly returning: Promise<void>[] = [];
+  private over = false;
 
   constructor(stand: Stand, lane: Lane, plan: SeedPlan) {
     this.scene = new Scene(stand, lane, plan);
@@ -52,10 +53,14 @@ export class Scenario {
       if (scene.plan.earlier) await this.rollOutEarlier();
       await this.putFreeze();
       await scene.start(scene.target.workflowId, VERSIONS.main);
-      for (const site of scene.plan.sites) this.returnLater(site);
+      for (const site of scene.plan.sites) {
+        this.leaveLater(site);
+        this.returnLater(site);
+      }
       await this.untilClosed(scene.target.workflowId);
       if (scene.plan.faults.some(({ how }) => kindOf(how) === 'supersede'))
         await this.untilClosed(nextWorkflowId(scene));
+      this.over = true;
       await sweepOnce(scene);
       const debtsAtSeal = await scene.debtsNow();
       await Promise.all(this.returning);
@@ -145,11 +150,7 @@ export class Scenario {
     const log = away ? scene.sites.get(away.id)?.books.log : undefined;
     const confirmed = () => log?.some((entry) => entry.kind === 'result' && entry.result.result === 'confirmed');
     await scene.until(4_000, async () => confirmed() === true);
-    if (away) {
-      await scene.lane.fleet.leave(`site-${away.id}`);
-      await scene.lane.fleet.disconnect(away.id);
-      scene.say(`${away.id} goes dark`);
-    }
+    if (away) await scene.goDark(away.id);
     await verb({ ...scene.target, workflowId }, 'revert', 'signal').catch(() => scene.say('the earlier one had ended'));
     await this.untilClosed(workflowId);
   }
@@ -162,6 +163,19 @@ export class Scenario {
     const words = { by: 'sweep', reason: 'the seed says so', at: now };
     await scene.registry.putFreeze({ only: { id: freeze.sites }, until: now + freeze.forMs, ...words });
     scene.say(`freeze of ${freeze.sites.join(', ')} for ${freeze.forMs} ms`);
+  }
+
+  /** Its link falls once the centre has heard that it confirmed, or has no more to say. */
+  private leaveLater({ id, dark }: SeedSite): void {
+    if (dark?.from !== 'confirmed') return;
+    const { scene } = this;
+    const { registry, target } = scene;
+    const heard = async () => {
+      const status = await registry.findRollout(target.workflowId);
+      const rows = status ? await registry.siteRows(status.firstRunId) : [];
+      return this.over || rows.some(({ site, outcome }) => site === id && outcome === 'confirmed');
+    };
+    this.returning.push(scene.until(CLOSED_WITHIN_MS, heard).then(() => scene.goDark(id)));
   }
 
   private returnLater({ id, dark }: SeedSite): void {

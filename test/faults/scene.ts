@@ -72,7 +72,7 @@ export class Scene {
       lane.fleet.add(id, site, () => this.spoil());
       await this.registry.recordReport(await site.report(), Date.now());
       if (!dark) lane.fleet.connectWhenNeeded(id);
-      if (dark?.from === 'earlier') await lane.fleet.serve(`site-${id}`, 10);
+      if (dark && dark.from !== 'start') await lane.fleet.serve(`site-${id}`, 10);
     }
   }
 
@@ -100,6 +100,12 @@ export class Scene {
     const args = continueAfter === undefined ? [request] : [request, null, continueAfter];
     await this.lane.client.workflow.start('rollout', { workflowId, taskQueue: TASK_QUEUE, args });
     this.say(`started ${workflowId} with ${version}`);
+  }
+
+  async goDark(id: string): Promise<void> {
+    await this.lane.fleet.leave(`site-${id}`);
+    await this.lane.fleet.disconnect(id);
+    this.say(`${id} goes dark`);
   }
 
   async bringBack(id: string): Promise<void> {

@@ -8,8 +8,8 @@ export interface SeedSite {
   id: string;
   risk: 'low' | 'medium' | 'high';
   script: SiteScript;
-  /** Its link: up all the time; up, then down after the earlier rollout; or down until some time after the start. */
-  dark?: { from: 'start' | 'earlier'; backAfterMs: number | 'sealed' };
+  /** Its link: up all the time; or down until some time after the start: from the start on, the earlier rollout, or its own confirming. */
+  dark?: { from: 'start' | 'earlier' | 'confirmed'; backAfterMs: number | 'sealed' };
   group?: string;
 }
 

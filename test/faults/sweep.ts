@@ -1,7 +1,16 @@
 /** Many seeds side by side on one server. */
 import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CLEAN, lackingOf, planEach, seedsOfEach, type EachKind, type Places } from './each-place.js';
+import {
+  CLEAN,
+  lackingOf,
+  planEach,
+  seedsOfEach,
+  standardOf,
+  type EachKind,
+  type Places,
+  type Standard,
+} from './each-place.js';
 import { mainWorkflowId, planSeed, type SeedPlan } from './seed.js';
 import { killsWorker } from './seed-faults.js';
 import { Scenario, type SeedOutcome } from './scenario.js';
@@ -24,9 +33,9 @@ export interface SweepReport {
   faultsInjected: number;
   /** Whether the faults came at places drawn from the seed, or at each that a clean run was counted to have. */
   places: 'sampled' | 'each';
-  /** Of a clean run. */
-  counted?: Places;
-  /** Seeds of which no fault had an effect: refused there, or a run that is shorter than the clean one. */
+  /** Of clean runs. */
+  counted?: Partial<Record<Standard, Places>>;
+  /** Seeds whose own fault, or of which no fault, had an effect: refused there, or a run shorter than the clean one. */
   withoutEffect: number[];
   /** How many of each kind came and had no effect: verbs that were delivered, and refused or ignored. */
   inVain: Record<string, number>;
@@ -80,19 +89,20 @@ async function plansOf(stand: Stand, options: SweepOptions, report: SweepReport)
   const { seeds, each, every, tell } = options;
   if (!each) return seeds.map(planSeed);
   if (seeds.length > 0) return seeds.map(planEach);
-  const counted = await countClean(stand);
+  const counted: SweepReport['counted'] = {};
+  for (const standard of new Set(each.map(standardOf))) counted[standard] = await countClean(stand, standard);
   report.counted = counted;
   const own = seedsOfEach(each, counted, every);
   tell(`a clean run has ${JSON.stringify(counted)}: ${own.length} seeds`);
   return own.map(planEach);
 }
 
-/** A standard rollout to which nothing is done; one that goes wrong is no measure of anything. */
-async function countClean(stand: Stand): Promise<Places> {
-  const lane = await stand.openLane('clean', { forgetful: false });
-  const plan = planEach(CLEAN);
+/** A standard rollout to which nothing else is done; one that goes wrong is no measure of anything. */
+async function countClean(stand: Stand, standard: Standard): Promise<Places> {
+  const lane = await stand.openLane(`clean-${standard}`, { forgetful: false });
+  const plan = planEach(CLEAN[standard]);
   const { violations, facts, converges } = await runSeed(stand, lane, plan);
-  const lacking = lackingOf(facts);
+  const lacking = lackingOf(facts, standard);
   if (violations.length + lacking.length > 0)
     throw new Error(`a run without faults, without ${lacking.join() || 'nothing'}: ${JSON.stringify(violations)}`);
   for (const end = Date.now() + COUNTED_WITHIN_MS; Date.now() < end && !lane.control.counted.has(plan.stream);) {
@@ -115,7 +125,8 @@ function take(report: SweepReport, outcome: SeedOutcome, of: number, { each, tel
   const own = outcome.facts.rollouts.find(({ workflowId }) => workflowId === mainWorkflowId(outcome.plan))?.status;
   const end = own?.outcome ?? own?.state ?? 'not begun';
   report.outcomes[end] = (report.outcomes[end] ?? 0) + 1;
-  if (outcome.injected.length === 0) report.withoutEffect.push(outcome.seed);
+  const few = each ? outcome.plan.faults.length : 1;
+  if (outcome.injected.length < few) report.withoutEffect.push(outcome.seed);
   for (const violation of outcome.violations) {
     report.violations.push({ ...violation, replay: `${again} ${violation.seed}` });
     tell(`seed ${violation.seed}: ${violation.invariant}: ${violation.detail}`);
