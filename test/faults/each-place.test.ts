@@ -60,7 +60,9 @@ describe('the exhaustive places', () => {
     expect(new Set(all).size).toBe(all.length);
     expect(all.every(isOfEach)).toBe(true);
     const some = [1, 2, 3].map((every) => seedsOfEach(['kill'], BOTH, every).length);
-    expect(some).toEqual([5, 2, 1]);
+    expect(some).toEqual([5, 2, 2]);
+    const kinds = seedsOfEach(EACH_KINDS, BOTH, 1_000).map((seed) => Math.floor(seed / (CLEAN.promoted + 1)));
+    expect(kinds).toEqual(EACH_KINDS.map((_, n) => n + 1));
     const kind = CLEAN.promoted + 1;
     expect([0, kind, (EACH_KINDS.length + 1) * kind + 1].map(isOfEach)).toEqual([false, false, false]);
     expect(planEach(CLEAN.promoted).faults).toEqual([]);

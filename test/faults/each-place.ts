@@ -82,7 +82,7 @@ function kindOf(kind: EachKind): Kind {
   return KINDS[isUndone(kind) ? (kind.slice('undone-'.length) as Name) : kind];
 }
 
-/** The seeds that put each of these kinds at each place, or at every `every`-th of them. */
+/** The seeds that put each of these kinds at each place, or at every `every`-th of them, and at one at least. */
 export function seedsOfEach(
   kinds: readonly EachKind[],
   places: Partial<Record<Standard, Places>>,
@@ -95,8 +95,9 @@ export function seedsOfEach(
     const own = places[standardOf(name)]?.[kind.on] ?? 0;
     const count = Math.min(Math.min(own, most) * kind.faults.length, MOST_SEEDS);
     const seeds = Array.from({ length: count }, (_, index) => number * KIND + 1 + index);
-    // Not the same places for all kinds, nor the first.
-    return seeds.filter((_, index) => (index + number) % every === 0);
+    // Not the same places for all kinds, and one at least of each.
+    const first = (7 * number) % Math.max(Math.min(every, count), 1);
+    return seeds.filter((_, index) => index % every === first);
   });
 }
 
