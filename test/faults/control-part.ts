@@ -99,7 +99,10 @@ async function spoil(fault: WorkerFault, call: () => Promise<unknown>): Promise<
   if (fault.how === 'kill-before') dieNow();
   if (fault.how === 'fail-before') throw new Error('injected: failed before its effect');
   if (fault.how === 'delay') await sleep(1_200);
+  // As where a call outlives its time limit, and the next attempt has begun.
+  if (fault.how === 'overlap') return (await Promise.all([call(), call()]))[1];
   const first = await call();
+  if (fault.how === 'delay-after') await sleep(1_200);
   if (fault.how === 'kill-after') dieNow();
   if (fault.how === 'fail-after') throw new Error('injected: failed after its effect');
   return fault.how === 'twice' ? call() : first;

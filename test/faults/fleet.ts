@@ -118,7 +118,10 @@ export class Fleet {
     const fault = known.spoil(id);
     if (fault === 'fail-before') throw ApplicationFailure.retryable('injected: the link failed before', 'LINK');
     if (fault === 'delay') await sleep(1_000);
+    // The first of them observes nothing any more once the second has attached.
+    if (fault === 'overlap') return (await Promise.all([door.converge(page), door.converge(page)]))[1];
     const settled = await door.converge(page);
+    if (fault === 'delay-after') await sleep(1_000);
     if (fault === 'fail-after') throw ApplicationFailure.retryable('injected: the link failed after', 'LINK');
     return fault === 'twice' ? door.converge(page) : settled;
   }

@@ -1,5 +1,7 @@
 /** More of what `invariants.test.ts` does: facts at the border of what a judge lets pass, on either side of it. */
 import { describe, expect, it } from 'vitest';
+import type { Debt } from '../../policies/model/debt.js';
+import type { CommandedSite } from '../../records/registry/registry.js';
 import type { SeedFacts, ShardHistory, SiteEntry } from './facts.js';
 import { away, CONFIRMED, failedAndSealed, inPages, type Line } from './counted-facts.js';
 import { judgeSeed } from './invariants.js';
@@ -19,6 +21,7 @@ import {
   sound,
   switched,
   withSteps,
+  withVerbs,
 } from './sound-facts.js';
 
 const namesOf = (facts: SeedFacts) => judgeSeed(facts).map(({ invariant }) => invariant);
@@ -215,5 +218,50 @@ describe('where a promoted rollout leaves a site', () => {
     const running = { ...next, status: { ...next.status, generation: 3, state: 'running' as const } };
     const rollouts = [...facts.rollouts, running];
     expect(namesOf({ ...facts, rollouts, sites: { ...facts.sites, a: log } })).not.toContain(ENDS);
+  });
+});
+
+const KEPT = 'a revert that was accepted is never taken back';
+
+describe('a revert that was accepted', () => {
+  const debt = { verb: 'revert', site: 'b', firstRunId: 'run-1' } as unknown as Debt;
+  const owing = (of: Debt): SeedFacts => {
+    const facts = withVerbs(['revert'], 'reverted', ['a']);
+    return { ...facts, debtsAtSeal: { at: T0 + 2_000, debts: [of] }, debtsAtEnd: { at: T0 + 9_000, debts: [of] } };
+  };
+
+  const commandedC = (more: Partial<CommandedSite> = {}): SeedFacts => {
+    const facts = withVerbs(['revert'], 'reverted', ['a', 'b']);
+    const commanded = [{ site: 'c', stage: 'one', wave: 0, commandId: 'run-1/c/s/converge/1', ...more }];
+    return { ...facts, rollouts: facts.rollouts.map((one) => ({ ...one, commanded })) };
+  };
+
+  it.each<[string, SeedFacts]>([
+    ['one site has no undo', withVerbs(['revert'], 'reverted', ['a'])],
+    ['all is undone, and it counts as aborted', withVerbs(['revert', 'abort'], 'aborted', ['a', 'b'])],
+    ['the undo of another site is owed', owing({ ...debt, site: 'a' })],
+    ['the undo of another rollout is owed', owing({ ...debt, firstRunId: 'run-0' })],
+    ['its undo was forgotten before it was answered', { ...owing(debt), debtsAtEnd: { at: T0 + 9_000, debts: [] } }],
+    ['a site that has not heard of its command has no undo', commandedC()],
+  ])('is taken back where %s', (_what, facts) => {
+    expect(namesOf(facts)).toContain(KEPT);
+  });
+
+  it.each<[string, SeedFacts]>([
+    ['all is undone', withVerbs(['revert'], 'reverted', ['a', 'b'])],
+    ['an abort came before it', withVerbs(['abort', 'revert'], 'reverted', ['a', 'b'])],
+    ['what is not undone is owed', owing(debt)],
+    [
+      'a command was taken back before it was scheduled',
+      commandedC({ outcome: { site: 'c', stage: 'one', wave: 0, outcome: 'untouched' } }),
+    ],
+    ['it was only an abort', withVerbs(['abort'], 'aborted')],
+    ['the rollout was terminated meanwhile', withVerbs(['revert'], 'terminated')],
+    [
+      'a new box is in the place of the one that was commanded',
+      { ...withVerbs(['revert'], 'reverted', ['a']), replacements: [{ site: 'b', epoch: 2, at: T0 + 960 }] },
+    ],
+  ])('is kept where %s', (_what, facts) => {
+    expect(namesOf(facts)).not.toContain(KEPT);
   });
 });

@@ -28,6 +28,7 @@ import {
   retriedSteps,
   retriedEvidence,
   withSuperseded,
+  withVerbs,
   budgetFailed,
 } from './sound-facts.js';
 
@@ -218,6 +219,11 @@ const PLANTED: [keyof typeof INVARIANTS, string, () => SeedFacts][] = [
     },
   ],
   ['whoever has not answered a promoted rollout owes it', 'it is on no books', () => away()],
+  [
+    'a revert that was accepted is never taken back',
+    'an abort comes after it, and what was confirmed stays',
+    () => withVerbs(['revert', 'abort'], 'aborted'),
+  ],
   [
     'a superseded rollout commands nobody any more',
     'it undoes afterwards what it brought',

@@ -6,6 +6,7 @@ import { judgeLeftOut, judgeSeal } from './invariants-count.js';
 import { judgeDebts, judgeEnd } from './invariants-end.js';
 import { judgeDecided, judgeGateData } from './invariants-gate.js';
 import { judgeBelieved, judgeEpochs, judgeKeys, judgeSuperseded } from './invariants-identity.js';
+import { judgeReverts } from './invariants-revert.js';
 import { ownerOf, resultsOf } from './site-logs.js';
 import { judgeDepth, judgeOrder, judgeOwners } from './invariants-sites.js';
 
@@ -25,6 +26,7 @@ export const INVARIANTS: Record<string, Invariant> = {
   'nothing goes on without a decision': judgeDecided,
   'every site of a sealed rollout has an outcome': judgeOutcomes,
   'owed reverts stay owed until answered': judgeOwed,
+  'a revert that was accepted is never taken back': judgeReverts,
   'every site ends where the last decision meant it to': judgeEnd,
   'whoever has not answered a promoted rollout owes it': judgeDebts,
   'a superseded rollout commands nobody any more': judgeSuperseded,

@@ -1,9 +1,9 @@
 /**
  * `npm run faults -- --room centre|site --seeds N [--from K] [--seed K,L] [--json]`: a fault sweep; exit code 1 on a violation.
- * `--room centre --exhaustive [--kinds kill,reset,terminate,revive,kill-before,kill-after]`: each fault at each place of one rollout.
+ * `--room centre --exhaustive [--kinds abort,reset-to,…] [--every N]`: each fault at each, or each N-th, place of one rollout.
  */
 import { parseArgs } from 'node:util';
-import { EACH_KINDS, isEachKind, isOfEach } from './each-place.js';
+import { EACH_KINDS, isEachKind, isOfEach, PROMOTED_KINDS } from './each-place.js';
 import type { SeedOutcome } from './scenario.js';
 import type { SiteOutcome } from './site-room/scenario.js';
 import { sweepSite } from './site-room/sweep.js';
@@ -19,18 +19,19 @@ async function main(argv: string[]): Promise<number> {
       from: { type: 'string', default: '1' },
       seed: { type: 'string' },
       exhaustive: { type: 'boolean', default: false },
-      kinds: { type: 'string', default: EACH_KINDS.join() },
+      kinds: { type: 'string', default: PROMOTED_KINDS.join() },
+      every: { type: 'string', default: '1' },
       json: { type: 'boolean', default: false },
     },
   });
-  const [count, from] = [Number(values.seeds), Number(values.from)];
+  const [count, from, every] = [Number(values.seeds), Number(values.from), Number(values.every)];
   const named = values.seed?.split(',').map(Number);
   if (
     (values.room !== 'centre' && values.room !== 'site') ||
-    ![count, from, ...(named ?? [])].every((one) => Number.isSafeInteger(one) && one > 0)
+    ![count, from, every, ...(named ?? [])].every((one) => Number.isSafeInteger(one) && one > 0)
   ) {
     process.stderr.write(
-      'expected --room centre or --room site, and whole numbers above 0 for --seeds, --from and --seed\n',
+      'expected --room centre or --room site, and whole numbers above 0 for --seeds, --from, --seed and --every\n',
     );
     return 2;
   }
@@ -54,7 +55,11 @@ async function main(argv: string[]): Promise<number> {
   const report =
     values.room === 'site'
       ? await sweepSite({ seeds, tell, onOutcome: toldOfSite })
-      : await sweep({ tell, onOutcome: told, ...(values.exhaustive ? { seeds: named ?? [], each } : { seeds }) });
+      : await sweep({
+          tell,
+          onOutcome: told,
+          ...(values.exhaustive ? { seeds: named ?? [], each, every } : { seeds }),
+        });
   process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : textOf(report));
   return report.violations.length > 0 ? 1 : 0;
 }

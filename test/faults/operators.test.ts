@@ -10,9 +10,11 @@ interface Answers {
   /** Completed workflow tasks of the rollout. */
   tasks: number;
   shards: string[];
+  /** Whether the evidence has the verb. */
+  obeyed: boolean;
 }
 
-function target({ asked, tasks, shards }: Answers): Target {
+function target({ asked, tasks, shards, obeyed }: Answers): Target {
   const answer = async () => {
     if (asked === 'fails') throw new Error('workflow execution already completed');
   };
@@ -32,15 +34,17 @@ function target({ asked, tasks, shards }: Answers): Target {
     workflow: { getHandle: () => handle, list },
     workflowService: { resetWorkflowExecution: answer },
   } as unknown as Client;
-  return { client, namespace: 'n', workflowId: 'seed-1-main', stream: 'seed-1' };
+  return { client, namespace: 'n', workflowId: 'seed-1-main', stream: 'seed-1', obeyed: async () => obeyed };
 }
 
-const FINE: Answers = { asked: 'works', tasks: 2, shards: ['seed-1-1.2.0-1/canary/1/1'] };
+const FINE: Answers = { asked: 'works', tasks: 2, shards: ['seed-1-1.2.0-1/canary/1/1'], obeyed: true };
 const ACTS: [string, ShortAct, Partial<Answers>][] = [
-  ['an update', { kind: 'verb', verb: 'abort', as: 'update' }, { asked: 'fails' }],
-  ['a signal', { kind: 'verb', verb: 'abort', as: 'signal' }, { asked: 'fails' }],
-  ['two updates', { kind: 'verbs', verbs: ['abort', 'promote'], as: 'update' }, { asked: 'fails' }],
+  ['an update', { kind: 'verb', verb: 'abort', as: 'update' }, { asked: 'fails', obeyed: false }],
+  ['a signal that is delivered and ignored', { kind: 'verb', verb: 'abort', as: 'signal' }, { obeyed: false }],
+  ['two updates', { kind: 'verbs', verbs: ['abort', 'promote'], as: 'update' }, { asked: 'fails', obeyed: false }],
+  ['two signals', { kind: 'verbs', verbs: ['abort', 'promote'], as: 'signal' }, { obeyed: false }],
   ['a reset', { kind: 'reset', to: 0.5 }, { asked: 'fails' }],
+  ['a reset to a task that was not come to', { kind: 'reset', to: { task: 2 } }, { tasks: 1 }],
   ['a reset of a rollout without a completed task', { kind: 'reset', to: 0.5 }, { tasks: 0 }],
   ['the end of the lock', { kind: 'terminate', what: 'lock' }, { asked: 'fails' }],
   ['the end of a shard where none is open', { kind: 'terminate', what: 'shard' }, { shards: [] }],

@@ -12,9 +12,11 @@ export interface Target {
   /** Workflow id of the rollout. */
   workflowId: string;
   stream: string;
+  /** Whether the evidence says that the rollout has obeyed what came with this reason; once it is over, for good. */
+  obeyed(reason: string): Promise<boolean>;
 }
 
-/** `took`: whether it had any effect, known only later: an update may be refused, and there may be nothing to end. */
+/** `took`: whether it had any effect, known only later: a verb may be refused or ignored, and there may be nothing to end. */
 export interface Acted {
   words: string;
   took: Promise<boolean>;
@@ -32,7 +34,7 @@ export async function act(target: Target, what: ShortAct): Promise<Acted> {
     case 'reset':
       // The task that is held must end first: a run is reset to a task that was completed.
       return {
-        words: `reset to ${Math.round(what.to * 100)} % of its workflow tasks`,
+        words: `reset to ${typeof what.to === 'number' ? `${Math.round(what.to * 100)} % of its workflow tasks` : `its workflow task ${what.to.task}`}`,
         took: sleep(AFTER_TASK_MS).then(() => without(reset(target, what.to))),
       };
     case 'revive':
@@ -50,29 +52,30 @@ async function without(work: Promise<boolean>): Promise<boolean> {
   return work.catch(() => false);
 }
 
+/** What was refused, or delivered and ignored, is told by the evidence alone: a signal answers nothing. */
 async function sent(target: Target, verbs: RolloutVerb[], as: 'update' | 'signal', override = false): Promise<Acted> {
-  const nothing = { taken: Promise.resolve(false) };
-  const asked = await Promise.all(verbs.map((one) => verb(target, one, as, override).catch(() => nothing)));
-  const took = Promise.all(asked.map(({ taken }) => taken)).then((answers) => answers.includes(true));
-  return { words: `${verbs.join(' and ')} as ${as}${override ? ' with override' : ''}`, took };
+  const asked = verbs.map((name) => ({ name, reason: `the seed says ${name}: ${(asks += 1)}` }));
+  // One after the other into the same workflow task, which is held meanwhile: who is heard first is the seed's to say.
+  for (const { name, reason } of asked) await verb(target, name, as, { override, reason }).catch(() => undefined);
+  const took = Promise.all(asked.map(({ reason }) => without(target.obeyed(reason))));
+  const words = `${verbs.join(' and ')} as ${as}${override ? ' with override' : ''}`;
+  return { words, took: took.then((answers) => answers.includes(true)) };
 }
 
-/** `taken`: whether the rollout took it, which a signal does not tell: then whether it was delivered. */
+let asks = 0;
+
+/** Returns once a signal is delivered, or an update is under way. */
 export async function verb(
-  target: Target,
+  target: Pick<Target, 'client' | 'workflowId'>,
   name: RolloutVerb,
   as: 'update' | 'signal',
-  override = false,
-): Promise<{ taken: Promise<boolean> }> {
+  { override = false, reason = `a person decides ${name}` } = {},
+): Promise<void> {
   const handle = target.client.workflow.getHandle(target.workflowId);
-  const payload = { by: 'operator', reason: `the seed says ${name}`, ...(override ? { override } : {}) };
-  if (as === 'signal') {
-    await handle.signal(name, payload);
-    return { taken: Promise.resolve(true) };
-  }
-  const taken = without(handle.executeUpdate(name, { args: [payload] }).then(() => true));
+  const payload = { by: 'operator', reason, ...(override ? { override } : {}) };
+  if (as === 'signal') return handle.signal(name, payload);
+  void handle.executeUpdate(name, { args: [payload] }).catch(() => undefined);
   await sleep(50);
-  return { taken };
 }
 
 async function terminate({ client, workflowId, stream }: Target, what: 'rollout' | 'shard' | 'lock'): Promise<Acted> {
@@ -94,10 +97,11 @@ async function revive(target: Target): Promise<boolean> {
 }
 
 /** Whether there was one: to a completed workflow task, as `temporal workflow reset` does. */
-async function reset({ client, namespace, workflowId }: Target, share: number): Promise<boolean> {
+async function reset({ client, namespace, workflowId }: Target, to: number | { task: number }): Promise<boolean> {
   const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
   const completed = (events ?? []).filter((event) => event.workflowTaskCompletedEventAttributes);
-  const chosen = completed[Math.min(completed.length - 1, Math.floor(share * completed.length))];
+  const share = (part: number) => Math.min(completed.length - 1, Math.floor(part * completed.length));
+  const chosen = completed[typeof to === 'number' ? share(to) : to.task - 1];
   if (!chosen?.eventId) return false;
   await client.workflowService.resetWorkflowExecution({
     namespace,

@@ -7,8 +7,8 @@ import type { AddressInfo } from 'node:net';
 import type { GivenAnswer, SiteEntry } from './facts.js';
 import { liveAt } from './site-logs.js';
 
-/** How the gate of a stage goes. `late`: nothing at first, good after a second. */
-export type GateFate = 'good' | 'bad' | 'late' | 'nothing' | 'down';
+/** How the gate of a stage goes. `late`: nothing at first, good after a second; `slow`: only after its wave has been judged. */
+export type GateFate = 'good' | 'bad' | 'late' | 'slow' | 'nothing' | 'down';
 
 export interface ScriptedMetrics {
   gates: Record<string, GateFate>;
@@ -26,6 +26,7 @@ export interface ScriptedPrometheus {
 }
 
 const LATE_MS = 1_000;
+const SLOW_MS = 4_000;
 /** What the gate's query looks like; the rest of it is for people. */
 export const GATE_QUERY = 'errors{stage="$stage",site=~"$sites"}';
 
@@ -86,6 +87,8 @@ function figureOf({ gates, asked }: ScriptedMetrics & { asked: Map<string, numbe
       return 0.5;
     case 'late':
       return Date.now() - first < LATE_MS ? 'nothing' : 0.001;
+    case 'slow':
+      return Date.now() - first < SLOW_MS ? 'nothing' : 0.001;
     case 'nothing':
       return 'nothing';
     case 'down':

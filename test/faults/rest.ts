@@ -5,7 +5,7 @@ import type { Run } from './facts.js';
 import { verb } from './operators.js';
 import { Closing, listRuns } from './runs.js';
 import type { Scene } from './scene.js';
-import { VERSIONS } from './seed.js';
+import { VERSIONS, type SeedPlan } from './seed.js';
 
 /** Generous: other work on the machine makes everything slow, and only what never comes is wrong. */
 export const QUIET_WITHIN_MS = 90_000;
@@ -91,12 +91,17 @@ async function openRuns({ lane, plan }: Scene): Promise<Run[]> {
 
 /** Sites that should run another release than they do, where nothing in the seed stands against it. */
 async function unreached({ plan, registry, sites }: Scene): Promise<{ site: string; words: string }[]> {
-  const fates = plan.sites.flatMap(({ script }) => [script.fates[VERSIONS.main], script.fates[VERSIONS.next]]);
-  if (fates.some((fate) => fate !== 'confirm') || Object.values(plan.gates).some((gate) => gate !== 'good')) return [];
+  if (plan.hindered === undefined && mayHinder(plan)) return [];
   const desired = await registry.desired(plan.stream, [...sites.keys()]);
   return [...desired].flatMap(([id, { release }]) => {
     const live = sites.get(id)?.books.live;
-    if (live?.digest === release.digest) return [];
+    if (live?.digest === release.digest || plan.hindered?.includes(id)) return [];
     return [{ site: id, words: `${id} of ${release.version}, runs ${live?.version}` }];
   });
+}
+
+/** Whoever fails, or a gate, may keep a batch of the reconciler from all of its sites. */
+function mayHinder({ sites, gates }: SeedPlan): boolean {
+  const fates = sites.flatMap(({ script }) => [script.fates[VERSIONS.main], script.fates[VERSIONS.next]]);
+  return fates.some((fate) => fate !== 'confirm') || Object.values(gates).some((gate) => gate !== 'good');
 }

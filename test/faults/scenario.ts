@@ -19,6 +19,10 @@ export interface SeedOutcome {
   plan: SeedPlan;
   /** Kinds of the faults that had an effect. */
   injected: string[];
+  /** Kinds of those that came and had none: a verb that was refused or ignored, a reset of nothing. */
+  inVain: string[];
+  /** Calls at its sites. */
+  converges: number;
   violations: Violation[];
   facts: SeedFacts;
   /** What the harness did, in order. */
@@ -36,6 +40,7 @@ const LOOKS_EVERY_MS = 2_000;
 export class Scenario {
   private readonly scene: Scene;
   private readonly returning: Promise<void>[] = [];
+  private over = false;
 
   constructor(stand: Stand, lane: Lane, plan: SeedPlan) {
     this.scene = new Scene(stand, lane, plan);
@@ -48,10 +53,14 @@ export class Scenario {
       if (scene.plan.earlier) await this.rollOutEarlier();
       await this.putFreeze();
       await scene.start(scene.target.workflowId, VERSIONS.main);
-      for (const site of scene.plan.sites) this.returnLater(site);
+      for (const site of scene.plan.sites) {
+        this.leaveLater(site);
+        this.returnLater(site);
+      }
       await this.untilClosed(scene.target.workflowId);
       if (scene.plan.faults.some(({ how }) => kindOf(how) === 'supersede'))
         await this.untilClosed(nextWorkflowId(scene));
+      this.over = true;
       await sweepOnce(scene);
       const debtsAtSeal = await scene.debtsNow();
       await Promise.all(this.returning);
@@ -92,8 +101,8 @@ export class Scenario {
   }
 
   private outcome(facts: SeedFacts): SeedOutcome {
-    const { plan, injected, violations, story } = this.scene;
-    return { seed: plan.seed, plan, injected, violations, facts, story };
+    const { plan, injected, inVain, violations, story, converges } = this.scene;
+    return { seed: plan.seed, plan, injected, inVain, violations, facts, story, converges };
   }
 
   private async prepare(): Promise<void> {
@@ -119,14 +128,14 @@ export class Scenario {
     });
   }
 
-  /** Counted once it is known to have had an effect: a refused update, or a reset of nothing, is no fault. */
+  /** Counted once it is known to have had an effect: a verb that was not obeyed, or a reset of nothing, is no fault. */
   private async act(at: number, how: Act): Promise<void> {
     const { scene } = this;
     const { words, took } = isLong(how) ? actAtLength(scene, how) : await act(scene.target, how);
     scene.say(`at task ${at}: ${words}`);
     const kind = how.kind === 'verb' ? how.verb : kindOf(how);
     const known = took.then(
-      (effect) => (effect ? scene.note(kind, words) : scene.say(`in vain: ${words}`)),
+      (effect) => (effect ? scene.note(kind, words) : scene.noteVain(kind, words)),
       (error: unknown) => scene.violate('what a person does is done or refused', `${words}: ${String(error)}`),
     );
     scene.acting.push(known);
@@ -141,11 +150,7 @@ export class Scenario {
     const log = away ? scene.sites.get(away.id)?.books.log : undefined;
     const confirmed = () => log?.some((entry) => entry.kind === 'result' && entry.result.result === 'confirmed');
     await scene.until(4_000, async () => confirmed() === true);
-    if (away) {
-      await scene.lane.fleet.leave(`site-${away.id}`);
-      await scene.lane.fleet.disconnect(away.id);
-      scene.say(`${away.id} goes dark`);
-    }
+    if (away) await scene.goDark(away.id);
     await verb({ ...scene.target, workflowId }, 'revert', 'signal').catch(() => scene.say('the earlier one had ended'));
     await this.untilClosed(workflowId);
   }
@@ -158,6 +163,19 @@ export class Scenario {
     const words = { by: 'sweep', reason: 'the seed says so', at: now };
     await scene.registry.putFreeze({ only: { id: freeze.sites }, until: now + freeze.forMs, ...words });
     scene.say(`freeze of ${freeze.sites.join(', ')} for ${freeze.forMs} ms`);
+  }
+
+  /** Its link falls once the centre has heard that it confirmed, or has no more to say. */
+  private leaveLater({ id, dark }: SeedSite): void {
+    if (dark?.from !== 'confirmed') return;
+    const { scene } = this;
+    const { registry, target } = scene;
+    const heard = async () => {
+      const status = await registry.findRollout(target.workflowId);
+      const rows = status ? await registry.siteRows(status.firstRunId) : [];
+      return this.over || rows.some(({ site, outcome }) => site === id && outcome === 'confirmed');
+    };
+    this.returning.push(scene.until(CLOSED_WITHIN_MS, heard).then(() => scene.goDark(id)));
   }
 
   private returnLater({ id, dark }: SeedSite): void {
@@ -186,7 +204,7 @@ export class Scenario {
       lookAt = Date.now() + LOOKS_EVERY_MS;
       const decision = status?.state === 'paused' ? 'resume' : (decisions.shift() ?? 'revert');
       scene.say(`a person finds ${status?.wait?.reason.code ?? status?.state}: ${decision}`);
-      await verb(target, decision, 'update', decision === 'promote').catch(() => undefined);
+      await verb(target, decision, 'update', { override: decision === 'promote' }).catch(() => undefined);
       return false;
     };
     if (await scene.until(CLOSED_WITHIN_MS, closed, 300)) return scene.say(`${workflowId} has closed`);

@@ -16,11 +16,14 @@ import type { Lane, Stand } from './stand.js';
 
 const OLDER = { version: '0.9.0', digest: `sha256:${'0'.repeat(64)}` };
 
+const OBEYED_WITHIN_MS = 60_000;
+
 export class Scene {
   readonly sites = new Map<string, SimulatedSite>();
   readonly story: string[] = [];
   /** Kinds of the faults that had an effect. */
   readonly injected: string[] = [];
+  readonly inVain: string[] = [];
   readonly violations: Violation[] = [];
   readonly answers: SeedFacts['answers'] = [];
   readonly replacements: SeedFacts['replacements'] = [];
@@ -30,12 +33,13 @@ export class Scene {
   readonly target: Target;
   registry!: Registry;
   project!: SeedProject;
+  /** Calls at its sites, so far. */
+  converges = 0;
   /** The command line, as a person at the control worker's machine has it. */
   cli!: Context;
   private readonly began = Date.now();
   private readonly back = new Set<string>();
   private readonly convergeFaults: { at: number; how: ConvergeFault }[];
-  private converges = 0;
 
   constructor(
     readonly stand: Stand,
@@ -43,7 +47,9 @@ export class Scene {
     readonly plan: SeedPlan,
   ) {
     const { client, namespace } = lane;
-    this.target = { client, namespace, stream: plan.stream, workflowId: mainWorkflowId(plan) };
+    const workflowId = mainWorkflowId(plan);
+    const obeyed = (reason: string) => this.obeys(workflowId, reason);
+    this.target = { client, namespace, stream: plan.stream, workflowId, obeyed };
     this.convergeFaults = plan.faults.flatMap((fault) => (fault.on === 'converge' ? [fault] : []));
   }
 
@@ -66,7 +72,7 @@ export class Scene {
       lane.fleet.add(id, site, () => this.spoil());
       await this.registry.recordReport(await site.report(), Date.now());
       if (!dark) lane.fleet.connectWhenNeeded(id);
-      if (dark?.from === 'earlier') await lane.fleet.serve(`site-${id}`, 10);
+      if (dark && dark.from !== 'start') await lane.fleet.serve(`site-${id}`, 10);
     }
   }
 
@@ -79,6 +85,11 @@ export class Scene {
     this.say(`FAULT ${words}`);
   }
 
+  noteVain(kind: string, words: string): void {
+    this.inVain.push(kind);
+    this.say(`in vain: ${words}`);
+  }
+
   violate(invariant: string, detail: string): void {
     this.violations.push({ seed: this.plan.seed, invariant, detail });
   }
@@ -89,6 +100,12 @@ export class Scene {
     const args = continueAfter === undefined ? [request] : [request, null, continueAfter];
     await this.lane.client.workflow.start('rollout', { workflowId, taskQueue: TASK_QUEUE, args });
     this.say(`started ${workflowId} with ${version}`);
+  }
+
+  async goDark(id: string): Promise<void> {
+    await this.lane.fleet.leave(`site-${id}`);
+    await this.lane.fleet.disconnect(id);
+    this.say(`${id} goes dark`);
   }
 
   async bringBack(id: string): Promise<void> {
@@ -126,6 +143,16 @@ export class Scene {
     await lane.fleet.remove(plan.sites.map((site) => site.id));
     await this.cli?.close();
     await this.registry?.close();
+  }
+
+  /** Asked until the rollout is over: what was delivered may be taken in much later, by a run that a reset has begun. */
+  private async obeys(workflowId: string, reason: string): Promise<boolean> {
+    for (const end = Date.now() + OBEYED_WITHIN_MS; ; await sleep(250)) {
+      const status = await this.registry.findRollout(workflowId);
+      const evidence = status ? await this.registry.evidence(status.firstRunId) : [];
+      if (evidence.some(({ kind, data }) => kind === 'verb' && data['reason'] === reason)) return true;
+      if (status?.state === 'sealed' || Date.now() > end) return false;
+    }
   }
 
   private spoil(): ConvergeFault | undefined {

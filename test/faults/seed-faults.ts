@@ -2,16 +2,17 @@
 import type { RolloutVerb } from '../../policies/model/rollout.js';
 import type { Chance } from './random.js';
 
-export const CALL_FAULTS = ['fail-before', 'fail-after', 'delay', 'twice', 'kill-before', 'kill-after'] as const;
-export type CallFault = (typeof CALL_FAULTS)[number];
+/** Before the effect of a call, or after it; `twice`: one after the other; `overlap`: both at once. */
+export type CallFault = Sampled | 'delay-after' | 'overlap';
+type Sampled = 'fail-before' | 'fail-after' | 'delay' | 'twice' | 'kill-before' | 'kill-after';
 
 export type Act = ShortAct | LongAct;
 
-/** What an operator, or the world, does to Temporal. `to`: the workflow task that is reset to, as a share of those done. */
+/** What an operator, or the world, does to Temporal. `to`: the workflow task that is reset to: a share of those done, or which. */
 export type ShortAct =
   | { kind: 'verb'; verb: RolloutVerb; as: 'update' | 'signal'; override?: boolean }
   | { kind: 'verbs'; verbs: [RolloutVerb, RolloutVerb]; as: 'update' | 'signal' }
-  | { kind: 'reset'; to: number }
+  | { kind: 'reset'; to: number | { task: number } }
   | { kind: 'terminate'; what: 'rollout' | 'shard' | 'lock' }
   /** Terminated, and reset to its last task before anybody has looked. */
   | { kind: 'revive' };
@@ -50,8 +51,8 @@ const ACTS = [
 type RolloutFault = (typeof ACTS)[number];
 
 type Kind =
-  | { on: 'activity'; how: CallFault }
-  | { on: 'converge'; how: Exclude<CallFault, 'kill-before' | 'kill-after'> }
+  | { on: 'activity'; how: Sampled }
+  | { on: 'converge'; how: Exclude<Sampled, 'kill-before' | 'kill-after'> }
   | { on: 'task'; how: 'kill' }
   | { on: 'rollout-task'; how: RolloutFault };
 
@@ -130,7 +131,8 @@ function actOf(how: RolloutFault, chance: Chance): Act {
   }
 }
 
-const PAIRS: [[RolloutVerb, RolloutVerb], ...[RolloutVerb, RolloutVerb][]] = [
+/** Of two operators, the first of whom is heard first: each order of those that get in each other's way. */
+export const PAIRS: [[RolloutVerb, RolloutVerb], ...[RolloutVerb, RolloutVerb][]] = [
   ['abort', 'promote'],
   ['abort', 'revert'],
   ['revert', 'pause'],
@@ -138,4 +140,12 @@ const PAIRS: [[RolloutVerb, RolloutVerb], ...[RolloutVerb, RolloutVerb][]] = [
   ['pause', 'abort'],
   ['promote', 'promote'],
   ['resume', 'revert'],
+  ['promote', 'abort'],
+  ['revert', 'abort'],
+  ['pause', 'revert'],
+  ['promote', 'pause'],
+  ['abort', 'pause'],
+  ['revert', 'resume'],
+  ['promote', 'revert'],
+  ['revert', 'promote'],
 ];

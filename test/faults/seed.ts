@@ -8,8 +8,8 @@ export interface SeedSite {
   id: string;
   risk: 'low' | 'medium' | 'high';
   script: SiteScript;
-  /** Its link: up all the time; up, then down after the earlier rollout; or down until some time after the start. */
-  dark?: { from: 'start' | 'earlier'; backAfterMs: number | 'sealed' };
+  /** Its link: up all the time; or down until some time after the start: from the start on, the earlier rollout, or its own confirming. */
+  dark?: { from: 'start' | 'earlier' | 'confirmed'; backAfterMs: number | 'sealed' };
   group?: string;
 }
 
@@ -29,6 +29,8 @@ export interface SeedPlan {
   /** Events after which the rollout continues as new at its next wave, and its shards at once after half of them. */
   continueAfter?: number;
   faults: Fault[];
+  /** At these sites the release fails. Nothing but that, and what befalls the seed, keeps all others from what they should run. */
+  hindered?: string[];
   /** What the person does who finds the rollout still waiting. */
   closing: 'promote' | 'abort' | 'revert';
 }

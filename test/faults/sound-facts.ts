@@ -182,6 +182,29 @@ export function withSuperseded(facts: SeedFacts): SeedFacts {
   return { ...facts, rollouts: [rollout({ evidence, status: { ...status, outcome: 'aborted' } })] };
 }
 
+/** Verbs that were obeyed once all had confirmed, and what came of them. */
+export function withVerbs(
+  verbs: string[],
+  outcome: 'aborted' | 'reverted' | 'terminated',
+  undone: string[] = [],
+): SeedFacts {
+  const said = verbs.map((verb, n): (typeof promotion)[number] => [T0 + 920 + n, 'verb', { verb }]);
+  const evidence = chain([...promotion.slice(0, 3), ...said, [T0 + 1_000, 'sealed', { outcome, sites: bothSealed }]]);
+  const facts = withRollout({ evidence, status: { ...rollout().status, outcome } });
+  const sites = Object.entries(facts.sites).map(([site, log]): [string, SiteEntry[]] => {
+    const revert = command({ site, verb: 'revert', issuedAt: T0 + 930 });
+    const undo = [
+      received(revert),
+      switched(NEW, OLD, T0 + 940, 'command', revert.id),
+      answered(revert, 'reverted', T0 + 950),
+    ];
+    return [site, [...log, ...(undone.includes(site) ? undo : [])]];
+  });
+  return { ...facts, sites: Object.fromEntries(sites) };
+}
+
+const bothSealed = [{ site: 'a' }, { site: 'b' }];
+
 export const budgetFailed = (count: number) => ({
   ...{ stage: 'one', wave: 0, kind: 'fail' },
   reason: { code: 'BUDGET_FAILED', detail: `${count} of 2 sites, limit 0: a` },

@@ -1,8 +1,16 @@
 /** Many seeds side by side on one server. */
 import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CLEAN, planEach, seedsOfEach, type EachKind } from './each-place.js';
-import type { Counts } from './orders.js';
+import {
+  CLEAN,
+  lackingOf,
+  planEach,
+  seedsOfEach,
+  standardOf,
+  type EachKind,
+  type Places,
+  type Standard,
+} from './each-place.js';
 import { mainWorkflowId, planSeed, type SeedPlan } from './seed.js';
 import { killsWorker } from './seed-faults.js';
 import { Scenario, type SeedOutcome } from './scenario.js';
@@ -12,6 +20,8 @@ export interface SweepOptions {
   seeds: number[];
   /** Each of these kinds at each place of the standard rollout; `seeds` are then those to run again, or none for all. */
   each?: readonly EachKind[];
+  /** Only every so many-th place of each kind. */
+  every?: number;
   tell: (line: string) => void;
   onOutcome?: (outcome: SeedOutcome) => void;
 }
@@ -23,10 +33,12 @@ export interface SweepReport {
   faultsInjected: number;
   /** Whether the faults came at places drawn from the seed, or at each that a clean run was counted to have. */
   places: 'sampled' | 'each';
-  /** Of a clean run. */
-  counted?: Counts;
-  /** Seeds whose fault had no effect: a run that is shorter than the clean one does not come to its last places. */
+  /** Of clean runs. */
+  counted?: Partial<Record<Standard, Places>>;
+  /** Seeds whose own fault, or of which no fault, had an effect: refused there, or a run shorter than the clean one. */
   withoutEffect: number[];
+  /** How many of each kind came and had no effect: verbs that were delivered, and refused or ignored. */
+  inVain: Record<string, number>;
   /** How the seeds' own rollouts ended: a promotion that never comes is never judged. */
   outcomes: Record<string, number>;
   /** How many of each kind. */
@@ -55,6 +67,7 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
       seconds: 0,
       faultsInjected: 0,
       faults: {},
+      inVain: {},
       violations: [],
       withoutEffect: [],
       outcomes: {},
@@ -72,29 +85,33 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   }
 }
 
-async function plansOf(stand: Stand, { seeds, each, tell }: SweepOptions, report: SweepReport): Promise<SeedPlan[]> {
+async function plansOf(stand: Stand, options: SweepOptions, report: SweepReport): Promise<SeedPlan[]> {
+  const { seeds, each, every, tell } = options;
   if (!each) return seeds.map(planSeed);
   if (seeds.length > 0) return seeds.map(planEach);
-  const counted = await countClean(stand);
+  const counted: SweepReport['counted'] = {};
+  for (const standard of new Set(each.map(standardOf))) counted[standard] = await countClean(stand, standard);
   report.counted = counted;
-  const own = seedsOfEach(each, counted);
+  const own = seedsOfEach(each, counted, every);
   tell(`a clean run has ${JSON.stringify(counted)}: ${own.length} seeds`);
   return own.map(planEach);
 }
 
-/** A standard rollout to which nothing is done; one that goes wrong is no measure of anything. */
-async function countClean(stand: Stand): Promise<Counts> {
-  const lane = await stand.openLane('clean', { forgetful: false });
-  const plan = planEach(CLEAN);
-  const { violations } = await runSeed(stand, lane, plan);
-  if (violations.length > 0) throw new Error(`a run without faults: ${JSON.stringify(violations)}`);
+/** A standard rollout to which nothing else is done; one that goes wrong is no measure of anything. */
+async function countClean(stand: Stand, standard: Standard): Promise<Places> {
+  const lane = await stand.openLane(`clean-${standard}`, { forgetful: false });
+  const plan = planEach(CLEAN[standard]);
+  const { violations, facts, converges } = await runSeed(stand, lane, plan);
+  const lacking = lackingOf(facts, standard);
+  if (violations.length + lacking.length > 0)
+    throw new Error(`a run without faults, without ${lacking.join() || 'nothing'}: ${JSON.stringify(violations)}`);
   for (const end = Date.now() + COUNTED_WITHIN_MS; Date.now() < end && !lane.control.counted.has(plan.stream);) {
     await sleep(50);
   }
   await lane.control.close();
   const counts = lane.control.counted.get(plan.stream);
   if (!counts) throw new Error('the control worker did not tell what a run without faults had');
-  return counts;
+  return { ...counts, converge: converges };
 }
 
 const COUNTED_WITHIN_MS = 10_000;
@@ -104,10 +121,12 @@ function take(report: SweepReport, outcome: SeedOutcome, of: number, { each, tel
   const again = `npm run faults -- --room centre${each ? ' --exhaustive' : ''} --seed`;
   report.faultsInjected += outcome.injected.length;
   for (const kind of outcome.injected) report.faults[kind] = (report.faults[kind] ?? 0) + 1;
+  for (const kind of outcome.inVain) report.inVain[kind] = (report.inVain[kind] ?? 0) + 1;
   const own = outcome.facts.rollouts.find(({ workflowId }) => workflowId === mainWorkflowId(outcome.plan))?.status;
   const end = own?.outcome ?? own?.state ?? 'not begun';
   report.outcomes[end] = (report.outcomes[end] ?? 0) + 1;
-  if (outcome.injected.length === 0) report.withoutEffect.push(outcome.seed);
+  const few = each ? outcome.plan.faults.length : 1;
+  if (outcome.injected.length < few) report.withoutEffect.push(outcome.seed);
   for (const violation of outcome.violations) {
     report.violations.push({ ...violation, replay: `${again} ${violation.seed}` });
     tell(`seed ${violation.seed}: ${violation.invariant}: ${violation.detail}`);
