@@ -6,7 +6,7 @@ import { rotateControl } from '../../cli/commands/keys.js';
 import { STEPS } from '../../cli/rotate-control.js';
 import type { SignedToken } from '../../policies/model/enrolment.js';
 import type { VerbAnswer, VerbPayload } from '../../policies/model/rollout.js';
-import type { Acted } from './operators.js';
+import { verb, type Acted } from './operators.js';
 import { Closing, isRunning } from './runs.js';
 import type { Scene } from './scene.js';
 import { VERSIONS } from './seed.js';
@@ -17,12 +17,17 @@ const WORDS = { by: 'operator', reason: 'the seed says so' };
 const TAKEN_WITHIN_MS = 60_000;
 
 export function isLong(what: Act): what is LongAct {
-  return ['supersede', 'retry', 'replace', 'rotate'].includes(what.kind);
+  return ['supersede', 'retry', 'replace', 'rotate', 'promote'].includes(what.kind);
 }
 
 /** Under way at once; `took` says later whether it came to anything. */
-export function actAtLength(scene: Scene, what: LongAct): Acted {
+export async function actAtLength(scene: Scene, what: LongAct): Promise<Acted> {
   switch (what.kind) {
+    case 'promote': {
+      const words = `promote as ${what.as}${what.override ? ' with override' : ''}`;
+      await promote(scene, what).catch(() => undefined);
+      return { words, took: promoteWaiting(scene, what) };
+    }
     case 'supersede':
       return { words: 'supersede', took: supersede(scene) };
     case 'retry':
@@ -42,6 +47,24 @@ function siteAt({ plan }: Scene, share: number) {
   const site = plan.sites[Math.floor(share * plan.sites.length)];
   if (!site) throw new Error('a seed without sites');
   return site;
+}
+
+const PROMOTES = 'the seed says promote';
+
+async function promote({ target }: Scene, { as, override = false }: Extract<LongAct, { kind: 'promote' }>) {
+  await verb(target, 'promote', as, { override, reason: PROMOTES });
+}
+
+/** Until it is obeyed, or the rollout is over. */
+async function promoteWaiting(scene: Scene, what: Extract<LongAct, { kind: 'promote' }>): Promise<boolean> {
+  const { registry, target } = scene;
+  for (const end = Date.now() + TAKEN_WITHIN_MS; Date.now() < end; await sleep(250)) {
+    if (await scene.hasObeyed(target.workflowId, PROMOTES)) return true;
+    const status = await registry.findRollout(target.workflowId);
+    if (status?.state === 'sealed') return scene.hasObeyed(target.workflowId, PROMOTES);
+    if (status?.wait) await promote(scene, what).catch(() => undefined);
+  }
+  return false;
 }
 
 /** As `start --supersede` does. Whether the one that ran gave way is what its evidence says. */

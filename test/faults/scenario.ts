@@ -131,7 +131,7 @@ export class Scenario {
   /** Counted once it is known to have had an effect: a verb that was not obeyed, or a reset of nothing, is no fault. */
   private async act(at: number, how: Act): Promise<void> {
     const { scene } = this;
-    const { words, took } = isLong(how) ? actAtLength(scene, how) : await act(scene.target, how);
+    const { words, took } = isLong(how) ? await actAtLength(scene, how) : await act(scene.target, how);
     scene.say(`at task ${at}: ${words}`);
     const kind = how.kind === 'verb' ? how.verb : kindOf(how);
     const known = took.then(

@@ -145,12 +145,17 @@ export class Scene {
     await this.registry?.close();
   }
 
+  async hasObeyed(workflowId: string, reason: string): Promise<boolean> {
+    const status = await this.registry.findRollout(workflowId);
+    const evidence = status ? await this.registry.evidence(status.firstRunId) : [];
+    return evidence.some(({ kind, data }) => kind === 'verb' && data['reason'] === reason);
+  }
+
   /** Asked until the rollout is over: what was delivered may be taken in much later, by a run that a reset has begun. */
   private async obeys(workflowId: string, reason: string): Promise<boolean> {
     for (const end = Date.now() + OBEYED_WITHIN_MS; ; await sleep(250)) {
       const status = await this.registry.findRollout(workflowId);
-      const evidence = status ? await this.registry.evidence(status.firstRunId) : [];
-      if (evidence.some(({ kind, data }) => kind === 'verb' && data['reason'] === reason)) return true;
+      if (await this.hasObeyed(workflowId, reason)) return true;
       if (status?.state === 'sealed' || Date.now() > end) return false;
     }
   }

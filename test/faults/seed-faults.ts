@@ -19,6 +19,8 @@ export type ShortAct =
 
 /** What takes more than a message. */
 export type LongAct =
+  /** At its place, and once more whenever the rollout waits: hardly one place in ten is a wait. */
+  | { kind: 'promote'; as: 'update' | 'signal'; override?: boolean }
   /** Another rollout of the stream takes over. */
   | { kind: 'supersede' }
   /** Asked for until it is taken; quarantine is lifted first. `one`: for one site alone. */
@@ -123,11 +125,12 @@ function actOf(how: RolloutFault, chance: Chance): Act {
       return { kind: 'rotate', everyMs: chance.between(50, 1_500) };
     case 'two':
       return { kind: 'verbs', as, verbs: chance.pick(PAIRS) };
+    case 'promote':
+      return { kind: 'promote', as, ...(chance.in(0.5) ? { override: true } : {}) };
     case 'abort':
     case 'revert':
     case 'pause':
-    case 'promote':
-      return { kind: 'verb', verb: how, as, ...(how === 'promote' && chance.in(0.5) ? { override: true } : {}) };
+      return { kind: 'verb', verb: how, as };
   }
 }
 
