@@ -10,7 +10,12 @@ export interface RelayOptions {
   listen?: number;
   /** `host:port`. */
   target: string;
+  /** Hears of every chunk that was handed on, in the order of its direction; `connection` counts from 1. */
+  onPassed?: (chunk: Buffer, way: Way, connection: number) => void;
 }
+
+/** `up` is from who connected to the target. */
+export type Way = 'up' | 'down';
 
 export interface Relay {
   /** `127.0.0.1:<port>` */
@@ -26,7 +31,7 @@ export interface Relay {
 }
 
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const relay = new TcpRelay(options.target);
+  const relay = new TcpRelay(options);
   await relay.listen(options.listen ?? 0);
   return relay;
 }
@@ -44,7 +49,9 @@ class TcpRelay implements Relay {
   /** Bytes by the millisecond in which they were handed to the system, in order of time. */
   private readonly log: { at: number; bytes: number }[] = [];
 
-  constructor(private readonly target: string) {
+  private connections = 0;
+
+  constructor(private readonly options: RelayOptions) {
     this.server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
       this.keep(client);
       this.whenPassing(() => this.join(client));
@@ -91,19 +98,22 @@ class TcpRelay implements Relay {
 
   private join(client: Socket): void {
     if (client.destroyed) return;
-    const [host, port] = splitAddress(this.target);
+    const [host, port] = splitAddress(this.options.target);
     const upstream = connect({ host, port, allowHalfOpen: true });
     this.keep(upstream);
-    this.forward(client, upstream);
-    this.forward(upstream, client);
+    const connection = ++this.connections;
+    this.forward(client, upstream, (chunk) => this.options.onPassed?.(chunk, 'up', connection));
+    this.forward(upstream, client, (chunk) => this.options.onPassed?.(chunk, 'down', connection));
     client.resume();
   }
 
-  private forward(from: Socket, to: Socket): void {
-    from.on('data', (chunk) => {
+  private forward(from: Socket, to: Socket, passed: (chunk: Buffer) => void): void {
+    from.on('data', (chunk: Buffer) => {
       // Counted when the system has taken it: bytes that wait here while the link is cut have not passed.
       const flowing = to.write(chunk, (error) => {
-        if (!error) this.count(chunk.length);
+        if (error) return;
+        this.count(chunk.length);
+        passed(chunk);
       });
       if (!flowing) from.pause();
     });
