@@ -37,6 +37,7 @@ const alone = [
   'test/integration/site-disk-full.test.ts',
   'test/integration/site-nginx.test.ts',
   'test/integration/site-link-faults.test.ts',
+  'test/integration/agent-limits.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',
   // Two minutes are enough for it, but not behind everybody else: it was starved there.

@@ -8,6 +8,8 @@ interface Bench {
 }
 const BENCHES: Record<string, () => Promise<Bench>> = {
   cli: () => import('./cli/bench.js'),
+  idle: () => import('./idle/bench.js'),
+  rejoin: () => import('./rejoin/bench.js'),
   rollback: () => import('./rollback/bench.js'),
   sweep: () => import('./sweep/bench.js'),
 };
@@ -21,6 +23,7 @@ async function main(argv: string[]): Promise<number> {
       trials: { type: 'string' },
       sites: { type: 'string' },
       pairs: { type: 'string' },
+      minutes: { type: 'string' },
     },
   });
   const name = positionals[0] ?? '';
@@ -36,6 +39,7 @@ async function main(argv: string[]): Promise<number> {
     ...(values.trials === undefined ? {} : { trials: Number(values.trials) }),
     ...(values.sites === undefined ? {} : { sites: Number(values.sites) }),
     ...(values.pairs === undefined ? {} : { pairs: Number(values.pairs) }),
+    ...(values.minutes === undefined ? {} : { minutes: Number(values.minutes) }),
     tell,
   });
   process.stdout.write(values.json ? `${JSON.stringify(figures)}\n` : tableOf(figures));

@@ -3,6 +3,8 @@ export interface BenchOptions {
   trials?: number;
   sites?: number;
   pairs?: number;
+  /** Of a measured span. */
+  minutes?: number;
   /** Progress, for people: standard error. */
   tell: (line: string) => void;
 }

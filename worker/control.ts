@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import { Client } from '@temporalio/client';
 import { Worker, type NativeConnection } from '@temporalio/worker';
 import { createControlActivities } from '../activities/control/index.js';
+import type { CatchUpPace } from '../policies/catch-up/pace.js';
 import { WorldError } from '../policies/model/failure.js';
 import { TASK_QUEUE } from '../policies/model/rollout.js';
 import { publicHalf } from '../policies/signing/keyset.js';
@@ -25,6 +26,10 @@ import { ensureSweepSchedule } from './sweep-schedule.js';
 export interface ControlWorkerOptions {
   projectPath: string;
   temporal: TemporalChoice;
+  /** How fast returning sites are brought up to date, where it differs from the defaults. */
+  catchUpPace?: Partial<CatchUpPace>;
+  /** `host:port`: where the SDK shows its own metrics. */
+  sdkMetrics?: string;
 }
 
 const PATIENCE = { firstRetry: 500, mostRetry: 10_000 };
@@ -33,7 +38,7 @@ const PATIENCE = { firstRetry: 500, mostRetry: 10_000 };
 export async function runControlWorker(options: ControlWorkerOptions): Promise<void> {
   const log = openLog('control');
   const signal = stopSignal();
-  installRuntime(log);
+  installRuntime(log, options.sdkMetrics === undefined ? {} : { metrics: options.sdkMetrics });
   const project = resolveProject(await loadProject(options.projectPath));
   const registry = await openPatiently(project.registry, signal, log);
   if (!registry) return;
@@ -49,6 +54,7 @@ export async function runControlWorker(options: ControlWorkerOptions): Promise<v
       controlKeyPem: privatePem,
       controlKeyPath: project.controlKey,
       ...(project.prometheus === undefined ? {} : { prometheusUrl: project.prometheus }),
+      ...(options.catchUpPace === undefined ? {} : { catchUpPace: options.catchUpPace }),
       now: Date.now,
     };
     await keepServing(options, parts, signal, log);

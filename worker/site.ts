@@ -37,7 +37,7 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
   try {
     await agent.start();
     await agent.serveLocal();
-    installRuntime(log);
+    installRuntime(log, { heartbeats: false });
     const { metrics } = file;
     if (metrics !== undefined) void untilDone('metrics', () => agent.serveMetrics(metrics), signal, log);
     const choice = { ...options.temporal, profile: options.temporal.profile ?? file.profile };

@@ -1,12 +1,13 @@
 /**
  * First bad answer → first of eight good ones in a row, uplink cut (there is none), checks once a second: the agent
- * against a bare poll-and-flip loop, in pairs in one run. Each has a real nginx and the same reload.
+ * against a bare poll-and-flip loop, in pairs in one run. Each has a real nginx and the same reload. Then the same for a
+ * failure that is an event, the process gone and its port refused, against a bare loop that holds a connection.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BenchOptions } from '../options.js';
-import { openLane, PATIENCE_MS, type Lane } from './lane.js';
+import { openLane, PATIENCE_MS, type Failure, type Lane } from './lane.js';
 
 export const describe =
   'rollback: from the first bad answer to the first of eight good ones, without an uplink, checks every 1 s';
@@ -15,13 +16,19 @@ export const describe =
 const LANES = 4;
 
 export async function run({ trials = 100, tell }: BenchOptions): Promise<Record<string, unknown>> {
+  const polled = await measure('answers', trials, tell);
+  const events = await measure('exits', trials, tell);
+  return { trials, ...polled, events };
+}
+
+async function measure(failure: Failure, trials: number, tell: BenchOptions['tell']): Promise<Record<string, unknown>> {
   const directory = await mkdtemp(join(tmpdir(), 'foothold-rollback-'));
   const lanes: Lane[] = [];
   const ours: number[] = [];
   const floor: number[] = [];
   let unrestored = 0;
   try {
-    for (let i = 0; i < LANES; i += 1) lanes.push(await openLane(join(directory, `lane-${i}`), `site-${i}`));
+    for (let i = 0; i < LANES; i += 1) lanes.push(await openLane(join(directory, `lane-${i}`), `site-${i}`, failure));
     let next = 0;
     await Promise.all(
       lanes.map(async (lane) => {
@@ -33,7 +40,7 @@ export async function run({ trials = 100, tell }: BenchOptions): Promise<Record<
           // What was not restored is not left out of the quantiles: it counts with all the patience it was given.
           ours.push(mine ?? PATIENCE_MS);
           if (bare !== undefined) floor.push(bare);
-          if ((trial + 1) % 10 === 0) tell(`${trial + 1} of ${trials} pairs`);
+          if ((trial + 1) % 10 === 0) tell(`${failure}: ${trial + 1} of ${trials} pairs`);
         }
       }),
     );
@@ -44,7 +51,6 @@ export async function run({ trials = 100, tell }: BenchOptions): Promise<Record<
   const figures = { p50Ms: quantile(ours, 0.5), p99Ms: quantile(ours, 0.99) };
   const bare = { floorP50Ms: quantile(floor, 0.5), floorP99Ms: quantile(floor, 0.99) };
   return {
-    trials,
     unrestored,
     ...figures,
     ...bare,

@@ -1,10 +1,10 @@
 /** One lane of the bench: two nginx, one under a real agent, one under the bare loop, and a prober. */
-import { fork, type ChildProcess } from 'node:child_process';
+import { execFile, fork, type ChildProcess } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { nginxPaths, startNginx, type Nginx } from '../../infra/dev/nginx.js';
+import { nginxPaths, startNginx } from '../../infra/dev/nginx.js';
 import { freePort } from '../../infra/dev/ports.js';
 import { findProgram } from '../../infra/programs/find.js';
 import type { Command } from '../../policies/model/command.js';
@@ -33,15 +33,18 @@ interface Place {
   /** While it exists, the newer configuration answers 503; the older one never looks. */
   flag: string;
   reload: string[];
-  nginx: Nginx;
+  close: () => Promise<unknown>;
 }
 
-export async function openLane(directory: string, site: string): Promise<Lane> {
+/** How the newer configuration turns bad: it answers 503, or its process is gone. */
+export type Failure = 'answers' | 'exits';
+
+export async function openLane(directory: string, site: string, failure: Failure): Promise<Lane> {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const privateKeyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   const publicKeyPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
-  const agentPlace = await openPlace(join(directory, 'agent'));
-  const floorPlace = await openPlace(join(directory, 'floor'));
+  const agentPlace = await openPlace(join(directory, 'agent'), failure);
+  const floorPlace = await openPlace(join(directory, 'floor'), failure);
   const prober = forkPart('prober');
   const env = { ...process.env, ...(await findProgram('nginx')).env };
   const agent = forkPart('agent', env);
@@ -52,7 +55,7 @@ export async function openLane(directory: string, site: string): Promise<Lane> {
 
   async function trialOfAgent(trial: number): Promise<number | undefined> {
     const version = `1.${trial}.0`;
-    const release = writeRelease(join(directory, 'releases', version), version, agentPlace);
+    const release = writeRelease(join(directory, 'releases', version), version, agentPlace, failure);
     const { ref } = await publishRelease(release, depot);
     const command = commandFor({ site, trial, ref, place: agentPlace });
     await ask<ToAgent, FromAgent>(
@@ -61,7 +64,7 @@ export async function openLane(directory: string, site: string): Promise<Lane> {
       (message) => 'state' in message && message.commandId === command.id && message.state === 'watching',
     );
     const ended = hear<FromAgent>(agent, (message) => 'ended' in message && message.commandId === command.id);
-    const taken = await breakAndWatch(prober, agentPlace, trial);
+    const taken = await breakAndWatch(prober, agentPlace, { trial, failure });
     rmSync(agentPlace.flag, { force: true });
     // An agent that never undoes it is what the bench is there to show: it must not hang on it.
     return (await withinPatience(ended)) === undefined ? undefined : taken;
@@ -71,10 +74,18 @@ export async function openLane(directory: string, site: string): Promise<Lane> {
     const [good, bad] = [join(floorPlace.prefix, 'good'), join(floorPlace.prefix, 'bad')];
     flip(floorPlace.live, bad);
     await reload(floorPlace, env);
-    const order: FloorOrder = { url: floorPlace.url, live: floorPlace.live, good, reload: floorPlace.reload };
+    const { url, listen, live } = floorPlace;
+    const order: FloorOrder = {
+      url,
+      listen,
+      live,
+      good,
+      reload: floorPlace.reload,
+      on: failure === 'exits' ? 'end' : 'poll',
+    };
     const flipped = hear<string>(loop, () => true);
     loop.send(order);
-    const taken = await breakAndWatch(prober, floorPlace, trial);
+    const taken = await breakAndWatch(prober, floorPlace, { trial, failure });
     await flipped;
     rmSync(floorPlace.flag, { force: true });
     return taken;
@@ -85,7 +96,7 @@ export async function openLane(directory: string, site: string): Promise<Lane> {
     trialOfFloor,
     async close() {
       for (const child of [prober, agent, loop]) child.kill();
-      await Promise.all([agentPlace.nginx.stop(), floorPlace.nginx.stop()]);
+      await Promise.all([agentPlace.close(), floorPlace.close()]);
     },
   };
 }
@@ -95,11 +106,16 @@ export async function openLane(directory: string, site: string): Promise<Lane> {
  * halves of a pair break at the same point after their loop began, and the points of a run cover the period evenly
  * (golden ratio): at random the two medians of 100 trials would differ by a tenth for that reason alone.
  */
-async function breakAndWatch(prober: ChildProcess, place: Place, trial: number): Promise<number | undefined> {
+async function breakAndWatch(
+  prober: ChildProcess,
+  place: Place,
+  { trial, failure }: { trial: number; failure: Failure },
+): Promise<number | undefined> {
   prober.send({ url: place.url });
   await new Promise((resolve) => setTimeout(resolve, 300 + ((trial * 0.618_034) % 1) * 1_000));
   const seen = hear<Seen>(prober, () => true);
-  writeFileSync(place.flag, '');
+  if (failure === 'exits') killNginx(place.prefix);
+  else writeFileSync(place.flag, '');
   const result = await withinPatience(seen);
   return result && result.restoredMs - result.badMs;
 }
@@ -109,7 +125,7 @@ function withinPatience<T>(work: Promise<T>): Promise<T | undefined> {
   return Promise.race([work, late]);
 }
 
-async function openPlace(directory: string): Promise<Place> {
+async function openPlace(directory: string, failure: Failure): Promise<Place> {
   const prefix = join(directory, 'nginx');
   const listen = `127.0.0.1:${await freePort()}`;
   const place = {
@@ -124,7 +140,27 @@ async function openPlace(directory: string): Promise<Place> {
   symlinkSync(join(prefix, 'good'), place.live);
   const { program, configuration } = await nginxPaths(prefix);
   const nginx = await startNginx({ prefix, live: place.live, ready: place.url });
-  return { ...place, nginx, reload: [program, '-p', prefix, '-c', configuration, '-s', 'reload'] };
+  const reload = [program, '-p', prefix, '-c', configuration, '-s', 'reload'];
+  if (failure === 'answers') return { ...place, reload, close: () => nginx.stop() };
+  await nginx.stop();
+  // As a service manager would: what is not running is started.
+  const command = [program, '-p', prefix, '-c', configuration];
+  const restart = ['/bin/sh', '-c', '"$@" -s reload 2>/dev/null || exec "$@"', 'sh', ...command];
+  await reloadNow(restart, { ...process.env, ...(await findProgram('nginx')).env });
+  return { ...place, reload: restart, close: async () => killNginx(prefix) };
+}
+
+/** Master and workers at once, as a crash or the memory killer would; nginx as a daemon leads its own group. */
+function killNginx(prefix: string): void {
+  try {
+    const file = join(prefix, 'nginx.pid');
+    const pid = Number(readFileSync(file, 'utf8'));
+    // A dead process that nobody has collected yet takes signals: by a file left behind, a reload would seem to succeed.
+    rmSync(file);
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It is gone already: what an undo did not start again.
+  }
 }
 
 function goodServer(listen: string): string {
@@ -141,15 +177,16 @@ function writeConfiguration(directory: string, server: string): void {
   writeFileSync(join(directory, 'http.conf'), server);
 }
 
-function writeRelease(directory: string, version: string, place: Place): string {
+function writeRelease(directory: string, version: string, place: Place, failure: Failure): string {
   writeConfiguration(join(directory, 'files'), fragileServer(place.listen, place.flag));
+  const asked = failure === 'exits' ? { tcp: place.listen, keepOpen: true } : { http: place.url, expect: 200 };
   const release = {
     apiVersion: 'foothold/v1',
     kind: 'Release',
     stream: 'edge-proxy',
     version,
     driver: { type: 'directory', files: './files', target: place.live, reload: place.reload, timeout: '10s' },
-    checks: [{ name: 'answers', http: place.url, expect: 200, every: '1s', timeout: '500ms', failures: 1 }],
+    checks: [{ name: 'well', ...asked, every: '1s', timeout: '500ms', failures: 1 }],
     confirm: { within: '10m', healthyFor: '9m' },
     watchFor: '0s',
   };
@@ -186,10 +223,12 @@ function commandFor(parts: {
 }
 
 async function reload(place: Place, env: NodeJS.ProcessEnv): Promise<void> {
-  const { execFile } = await import('node:child_process');
-  const [program = '', ...args] = place.reload;
-  await new Promise<void>((resolve) => execFile(program, args, { env }, () => resolve()));
+  await reloadNow(place.reload, env);
   await new Promise((resolve) => setTimeout(resolve, 100));
+}
+
+function reloadNow([program = '', ...args]: string[], env: NodeJS.ProcessEnv): Promise<void> {
+  return new Promise((resolve) => execFile(program, args, { env }, () => resolve()));
 }
 
 function forkPart(name: 'prober' | 'agent' | 'floor', env: NodeJS.ProcessEnv = process.env): ChildProcess {

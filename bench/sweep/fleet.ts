@@ -12,7 +12,7 @@ import { openLog, type Log } from '../../worker/log.js';
 import { installRuntime } from '../../worker/runtime.js';
 import { keepDelivering } from '../../worker/site-delivery.js';
 import { siteWorkerOptions } from '../../worker/site-link.js';
-import { serveParent } from './part.js';
+import { isPart, serveParent } from './part.js';
 
 export interface FleetOrder {
   address: string;
@@ -24,7 +24,8 @@ export interface FleetOrder {
   publicKeyPem: string;
 }
 
-const NOTHING: SiteDriver = {
+/** In the place of `exec`: what is left is the agent's own work. */
+export const NOTHING: SiteDriver = {
   async stageAdoption(_task, why) {
     why('nothing is ever there');
     return undefined;
@@ -44,7 +45,7 @@ const NOTHING: SiteDriver = {
 
 async function open(order: FleetOrder): Promise<void> {
   const log = openLog('fleet');
-  installRuntime(log);
+  installRuntime(log, { heartbeats: false });
   const ended = new AbortController();
   setMaxListeners(0, ended.signal);
   const connection = await NativeConnection.connect({ address: order.address });
@@ -90,4 +91,4 @@ async function close(agent: Agent, parts: Promise<unknown>[]): Promise<void> {
   await agent.stop();
 }
 
-if (process.send) serveParent(open);
+if (isPart(import.meta.url)) serveParent(open);

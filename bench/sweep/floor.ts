@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, NativeConnection, Worker } from '@temporalio/worker';
 import { openLog } from '../../worker/log.js';
 import { installRuntime } from '../../worker/runtime.js';
-import { serveParent } from './part.js';
+import { isPart, serveParent } from './part.js';
 
 export interface FloorOrder {
   address: string;
@@ -33,4 +33,4 @@ async function open({ address, namespace }: FloorOrder): Promise<void> {
   });
 }
 
-if (process.send) serveParent(open);
+if (isPart(import.meta.url)) serveParent(open);

@@ -13,10 +13,14 @@ export interface Order {
   open?: unknown;
   /** CPU time used since its start. */
   cpu?: true;
+  /** What else the part can do. */
+  act?: unknown;
 }
 export interface Answer {
   /** User and system, all threads, in ms. */
   cpuMs?: number;
+  /** What `act` was answered with. */
+  told?: unknown;
   failed?: string;
 }
 
@@ -26,9 +30,9 @@ const STOP_WITHIN_MS = 20_000;
 const running = new Set<ChildProcess>();
 process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-/** `name` is a file beside this one that serves `serveParent`. Errors that it logs go to standard error. */
-export function startPart(name: string): Part {
-  const path = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+/** `name` is a file beside `beside` that serves `serveParent`. Errors that it logs go to standard error. */
+export function startPart(name: string, beside = import.meta.url): Part {
+  const path = fileURLToPath(new URL(`./${name}.js`, beside));
   const child = fork(path, {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     env: { FOOTHOLD_LOG: 'error', ...process.env },
@@ -62,12 +66,21 @@ function ask(child: ChildProcess, name: string, order: Order): Promise<Answer> {
   });
 }
 
-/** The other end: `open` is awaited before it is answered; how to end is the part's own affair (SIGTERM). */
-export function serveParent<T>(open: (order: T) => Promise<void>): void {
+/** Whether this process was started as the part that is the file `url`, and not for another that only imports it. */
+export function isPart(url: string): boolean {
+  return process.send !== undefined && process.argv[1] === fileURLToPath(url);
+}
+
+/** The other end: what it does is awaited before it is answered; how to end is the part's own affair (SIGTERM). */
+export function serveParent<T, A = never>(
+  open: (order: T) => Promise<void>,
+  act: (what: A) => Promise<unknown> = () => Promise.resolve(),
+): void {
   process.on('message', (order: Order) => {
     const opened = order.open === undefined ? Promise.resolve() : open(order.open as T);
-    opened.then(
-      () => answer({ cpuMs: cpuMs() }),
+    const acted = opened.then(() => (order.act === undefined ? undefined : act(order.act as A)));
+    acted.then(
+      (told) => answer({ cpuMs: cpuMs(), ...(told === undefined ? {} : { told }) }),
       (error: unknown) => answer({ failed: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
     );
   });

@@ -19,7 +19,14 @@ export interface SweepProject {
   privateKeyPem: string;
 }
 
-export function writeProject(directory: string, sites: string[], window: number, depotUrl: string): SweepProject {
+/** `others`: more strategies by name, with what differs in their defaults. */
+export function writeProject(
+  directory: string,
+  sites: string[],
+  window: number,
+  depotUrl: string,
+  others: Record<string, Record<string, unknown>> = {},
+): SweepProject {
   mkdirSync(join(directory, 'strategies'), { recursive: true });
   const write = (name: string, content: unknown) => writeFileSync(join(directory, name), stringify(content));
   write('foothold.yaml', { apiVersion, kind: 'Project', depot: { write: 'depot/', read: depotUrl } });
@@ -29,17 +36,18 @@ export function writeProject(directory: string, sites: string[], window: number,
     defaults: { risk: 'low', link: 'fibre', streams: [STREAM] },
     sites: sites.map((id) => ({ id })),
   });
-  write('strategies/sweep.yaml', {
-    apiVersion,
-    kind: 'Strategy',
-    name: STRATEGY,
-    owner: 'bench',
-    defaults: {
-      ...{ gate: 'none', because: 'the bench measures how fast sites are reached', soak: '0s', concurrency: window },
-      ...{ settleWithin: '10m', budget: { failed: 0, owed: 0 } },
-    },
-    stages: [{ name: 'all' }],
-  });
+  for (const [name, differs] of Object.entries({ [STRATEGY]: {}, ...others })) {
+    const reached = { gate: 'none', because: 'the bench measures how fast sites are reached', soak: '0s' };
+    const defaults = {
+      ...reached,
+      concurrency: window,
+      settleWithin: '10m',
+      budget: { failed: 0, owed: 0 },
+      ...differs,
+    };
+    const strategy = { apiVersion, kind: 'Strategy', name, owner: 'bench', defaults, stages: [{ name: 'all' }] };
+    write(`strategies/${name}.yaml`, strategy);
+  }
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const privateKeyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   writeFileSync(join(directory, 'control.key'), privateKeyPem, { mode: 0o600 });

@@ -8,18 +8,16 @@ import { Client, Connection } from '@temporalio/client';
 import { startTemporal } from '../../infra/dev/temporal.js';
 import type { Page } from '../../policies/model/command.js';
 import { TASK_QUEUE } from '../../policies/model/rollout.js';
-import { planShards } from '../../policies/rollout/shards.js';
-import { signCommand } from '../../policies/signing/dsse.js';
 import { serveDepot } from '../../records/depot/serve.js';
 import { openRegistry } from '../../records/registry/open.js';
 import type { ControlOrder } from './control.js';
 import type { Sweep } from './figures.js';
 import type { FleetOrder } from './fleet.js';
-import { FLOOR_QUEUE, type FloorOrder } from './floor.js';
-import type { FloorShard } from './floor-workflow.js';
-import { countHistories, readHistory, readShards, type Counted } from './histories.js';
+import type { FloorOrder } from './floor.js';
+import { signPages, startFloor } from './floor-run.js';
+import { countHistories, readShards, type Counted } from './histories.js';
 import { startPart, type Part } from './part.js';
-import { commandFor, publishVersion, STRATEGY, writeProject, type SweepProject } from './project.js';
+import { publishVersion, STRATEGY, writeProject, type SweepProject } from './project.js';
 
 /** Sites in flight, on both sides. */
 export const WINDOW = 250;
@@ -92,7 +90,7 @@ async function open(count: number, closers: Closer[], tell: (line: string) => vo
     ours: () => measure(stand, parts.control, () => rollOut(stand, (last = `1.${version++}.0`))),
     floor: () => measure(stand, parts.floor, () => runFloor(stand)),
     async floorWithAgents() {
-      const pages = await signPages(stand, `2.${tries}.0`, idOf(last), ++tries);
+      const pages = await pagesAfter(stand, `2.${tries}.0`, idOf(last), ++tries);
       return measure(stand, parts.floor, () => runFloor(stand, pages));
     },
   };
@@ -134,44 +132,22 @@ async function rollOut({ client, directory, project, sites }: Bench, version: st
   return countHistories(await readShards(client, workflowId), 'converge', 'recordSettled');
 }
 
-/** With `pages` the agents carry these out, and nothing else differs. */
 async function runFloor({ client, sites }: Bench, pages?: Map<string, Page>): Promise<Counted> {
-  const ids: string[] = [];
-  const queues = sites.map((site) => ({ queue: `site-${site}`, ...pageOf(site, pages) }));
-  const handles = planShards(queues, WINDOW).shards.map(async (cut, index) => {
-    const workflowId = `floor-${Date.now()}-${index}`;
-    ids.push(workflowId);
-    const shard: FloorShard = { sites: cut.sites, window: cut.concurrency };
-    const handle = await client.workflow.start('floorShard', { workflowId, taskQueue: FLOOR_QUEUE, args: [shard] });
-    await handle.result();
-  });
-  await Promise.all(handles);
-  const histories = await Promise.all(ids.map((id) => readHistory(client, id)));
-  const activity = pages ? 'converge' : 'noop';
-  return countHistories(histories, activity, activity);
-}
-
-function pageOf(site: string, pages: Map<string, Page> | undefined): { page?: Page } {
-  const page = pages?.get(site);
-  return page ? { page } : {};
+  const ended = await startFloor(client, { sites, window: WINDOW }, pages);
+  return ended();
 }
 
 /**
  * The generation is the one that the last rollout kept for its reverts: newer than what sites have, older than what the
  * next rollout takes. So runs of this kind come last.
  */
-async function signPages(stand: Bench, version: string, last: string, tries: number): Promise<Map<string, Page>> {
+async function pagesAfter(stand: Bench, version: string, last: string, tries: number): Promise<Map<string, Page>> {
   const { directory, project, sites } = stand;
   const { ref } = await publishVersion(directory, project.depot, version);
   const registry = await openRegistry(project.registry);
   const generation = ((await registry.findRollout(last))?.generation ?? NaN) + 1;
   await registry.close();
-  const pages = sites.map((site): [string, Page] => {
-    const command = commandFor({ site, ref, generation, tries });
-    const envelope = signCommand(command, project.privateKeyPem);
-    return [site, { commands: [{ site, commandId: command.id, envelope }] }];
-  });
-  return new Map(pages);
+  return signPages(project, { sites, ref, generation, tries });
 }
 
 async function cpuOf({ parts, serverPid }: Bench, central: Part) {
@@ -181,7 +157,7 @@ async function cpuOf({ parts, serverPid }: Bench, central: Part) {
 }
 
 /** User and system time in ms by Linux's own books, in ticks of 10 ms. */
-function cpuOfPid(pid: number): number | undefined {
+export function cpuOfPid(pid: number): number | undefined {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ');
     return (Number(fields?.[11]) + Number(fields?.[12])) * 10;

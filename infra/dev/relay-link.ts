@@ -69,6 +69,8 @@ export class Pipe {
     private readonly lane: Lane,
     private readonly from: Socket,
     private readonly to: Socket,
+    /** Hears of bytes once the system has taken them. */
+    private readonly passed: (bytes: Buffer) => void = () => undefined,
   ) {
     lane.add(this);
     from.on('data', (bytes) => this.hold(bytes));
@@ -115,8 +117,11 @@ export class Pipe {
     if (count === bytes.length) this.waiting.shift();
     else if (first) first.bytes = bytes.subarray(count);
     this.held -= count;
-    this.to.write(bytes.subarray(0, count), (error) => {
-      if (!error) this.lane.counted(count);
+    const part = bytes.subarray(0, count);
+    this.to.write(part, (error) => {
+      if (error) return;
+      this.lane.counted(count);
+      this.passed(part);
     });
   }
 

@@ -28,6 +28,8 @@ export interface RelayOptions {
   listen?: number;
   /** `host:port`. */
   target: string;
+  /** Hears of every chunk that was handed on, in the order of its direction; `connection` counts from 1. */
+  onPassed?: (chunk: Buffer, way: Direction, connection: number) => void;
 }
 
 export interface Relay {
@@ -46,7 +48,7 @@ export interface Relay {
 }
 
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const relay = new TcpRelay(options.target);
+  const relay = new TcpRelay(options);
   await relay.listen(options.listen ?? 0);
   return relay;
 }
@@ -71,7 +73,9 @@ class TcpRelay implements Relay {
   private readonly up = new Lane((bytes) => this.count(bytes));
   private readonly down = new Lane((bytes) => this.count(bytes));
 
-  constructor(private readonly target: string) {
+  private connections = 0;
+
+  constructor(private readonly options: RelayOptions) {
     this.server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => this.welcome(client));
   }
 
@@ -167,10 +171,15 @@ class TcpRelay implements Relay {
   }
 
   private join(client: Socket): void {
-    const [host, port] = splitAddress(this.target);
+    const [host, port] = splitAddress(this.options.target);
     const upstream = connect({ host, port, allowHalfOpen: true });
     this.keep(upstream);
-    const pipes = [new Pipe(this.up, client, upstream), new Pipe(this.down, upstream, client)];
+    const connection = ++this.connections;
+    const told = (way: Direction) => (bytes: Buffer) => this.options.onPassed?.(bytes, way, connection);
+    const pipes = [
+      new Pipe(this.up, client, upstream, told('up')),
+      new Pipe(this.down, upstream, client, told('down')),
+    ];
     const forget = () => {
       for (const pipe of pipes) pipe.forget();
       upstream.destroy();

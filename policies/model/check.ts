@@ -19,7 +19,11 @@ const Limit = z.number().describe('a number');
 const SUITE = /^[A-Z0-9][A-Z0-9_-]+$/;
 
 const HttpCheck = z.strictObject({ ...checkCommon, http: Text, expect: StatusCode.default(200) });
-const TcpCheck = z.strictObject({ ...checkCommon, tcp: Text });
+/**
+ * `keepOpen`: a connection stays open between samples, and when it ends the next sample is taken at once. Asked for by name,
+ * because it takes a connection from a service that may have few.
+ */
+const TcpCheck = z.strictObject({ ...checkCommon, tcp: Text, keepOpen: z.literal(true).optional() });
 const ExecCheck = z.strictObject({ ...checkCommon, exec: Argv });
 /** `ca` is a PEM file, relative to the directory where programs of checks run; without it the system's authorities count. */
 export const TlsCheck = z.strictObject({

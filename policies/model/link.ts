@@ -35,7 +35,7 @@ export const LINK_TIMERS: Record<LinkName, LinkTimers> = {
   cellular: {
     firstRetry: 0.5 * S,
     mostRetry: 15 * S,
-    contactEvery: 30 * S,
+    contactEvery: 2 * M,
     reportEvery: 10 * M,
     gather: 200,
     echoWithin: 20 * S,
@@ -43,7 +43,7 @@ export const LINK_TIMERS: Record<LinkName, LinkTimers> = {
   microwave: {
     firstRetry: 0.5 * S,
     mostRetry: 15 * S,
-    contactEvery: 30 * S,
+    contactEvery: 2 * M,
     reportEvery: 10 * M,
     gather: 200,
     echoWithin: 20 * S,

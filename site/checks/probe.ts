@@ -11,6 +11,7 @@ import { echoAddressOf, hostPortOf } from '../../policies/model/check-rules.js';
 import type { Check } from '../../policies/model/release.js';
 import { runProgram } from '../drivers/program.js';
 import { probeEcho } from './echo.js';
+import type { KeptConnection } from './kept.js';
 import { limited, wordsOf } from './limited.js';
 import { openMetric } from './metric.js';
 import { probeTls } from './tls.js';
@@ -42,8 +43,9 @@ const BODY_LIMIT = 64 * 1024;
 /** After its own timeout, a check that still has not ended is given up. */
 const GRACE_MS = 1_000;
 
-export function openProbe(check: Check, around: Surroundings): Probe {
-  const probe = probeOf(check, around);
+/** `kept`: takes over the connection of a sample that passed; whoever gives it drops it. */
+export function openProbe(check: Check, around: Surroundings, kept?: KeptConnection): Probe {
+  const probe = probeOf(check, around, kept);
   return async (signal) => {
     let timer: NodeJS.Timeout | undefined;
     const hung = new Promise<CheckSample>((resolve) => {
@@ -59,10 +61,10 @@ export function openProbe(check: Check, around: Surroundings): Probe {
   };
 }
 
-function probeOf(check: Check, around: Surroundings): Probe {
+function probeOf(check: Check, around: Surroundings, kept?: KeptConnection): Probe {
   const { cwd, elapsed, now } = around;
   if ('http' in check) return (signal) => probeHttp(check.http, check.expect, check.timeout, signal);
-  if ('tcp' in check) return (signal) => probeTcp(check.tcp, check.timeout, signal);
+  if ('tcp' in check) return (signal) => probeTcp(check, signal, kept);
   if ('exec' in check) return (signal) => probeProgram(check.exec, cwd, check.timeout, signal);
   if ('tls' in check) return (signal) => probeTls(check, cwd, now, signal);
   if ('metric' in check) return openMetric(check, elapsed);
@@ -126,13 +128,21 @@ async function probeHttp(address: string, expect: number, timeout: number, signa
   });
 }
 
-async function probeTcp(address: string, timeout: number, signal: AbortSignal): Promise<CheckSample> {
+async function probeTcp(
+  { tcp: address, timeout }: { tcp: string; timeout: number },
+  signal: AbortSignal,
+  kept?: KeptConnection,
+): Promise<CheckSample> {
   const at = hostPortOf(address.replace(/^tcp:\/\//, ''));
   if (!at) return { passed: false, detail: `expected host:port, got ${address}` };
   return sampled(timeout, signal, (end) => {
-    const socket = connect(at, () => end(true, `connected to ${address}`));
+    let isKept = false;
+    const socket = connect(at, () => {
+      isKept = kept?.offer(socket) ?? false;
+      end(true, `connected to ${address}`);
+    });
     socket.on('error', (error) => end(false, wordsOf(error)));
-    return () => socket.destroy();
+    return () => (isKept ? undefined : socket.destroy());
   });
 }
 

@@ -16,6 +16,7 @@ import {
   type UplinkTally,
   type WatchVerdict,
 } from '../../policies/site/decide-watch.js';
+import { KeptConnection } from './kept.js';
 import { openProbe, type Surroundings } from './probe.js';
 
 export interface SampleTask {
@@ -157,12 +158,14 @@ async function sampleCheck(
   { check, index, tallies, task, take, sampleAt }: Sampling,
   over: AbortSignal,
 ): Promise<void> {
-  const probe = openProbe(check, task.around);
+  const kept = 'tcp' in check && check.keepOpen ? new KeptConnection(check.every) : undefined;
+  const probe = openProbe(check, task.around, kept);
+  over.addEventListener('abort', () => kept?.drop(), { once: true });
   for (let beat = performance.now(); !over.aborted;) {
     const begunAt = task.elapsed();
     const begun = performance.now();
     const sample = await probe(over);
-    if (over.aborted) return;
+    if (over.aborted) return kept?.drop();
     const tally = tallies[index];
     if (!tally) return;
     const next = nextTally(tally, { begunAt, ...sample }, task.healthyFrom);
@@ -171,8 +174,33 @@ async function sampleCheck(
     while (beat <= begun) beat += check.every;
     const early = begun + ((sampleAt?.(next) ?? Infinity) - begunAt);
     const wake = early > performance.now() ? Math.min(beat, early) : beat;
-    await pause(Math.max(0, wake - performance.now()), over);
+    // While it fails nothing is news: a sample that was due beside an end, or after it, has told of it already.
+    const telling = sample.passed ? kept : undefined;
+    if (await pauseOrNews(Math.max(0, wake - performance.now()), over, telling)) beat = performance.now();
   }
+}
+
+/**
+ * True: a kept connection has ended, and the next sample is due now. The beat begins anew with it: `failures` in a row have to
+ * last as long as they do at the check's own pace.
+ */
+async function pauseOrNews(ms: number, over: AbortSignal, kept?: KeptConnection): Promise<boolean> {
+  if (!kept) {
+    await pause(ms, over);
+    return false;
+  }
+  let isNews = false;
+  const cut = new AbortController();
+  const stop = () => cut.abort();
+  over.addEventListener('abort', stop, { once: true });
+  kept.onEnd(() => {
+    isNews = true;
+    stop();
+  });
+  await pause(ms, cut.signal);
+  kept.onEnd(undefined);
+  over.removeEventListener('abort', stop);
+  return isNews;
 }
 
 interface Echoing {

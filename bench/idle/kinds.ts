@@ -1,0 +1,21 @@
+/** What a call of the link asks, by the layout of its request: HTTP/2 hides the path in tables that only its ends have. Pure. */
+import type { Kind } from './frames.js';
+
+const NAMESPACE = '\\n[\\x01-\\x7f][^\\x12]+\\x12';
+const text = (source: string) => new RegExp(`^${NAMESPACE}${source}`, 's');
+
+/** PollActivityTaskQueue: after the namespace a queue, which is a message with a name. */
+const POLL = text('[\\x01-\\x7f]\\n.site-');
+/** RecordWorkerHeartbeat: after the namespace an identity, then heartbeats. */
+const HEARTBEAT = text('[\\x01-\\x7f]site-[^\\x1a]+\\x1a');
+const INBOX = text('[\\x01-\\x7f]*\\n?.?inbox/');
+
+export function kindOf(asked: Buffer): Kind {
+  // Only GetSystemInfo, which proves contact, asks with nothing.
+  if (asked.length === 0) return 'contact';
+  const request = asked.toString('latin1');
+  if (POLL.test(request)) return 'poll';
+  if (HEARTBEAT.test(request)) return 'heartbeat';
+  // The report itself, and what asks how much of the last one was recorded.
+  return INBOX.test(request) ? 'report' : 'other';
+}

@@ -1,0 +1,61 @@
+/**
+ * Sites that were away while a release was promoted return within one second: how long until 99 % hold it, through reports,
+ * inboxes, registry and reconciler. The floor: the same agents return in the same way to commands that lie in their queues
+ * already, from bare workflows; so the ratio is what the centre's way of finding out and commanding costs, and not what
+ * connecting and the agents' own work cost where all of them share this machine (docs/decisions/0002). The time of one no-op
+ * activity a site at connected sites is printed beside it.
+ */
+import type { CatchUpPace } from '../../policies/catch-up/pace.js';
+import type { BenchOptions } from '../options.js';
+import { median } from '../sweep/figures.js';
+import { sum } from './exhausted.js';
+import { round, waitsOf } from './figures.js';
+import { openStand, type Batch, type Cpu } from './stand.js';
+
+export const describe =
+  'rejoin: all sites return within 1 s, owed a release; until 99 % hold it, against the same agents with commands waiting';
+
+/** The median of the runs, for one site. */
+function eachSite(runs: { cpu: Cpu }[], sites: number): Cpu {
+  const of = (part: keyof Cpu) => round(median(runs.map(({ cpu }) => cpu[part])) / sites);
+  return { central: of('central'), sites: of('sites'), server: of('server') };
+}
+
+export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promise<Record<string, unknown>> {
+  // What the defaults would measure is their own patience: 50 sites a minute, after up to ten seconds.
+  const pace: Partial<CatchUpPace> = { burst: sites, perMinute: 60 * sites, gather: 1_000, jitter: 0 };
+  const stand = await openStand({ sites, pace, tell });
+  try {
+    const ours = [];
+    for (let i = 0; i < pairs; i += 1) {
+      ours.push(await stand.rejoin());
+      tell(`rejoin ${i + 1} of ${pairs}: ${JSON.stringify(waitsOf(ours.at(-1) ?? { returned: {}, held: {} }))}`);
+    }
+    const floors = [];
+    for (let i = 0; i < pairs; i += 1) {
+      const floor = await stand.floor();
+      floors.push({ ...waitsOf(floor), cpu: floor.cpu });
+      tell(`floor ${i + 1} of ${pairs}: ${JSON.stringify(floors.at(-1))}`);
+    }
+    const noopSeconds = median([await stand.noop(), await stand.noop()]);
+    const waits = ours.map(waitsOf);
+    const seconds = median(waits.map((one) => one.seconds));
+    const floorSeconds = median(floors.map((one) => one.seconds));
+    const calls = sum(ours.map((one) => one.calls));
+    const most = (pick: (one: (typeof waits)[number]) => number) => Math.max(...waits.map(pick));
+    return {
+      ...{ sites, pairs, seconds, floorSeconds, ratio: round(seconds / floorSeconds) },
+      resourceExhausted: calls.resourceExhausted,
+      starved: most((one) => one.starved),
+      never: most((one) => one.never),
+      longestWaitToMedian: round(most((one) => one.longestWait / one.medianWait)),
+      ...{ pace, requests: calls.requests, failures: calls.failures },
+      batches: ours.map((one): Batch[] => one.batches),
+      cpuMsPerSite: { ours: eachSite(ours, sites), floor: eachSite(floors, sites) },
+      noopFloorSeconds: round(noopSeconds),
+      ratioToNoopFloor: round(seconds / noopSeconds),
+    };
+  } finally {
+    await stand.close();
+  }
+}
