@@ -13,6 +13,7 @@ const HEARTBEAT_MS = 1_000;
 export function createSiteActivities(door: SiteDoor, now: () => number): SiteActivities {
   return {
     async converge(page: Page): Promise<Settled[]> {
+      if (page.prefetches) return takePrefetches(door, page.prefetches);
       const [command] = page.commands;
       if (!command || page.commands.length > 1) {
         throw ApplicationFailure.nonRetryable(
@@ -26,6 +27,12 @@ export function createSiteActivities(door: SiteDoor, now: () => number): SiteAct
       return [endOfAttempt(settled)];
     },
   };
+}
+
+/** Taken, or not: nothing is observed and nothing is owed. What is there, the site's report says. */
+async function takePrefetches(door: SiteDoor, prefetches: NonNullable<Page['prefetches']>): Promise<[]> {
+  for (const { envelope } of prefetches) await door.prefetch?.(envelope);
+  return [];
 }
 
 /** Heartbeats the state, keyed by command id: what the centre knows of a site whose link then fails. */
