@@ -11,6 +11,8 @@ const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker
 const slow = [
   'test/lint.test.ts',
   'test/site/door.test.ts',
+  'test/site/prefetch.test.ts',
+  'test/site/depot-speed.test.ts',
   'test/site/uplink.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',

@@ -4,6 +4,7 @@ import type { EvidenceDraft } from '../policies/model/evidence.js';
 import type { SampleGateInput, SampleGateOutput } from './gate/sample-gate.js';
 import type { PlanOutline, ShardInput, OutlineSite } from '../policies/model/outline.js';
 import type { Finding } from '../policies/model/plan.js';
+import type { PrefetchCount, PrefetchInput } from '../policies/model/prefetch.js';
 import type { Result } from '../policies/model/command.js';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
 import type { OutboxAcks, OutboxPage } from '../policies/model/telemetry.js';
@@ -37,6 +38,12 @@ export interface IssuedCommand {
   /** Epoch ms; a converge's `switchBy`. A revert has none. */
   settleBy?: number;
   issuedAt: number;
+}
+
+export interface IssuedPrefetch {
+  site: string;
+  queue: string;
+  page: Page;
 }
 
 /** A site that may not be commanded now: scheduled again under the same id at `until`, or when asked again. */
@@ -97,6 +104,10 @@ export interface ControlActivities {
   supersede(request: RolloutRequest, holder: LockHolder, run: RunIdentity): Promise<void>;
   recordBlock(block: { stream: string; digest: string; version: string; rollout: string }): Promise<void>;
   issueCommands(input: ShardInput, sites: OutlineSite[]): Promise<Issued[]>;
+  /** Signed wishes for files; none for sites of which it is not clear who speaks for them. */
+  issuePrefetches(input: PrefetchInput, sites: OutlineSite[]): Promise<IssuedPrefetch[]>;
+  /** How many sites of a plan have its files, by what they reported last. */
+  countPrefetched(planDigest: string): Promise<PrefetchCount>;
   /** Answers of agents that do not speak for their sites count for nothing: named, with the reason. */
   recordSettled(input: ShardRef, settled: Settled[]): Promise<Recorded>;
   /** Those of `sites` that were retired, with who did it and why as the detail. */

@@ -116,8 +116,10 @@ function notesOf(site: string, stream: string, known: KnownReport | undefined, {
   const held = judgeHeld(site, stream, known, holds, now);
   const drift = known?.report.streams[stream]?.drift;
   const end = held?.until === undefined ? '' : ` until ${new Date(held.until).toISOString()}`;
+  const ahead = known?.report.streams[stream]?.prefetched;
+  const files = ahead ? [`${ahead.whole ? 'has the files' : 'fetches the files'} of ${ahead.version}`] : [];
   const paths = drift && drift.total > 0 ? [`${drift.total} paths differ from ${drift.against.version}`] : [];
-  return [...(held ? [`${held.code} ${held.detail}${end}`] : []), ...paths];
+  return [...(held ? [`${held.code} ${held.detail}${end}`] : []), ...paths, ...files];
 }
 
 export function takesPart(site: Site, stream: string): boolean {

@@ -69,7 +69,7 @@ function judgeObserving(context: SiteContext, command: Command): NotTaken | unde
   return { code: 'OBSERVING', detail: `${what}: ${live.version} stays live` };
 }
 
-function addresseeOf({ store }: SiteContext): Addressee {
+export function addresseeOf({ store }: SiteContext): Addressee {
   return {
     epoch: store.number('epoch'),
     instance: store.fact('instance'),

@@ -62,7 +62,7 @@ async function prepareSwitch(context: SiteContext, row: CommandRow, held: HeldRo
 /** The last word before the switch: the undo fits, and the disk is believed. */
 function demandUndoRoom(context: SiteContext, held: HeldRow, undo: HeldRow['undo']): void {
   try {
-    demandRoom(context, 0, bytesOf(context, { ...held, undo }));
+    demandRoom(context, 0, { ofThis: bytesOf(context, { ...held, undo }) });
   } catch (error) {
     throw rejectionOf(context, error);
   }

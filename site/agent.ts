@@ -8,12 +8,13 @@ import type { Envelope, Result, Settled, SiteState } from '../policies/model/com
 import { MistakeError, WorldError } from '../policies/model/failure.js';
 import type { LinkState } from '../policies/model/link.js';
 import type { SiteEvent, SiteHold, SiteReport } from '../policies/model/report.js';
+import type { PrefetchEnvelope } from '../policies/model/prefetch.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
+import type { Reason } from '../policies/model/verdict.js';
 import { acceptEnvelope, stateOf, type Accepted } from './accept.js';
 import { adoptAtRequest, type AdoptRequest, type Adopted } from './adopt-request.js';
 import { liveRelease, messageOf } from './advance.js';
-import { watchDisk } from './disk/monitor.js';
-import { undoBytes } from './disk/measure.js';
+import { makeReserveWhole, watchDisk } from './disk/monitor.js';
 import { Reserve } from './disk/reserve.js';
 import { Storage } from './disk/storage.js';
 import { troubleOf } from './disk/trouble.js';
@@ -41,6 +42,9 @@ import { serveLocal, type LocalServer } from './local/server.js';
 import { answerCheck, type Answered, type PersonalAnswer } from './answer-check.js';
 import { tellingLog } from './outbox/log-lines.js';
 import { Outbox } from './outbox/outbox.js';
+import { Prefetched } from './prefetch/prefetched.js';
+import { Prefetcher } from './prefetch/prefetcher.js';
+import { takePrefetch } from './prefetch/take.js';
 import { Recorder } from './outbox/recorder.js';
 import { readBackWhole } from './scrub/mended.js';
 import { scheduleScrub } from './scrub/schedule.js';
@@ -87,6 +91,8 @@ export interface AgentOptions {
   outboxBytes?: number;
   /** How often, in ms, all that is kept is read back; a day if absent. */
   scrubEveryMs?: number;
+  /** After how many ms a prefetch that failed is tried again, at first; a minute if absent. */
+  prefetchRetryMs?: number;
 }
 
 const KEEP_CONTACT_EVERY_MS = 60_000;
@@ -114,7 +120,9 @@ function openContext(options: AgentOptions): SiteContext {
   const db = openNoting(storage, dataDirectory);
   const store = new Store(db, site, () => clock.now());
   const outbox = new Outbox(db, store, { site, now: () => clock.now(), bound: options.outboxBytes });
-  storage.watch(store, () => outbox.shed());
+  const holdings = new Holdings(dataDirectory, store);
+  const prefetched = new Prefetched(dataDirectory, store, holdings.blobs);
+  storage.watch(store, () => prefetched.giveWay() || outbox.shed());
   claimFor(store, site, dataDirectory);
   return {
     site,
@@ -122,8 +130,10 @@ function openContext(options: AgentOptions): SiteContext {
     clock,
     log: tellingLog(log, outbox, () => clock.now()),
     store,
-    holdings: new Holdings(dataDirectory, store),
+    holdings,
     storage,
+    prefetched,
+    standAside: async () => undefined,
     outbox,
     recorder: new Recorder(),
     closing: new AbortController().signal,
@@ -192,6 +202,7 @@ export class Agent {
   readonly door: SiteDoor;
   private readonly observers: Observers;
   private readonly drifts: DriftWatch;
+  private readonly prefetcher: Prefetcher;
   private readonly runners = new Map<string, StreamRunner>();
   private readonly listeners = new Set<(event: SiteEvent) => void>();
   /** Answers to commands that were not believed: kept for whoever asks next, never stored under the claimed id. */
@@ -209,16 +220,19 @@ export class Agent {
     private readonly unlock: () => void,
     private readonly options: Pick<
       AgentOptions,
-      'keysetEveryMs' | 'driftEveryMs' | 'diskEveryMs' | 'scrubEveryMs'
+      'keysetEveryMs' | 'driftEveryMs' | 'diskEveryMs' | 'scrubEveryMs' | 'prefetchRetryMs'
     > = {},
   ) {
     context.closing = this.closing.signal;
     this.drifts = new DriftWatch(context, (stream, work) => this.runner(stream).alone(work));
     this.observers = new Observers(context);
+    this.prefetcher = new Prefetcher(context, () => !this.busy, options.prefetchRetryMs);
+    context.standAside = () => this.prefetcher.standAside();
     context.store.onEvent((event) => this.tell(event));
     this.door = {
       accept: (envelope) => this.accept(envelope),
       observe: (commandId, signal, onState) => this.observe(commandId, signal, onState),
+      prefetch: (envelope) => this.prefetch(envelope),
       report: () => this.report(),
       unacknowledged: (limit) => context.store.eventsAfter(context.store.number('ackedThrough'), limit),
       observed: (event) => this.admitting || this.observers.willCarry(event),
@@ -243,7 +257,8 @@ export class Agent {
     this.makeReserve();
     const stopPolling = pollKeyset(this.context, this.options.keysetEveryMs);
     const stopScrubbing = scheduleScrub(this.context, () => !this.busy, this.options.scrubEveryMs);
-    this.closers.push(stopScrubbing);
+    this.closers.push(stopScrubbing, () => this.prefetcher.stop());
+    this.prefetcher.start();
     const stopWatching = watchDisk(this.context, () => !this.busy, this.options.diskEveryMs);
     const stopTending = tendHolds(this.context);
     const stopLooking = lookForDrift(this.drifts, this.options.driftEveryMs);
@@ -277,6 +292,7 @@ export class Agent {
     context.storage.forget(context.store);
     this.makeReserve();
     for (const runner of this.runners.values()) runner.wake();
+    this.prefetcher.wake();
     return { read: round.read, healed: round.healed };
   }
 
@@ -284,7 +300,7 @@ export class Agent {
   private makeReserve(): void {
     const { storage } = this.context;
     try {
-      if (storage.fault === undefined) storage.reserve.ensure(undoBytes(this.context));
+      if (storage.fault === undefined) makeReserveWhole(this.context);
     } catch (error) {
       storage.note(error, 'the reserve');
       this.context.log.warn({ error: messageOf(error) }, 'the reserve of the disk could not be made');
@@ -417,10 +433,18 @@ export class Agent {
     }
     const { command, then } = accepted;
     this.refused.delete(command.id);
+    if (this.context.store.prefetch(command.stream)) this.prefetcher.look();
     if (then === 'interrupt') this.runner(command.stream).interrupt();
     else if (then === 'wake') this.runner(command.stream).wake();
     const row = this.context.store.command(command.id);
     return { commandId: command.id, state: row ? stateOf(this.context, row) : 'accepted' };
+  }
+
+  private async prefetch(envelope: PrefetchEnvelope): Promise<Reason | undefined> {
+    const refused = await takePrefetch(this.context, envelope);
+    if (refused) this.context.log.warn({ ...refused }, 'a prefetch was not taken');
+    else this.prefetcher.wake();
+    return refused;
   }
 
   private admit(envelope: Envelope): Accepted {

@@ -10,6 +10,7 @@ import type { Storage } from './disk/storage.js';
 import type { Depot } from './fetch/depot.js';
 import type { Holdings } from './files/holdings.js';
 import type { Outbox } from './outbox/outbox.js';
+import type { Prefetched } from './prefetch/prefetched.js';
 import type { Recorder } from './outbox/recorder.js';
 import type { Store } from './store/store.js';
 
@@ -51,6 +52,9 @@ export interface SiteContext {
   store: Store;
   holdings: Holdings;
   storage: Storage;
+  prefetched: Prefetched;
+  /** Ends once nothing is fetched ahead any more: the release that is about to be staged has the link, and what was fetched. */
+  standAside: () => Promise<void>;
   outbox: Outbox;
   recorder: Recorder;
   /** Aborted once the agent stops: what waits for the disk must not keep it from stopping. */

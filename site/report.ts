@@ -34,11 +34,12 @@ export async function reportOf(context: SiteContext): Promise<SiteReport> {
   };
 }
 
-/** An observing agent was shown releases of streams that it never had a command of. */
+/** An observing agent was shown releases, and others were sent files, of streams that they never had a command of. */
 function streamRows(store: Store): StreamRow[] {
   const rows = store.streams();
   const known = new Set(rows.map(({ stream }) => stream));
-  return [...rows, ...store.driftStreams().flatMap((stream) => (known.has(stream) ? [] : [store.stream(stream)]))];
+  const further = new Set([...store.driftStreams(), ...store.prefetches().map(({ wish }) => wish.stream)]);
+  return [...rows, ...[...further].flatMap((stream) => (known.has(stream) ? [] : [store.stream(stream)]))];
 }
 
 function storageOf({ storage, store }: SiteContext): StorageReport {
@@ -72,6 +73,7 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
   const lkg = live?.confirmedAt === undefined ? confirmed[0] : confirmed[1];
   const pending = pendingRelease(context, row);
   const drift = store.drift(row.stream);
+  const prefetched = context.prefetched.report(row.stream);
   const waits = row.state === 'staged' ? context.waits.get(row.stream) : undefined;
   return {
     state: row.state,
@@ -80,6 +82,7 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
     ...(live ? { live: heldRelease(live) } : {}),
     ...(lkg ? { lkg: heldRelease(lkg) } : {}),
     ...(pending ? { pending } : {}),
+    ...(prefetched ? { prefetched } : {}),
     ...(waits ? { waits } : {}),
     generation: row.generation,
     try: row.try,

@@ -38,10 +38,11 @@ export async function stageConverge(context: SiteContext, row: CommandRow, signa
   refuseHeld(context, command);
   refuseLate(context, row);
   try {
-    demandRoom(context, roomToStage([]));
+    demandRoom(context, roomToStage([]), { keeping: command.digest });
   } catch (error) {
     throw rejectionOf(context, error);
   }
+  await context.standAside();
   const fetched = await fetchFor(context, row, signal);
   context.step('fetched');
   if (fetched.release.stream !== command.stream) {
@@ -62,6 +63,9 @@ export async function stageConverge(context: SiteContext, row: CommandRow, signa
     },
   });
   context.step('staged');
+  await context.prefetched.settle(command.stream, command).catch((error: unknown) => {
+    context.log.warn({ stream: command.stream, error: messageOf(error) }, 'files fetched ahead could not be removed');
+  });
 }
 
 async function fetchFor(context: SiteContext, row: CommandRow, signal: AbortSignal): Promise<FetchedRelease> {
@@ -73,7 +77,8 @@ async function fetchFor(context: SiteContext, row: CommandRow, signal: AbortSign
       blobs: holdings.blobs,
       incoming: holdings.incoming,
       signal,
-      room: (files) => demandRoomFor(context, files),
+      nearby: (digest, part) => context.prefetched.bring(digest, part),
+      room: (files) => demandRoomFor(context, files, command.digest),
       timeLeft: () => timeLeftToSwitch(command, switchMoment(context, row)),
       log: (message, detail) => log.warn({ commandId: command.id, ...detail }, message),
     });

@@ -1,8 +1,7 @@
 /** The control keys that this site trusts: those its agent.yaml pins, or a later keyset that those have vouched for. */
 import { claimedKeyset, openKeyset } from '../policies/signing/keyset.js';
-import { readUnverified } from '../policies/signing/dsse.js';
+import { readUnverified, type SignedEnvelope } from '../policies/signing/dsse.js';
 import { digestOf } from '../policies/signing/jcs.js';
-import type { Envelope } from '../policies/model/command.js';
 import type { Keyset } from '../policies/model/enrolment.js';
 import { decideKeyset, type TrustedKeys } from '../policies/site/judge-keyset.js';
 import type { SiteContext } from './context.js';
@@ -36,7 +35,7 @@ export function keepTrust(store: Store, { version, keys }: Keyset, pinnedPems: s
  * Adopts the keyset that a command carries, before the command is verified: whoever missed a whole rotation still has a
  * key that vouched for the new ones. What the command itself claims is not looked at.
  */
-export function learnFromCommand(context: SiteContext, envelope: Envelope): void {
+export function learnFromCommand(context: SiteContext, envelope: Pick<SignedEnvelope, 'payload'>): void {
   const claims = readUnverified(envelope);
   if (typeof claims === 'object' && claims !== null && 'keyset' in claims) offerKeyset(context, claims.keyset);
 }

@@ -12,7 +12,7 @@ const EXAMPLE = '{"by": "your name", "reason": "why"}';
 export const VERB_DESCRIPTIONS: Record<MessageVerb, string> = {
   pause: `No new command and no promotion; what is in flight settles. ${EXAMPLE}`,
   resume: `Goes on after a pause. ${EXAMPLE}`,
-  promote: `Ends a wait; against a failed verdict it needs "override": true. ${EXAMPLE}`,
+  promote: `Ends a wait, or the time in which files travel; against a failed verdict it needs "override": true. ${EXAMPLE}`,
   abort: `No new command; sites commanded and not confirmed are reverted, confirmed ones stay. ${EXAMPLE}`,
   revert: `Abort, and every site that was commanded is reverted. ${EXAMPLE}`,
   retry: `While the rollout waits: sites that failed, were rejected or are owed are commanded again, all or "sites": ["id"]. ${EXAMPLE}`,

@@ -25,6 +25,22 @@ export function gateSampler(soakMs: number, summary: string): Pick<ControlActivi
   });
 }
 
+/**
+ * A wish for files: handed over, and nothing is observed. Whom it does not reach before `withinMs` fetches later. Its end is
+ * of no interest to a rollout that goes on or is stopped, so nobody waits for it.
+ */
+export function prefetchAtSite(queue: string, withinMs: number, summary: string): SiteActivities {
+  return proxyActivities<SiteActivities>({
+    taskQueue: queue,
+    startToCloseTimeout: '60s',
+    scheduleToCloseTimeout: withinMs,
+    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '60s' },
+    cancellationType: ActivityCancellationType.ABANDON,
+    allowEagerDispatch: false,
+    summary,
+  });
+}
+
 export interface SitePatience {
   queue: string;
   heartbeatMs: number;

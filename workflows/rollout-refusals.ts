@@ -60,7 +60,7 @@ function whyNot(
 }
 
 function refusePromotion(run: RolloutRun, payload: VerbPayload): string | undefined {
-  if (!run.wait) return 'nothing waits to be promoted';
+  if (!run.wait) return run.prefetch ? undefined : 'nothing waits to be promoted';
   if (run.wait.reason.code === 'NO_CONFIRMED_SITE') {
     return 'a cohort with no confirmed site never promotes; wait until a site confirms, or abort';
   }

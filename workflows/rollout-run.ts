@@ -4,6 +4,7 @@ import type { Result } from '../policies/model/command.js';
 import type { EvidenceDraft } from '../policies/model/evidence.js';
 import type { OutlineStage, PlanOutline, ShardInput } from '../policies/model/outline.js';
 import type {
+  PrefetchSpan,
   RolloutOutcome,
   RolloutRequest,
   RolloutState,
@@ -83,6 +84,8 @@ export interface RolloutRun {
   outcome?: RolloutOutcome;
   reason?: Reason;
   wait?: Wait;
+  /** While files travel. */
+  prefetch?: PrefetchSpan;
   stages: Record<string, StageProgress>;
   outcomes: Map<string, SiteOutcome>;
   /** Every site for which a converge was ever scheduled. */

@@ -25,6 +25,7 @@ export function statusOf(run: RolloutRun, now: number): RolloutStatus | null {
   if (run.outcome) status.outcome = run.outcome;
   if (run.reason) status.reason = run.reason;
   if (run.wait) status.wait = run.wait;
+  if (run.prefetch) status.prefetch = run.prefetch;
   return status;
 }
 

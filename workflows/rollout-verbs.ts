@@ -82,7 +82,9 @@ function obey(run: RolloutRun, verb: Exclude<MessageVerb, 'retry'>, payload: Ver
       return 'the rollout goes on';
     case 'promote':
       run.ticket = payload;
-      return 'the wait ends and the rollout goes on';
+      return run.prefetch && !run.wait
+        ? 'the files have travelled long enough; the first wave begins'
+        : 'the wait ends and the rollout goes on';
     case 'abort':
       run.stop = { verb, ...payload };
       return 'no further site is commanded; those commanded and not confirmed are reverted';

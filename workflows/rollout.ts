@@ -22,6 +22,7 @@ import { carriedOf, sealedSites } from './rollout-carry.js';
 import { carryOutAndDecide, followDecision } from './rollout-decision.js';
 import { keepLock } from './rollout-lock.js';
 import { keepHearing } from './rollout-news.js';
+import { letFilesTravel } from './rollout-prefetch.js';
 import { readRequest } from './rollout-request.js';
 import { waitForAdoption } from './rollout-reset.js';
 import { handleMessages } from './rollout-verbs.js';
@@ -50,6 +51,7 @@ export async function rollout(
     void keepRecording(run);
     void keepHearing(run);
     const outline = await begin(run, carried);
+    if (!carried) await letFilesTravel(run, outline);
     const end = await carryOutStages(run, outline, carried);
     return seal(run, outline, await unlessAskedForMore(run, outline, end));
   });

@@ -75,6 +75,7 @@ export function outlineOf({ plan, sites }: FrozenPlan, label: string, generation
       owner: plan.strategy.owner ?? 'nobody named',
       onFailure: plan.strategy.onFailure,
       onInconclusive: plan.strategy.onInconclusive,
+      ...(plan.strategy.prefetch === undefined ? {} : { prefetch: plan.strategy.prefetch }),
     },
     links,
     stages: plan.stages.map((stage) => ({

@@ -8,6 +8,7 @@ import { evidenceKey } from './evidence-key.js';
 import { freezePlan, readOutline } from './freeze-plan.js';
 import { handOver } from './hand-over.js';
 import { issueCommands } from './issue-commands.js';
+import { countPrefetched, issuePrefetches } from './prefetch.js';
 import { quarantined } from './quarantined.js';
 import { rivalOf } from './rival.js';
 import { recordInbox } from './record-inbox.js';
@@ -29,6 +30,8 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     readOutline: (frozen) => failing(() => readOutline(deps, frozen)),
     runPreflight: ({ planDigest }, run) => failing(() => runPreflight(deps, planDigest, run)),
     issueCommands: (input, sites) => failing(() => issueCommands(deps, input, sites)),
+    issuePrefetches: (input, sites) => failing(() => issuePrefetches(deps, input, sites)),
+    countPrefetched: (planDigest) => failing(() => countPrefetched(deps, planDigest)),
     recordOutbox: (report, page) => failing(async () => deps.registry.recordOutbox(report, page, deps.now())),
     recordInbox: (report, events) => failing(() => recordInbox(deps, waker, report, events)),
     catchUpFacts: (stream) => failing(() => catchUpFacts(deps, stream)),

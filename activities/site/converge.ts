@@ -24,6 +24,7 @@ export function createSiteActivities(
 ): SiteActivities {
   return {
     async converge(page: Page): Promise<Settled[]> {
+      if (page.prefetches) return takePrefetches(door, page.prefetches);
       const [command] = page.commands;
       if (!command || page.commands.length > 1) {
         throw ApplicationFailure.nonRetryable(
@@ -40,6 +41,12 @@ export function createSiteActivities(
       return [end];
     },
   };
+}
+
+/** Taken, or not: nothing is observed and nothing is owed. What is there, the site's report says. */
+async function takePrefetches(door: SiteDoor, prefetches: NonNullable<Page['prefetches']>): Promise<[]> {
+  for (const { envelope } of prefetches) await door.prefetch?.(envelope);
+  return [];
 }
 
 /** Heartbeats the state, keyed by command id: what the centre knows of a site whose link then fails. */

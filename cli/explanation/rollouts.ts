@@ -32,6 +32,8 @@ function situationOf(rollout: RolloutStatus, subject: Subject): Omit<Situation, 
     case 'planning':
     case 'preflight':
       return moving(rollout, state === 'planning' ? 'is being planned' : 'is in preflight', 'no site has been touched');
+    case 'prefetching':
+      return prefetchSituation(rollout);
     case 'running':
     case 'gating':
       return moving(rollout, state === 'running' ? 'runs' : 'is judged by its gate', progressText(rollout));
@@ -79,6 +81,23 @@ function moving(rollout: RolloutStatus, doing: string, detail: string): Omit<Sit
       unblocks: 'nothing has to be unblocked',
       who: 'nobody has to: it moves by itself',
       next: [`foothold watch ${label}`, ...stop],
+    },
+  };
+}
+
+function prefetchSituation(rollout: RolloutStatus): Omit<Situation, 'subject'> {
+  const { label, prefetch } = rollout;
+  const end = prefetch?.until === undefined ? '' : ` until ${new Date(prefetch.until).toISOString()}`;
+  const detail = `files travel to ${totals(rollout).sites} sites${end}; no site has been changed`;
+  const { about, reason, otherwise } = moving(rollout, 'lets its files travel', detail);
+  const now = `foothold promote ${label} --reason …`;
+  return {
+    about,
+    reason,
+    otherwise: {
+      ...otherwise,
+      unblocks: 'its time, or a person who promotes it: the first wave begins then, and who has no files fetches them',
+      next: [...otherwise.next, now],
     },
   };
 }

@@ -72,6 +72,16 @@ function headlineParts(rollout: RolloutStatus, view: View): Parts {
     }
     case 'running':
       return ['blue', 'RUNNING', `${where}${waveText(stage)}`, counts(rollout), next(`watch ${rollout.label}`)];
+    case 'prefetching': {
+      const until = rollout.prefetch?.until;
+      return [
+        'blue',
+        `PREFETCHING${until === undefined ? '' : ` until ${clock(until, view.now, view.zone)}`}`,
+        `${rollout.stream} ${rollout.release.version}: files travel to ${totals(rollout).sites} sites`,
+        'no site has been changed; promote begins now',
+        next(`watch ${rollout.label}`),
+      ];
+    }
     case 'planning':
     case 'preflight':
       return [

@@ -46,6 +46,9 @@ export function planText(plan: Plan, findings: Finding[], paint: Paint): string 
     `${paint('bold', `${stream}@${version}`)} to ${sites} sites in ${plan.stages.length} stages, by strategy ${plan.strategy.name}`,
     `release   ${digest}`,
     `plan      ${plan.digest}`,
+    ...(plan.strategy.prefetch === undefined
+      ? []
+      : [`prefetch  files travel for ${formatDuration(plan.strategy.prefetch)} before the first switch`]),
     `on failure ${plan.strategy.onFailure}; a wait lasts ${formatDuration(plan.strategy.onInconclusive.within)}, then: ${plan.strategy.onInconclusive.then}`,
   ];
   const parts = [head.join('\n'), ...plan.stages.map((stage) => stageText(stage, paint))];

@@ -42,6 +42,7 @@ export function planRollout(input: PlanInput): { plan: UnsealedPlan; sites: Reco
       ...(strategy.owner === undefined ? {} : { owner: strategy.owner }),
       onFailure: strategy.onFailure,
       onInconclusive: { within: strategy.onInconclusive.within, then: strategy.onInconclusive.then },
+      ...(strategy.prefetch === undefined ? {} : { prefetch: strategy.prefetch }),
     },
     stages: cohorts.map((cohort) => planStage(cohort, strategy, digestOf)),
     excluded: scope.excluded,

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { SignedKeyset } from './enrolment.js';
 import { Digest, Name, Vars, type Digest as DigestText } from './names.js';
+import type { PrefetchEnvelope } from './prefetch.js';
 import type { Reason } from './verdict.js';
 import type { SiteEvent, SiteReport } from './report.js';
 
@@ -110,4 +111,6 @@ export type Settled =
 /** The commands for one queue in one activity: one site on the direct link. */
 export interface Page {
   commands: { site: string; commandId: string; envelope: Envelope }[];
+  /** Wishes for files, in a page of their own: there is nothing to observe. An agent that knows none refuses the page. */
+  prefetches?: { site: string; envelope: PrefetchEnvelope }[];
 }

@@ -1,5 +1,6 @@
 /** The file kind `Fleet` (design §6) and the resolved site that plans are made of. */
 import { z } from 'zod';
+import { Bandwidth } from './bandwidth.js';
 import { Duration, PositiveDuration } from './duration.js';
 import { ApiVersion, GroupName, Name, Text, Vars } from './names.js';
 
@@ -11,7 +12,7 @@ export const LinkClassFile = z.strictObject({
   settleWithin: PositiveDuration.optional(),
   startWithin: PositiveDuration.optional(),
   heartbeat: PositiveDuration.optional(),
-  bandwidth: z.string().optional(),
+  bandwidth: Bandwidth.optional(),
   clockTolerance: Duration.optional(),
   syncGap: Duration.optional(),
 });
@@ -21,6 +22,8 @@ export interface LinkClass {
   settleWithin: number;
   startWithin: number;
   heartbeat: number;
+  /** Bits a second that a prefetch may use; absent: no limit. */
+  bandwidth?: number;
 }
 
 const State = z.enum(['active', 'maintenance', 'retired']);

@@ -21,12 +21,10 @@ const isEmptyList = (value: unknown) => Array.isArray(value) && value.length ===
 export const NOT_YET: NotYet[] = [
   { kind: 'Release', at: 'undo', harmless: isnt('none'), as: 'undo: none' },
   { kind: 'Release', at: 'secrets', harmless: isEmptyList },
-  { kind: 'Strategy', at: 'prefetch' },
   { kind: 'Strategy', at: 'stages[].spread' },
   { kind: 'Strategy', at: 'stages[].rehearse', harmless: (value) => value === false },
   { kind: 'Strategy', at: 'stages[].approve' },
   { kind: 'Strategy', at: 'gates.*.metrics[].source', harmless: isnt('sites'), as: 'source: sites' },
-  { kind: 'Fleet', at: 'linkClasses.*.bandwidth' },
   { kind: 'Fleet', at: 'linkClasses.*.clockTolerance' },
   { kind: 'Fleet', at: 'linkClasses.*.syncGap' },
   { kind: 'Fleet', at: 'defaults.timezone' },

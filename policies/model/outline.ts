@@ -26,6 +26,8 @@ export interface PlanOutline {
     owner: string;
     onFailure: OnFailure;
     onInconclusive: { within: number; then: OnFailure };
+    /** Absent: sites fetch when they converge. */
+    prefetch?: number;
   };
   links: Record<string, LinkClass>;
   stages: OutlineStage[];

@@ -37,6 +37,8 @@ export interface Plan {
     owner?: string;
     onFailure: OnFailure;
     onInconclusive: { within: number; then: OnFailure };
+    /** Files travel this long before the first switch. */
+    prefetch?: number;
   };
   stages: PlanStage[];
   excluded: { site: string; reason: string }[];

@@ -65,6 +65,8 @@ export interface StreamReport {
   lkg?: HeldRelease;
   /** Being brought in by an unfinished command. */
   pending?: HeldRelease;
+  /** Fetched ahead of its converge; `whole`: every file is there. */
+  prefetched?: { version: string; digest: string; whole: boolean };
   /** Highest (generation, try) ever accepted: the floor below which commands are `STALE`. */
   generation: number;
   try: number;
@@ -130,6 +132,7 @@ export type SiteEventKind =
   | 'started'
   | 'adopted'
   | 'accepted'
+  | 'prefetched'
   | 'staged'
   | 'switching'
   | 'watching'

@@ -73,7 +73,13 @@ export interface SiteOutcome {
 }
 
 export type RolloutState =
-  'planning' | 'preflight' | 'running' | 'gating' | 'waiting' | 'paused' | 'reverting' | 'sealed';
+  'planning' | 'preflight' | 'prefetching' | 'running' | 'gating' | 'waiting' | 'paused' | 'reverting' | 'sealed';
+
+/** Files travel before the first switch. Epoch ms; `until` is absent while a pause stops the clock. */
+export interface PrefetchSpan {
+  since: number;
+  until?: number;
+}
 
 /** A wait: why, whose, until when, what then (design §4.6). */
 export interface Wait {
@@ -113,6 +119,7 @@ export interface RolloutStatus {
   outcome?: RolloutOutcome;
   reason?: Reason;
   wait?: Wait;
+  prefetch?: PrefetchSpan;
   stages: StageStatus[];
   startedAt: number;
   updatedAt: number;

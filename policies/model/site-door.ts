@@ -1,5 +1,7 @@
 /** The site door: the one interface through which any link brings commands to a site's agent (design §3, §4). */
 import type { Envelope, Settled, SiteState } from './command.js';
+import type { PrefetchEnvelope } from './prefetch.js';
+import type { Reason } from './verdict.js';
 import type { SiteEvent, SiteReport } from './report.js';
 import type { OutboxAcks, OutboxEntry, OutboxPage, SparePriority } from './telemetry.js';
 
@@ -11,6 +13,8 @@ export interface SiteDoor {
    * same command, or `signal`, ends this one as unsettled; the agent carries on either way.
    */
   observe(commandId: string, signal: AbortSignal, onState: (state: SiteState) => void): Promise<Settled>;
+  /** Takes a wish for files durably; they come in the background. A reason: it was not taken. Nothing is answered for it. */
+  prefetch?(envelope: PrefetchEnvelope): Promise<Reason | undefined>;
   report(): Promise<SiteReport>;
   /** Events not acknowledged yet, oldest first, at most `limit`. */
   unacknowledged(limit: number): SiteEvent[];

@@ -93,7 +93,7 @@ export const Strategy = z.strictObject({
   kind: z.literal('Strategy'),
   name: Name,
   owner: Text.optional(),
-  prefetch: Duration.optional(),
+  prefetch: PositiveDuration.optional(),
   defaults: StageDefaults.prefault({}),
   stages: z.array(Stage).min(1),
   onFailure: OnFailure.default('revert-stage'),

@@ -35,13 +35,17 @@ function clip(line: string, longest: number): string {
 }
 
 function headline(status: RolloutStatus): string {
-  const { label, state, outcome, reason, wait } = status;
+  const { label, state, outcome, reason, wait, prefetch } = status;
   if (wait) {
     const until =
       wait.until === undefined
         ? 'without a deadline'
         : `until ${new Date(wait.until).toISOString()}, then: ${wait.then}`;
     return `**${label} needs ${wait.owner}**: ${wait.reason.code} (${wait.reason.detail}), ${until}`;
+  }
+  if (prefetch && state === 'prefetching') {
+    const until = prefetch.until === undefined ? '' : ` until ${new Date(prefetch.until).toISOString()}`;
+    return `**${label}** files travel${until}; no site has been changed; promote begins now`;
   }
   const why = reason ? `: ${reason.code} (${reason.detail})` : '';
   return `**${label}** ${outcome ?? state}${why}`;

@@ -34,6 +34,12 @@ const DESCRIPTIONS: Record<string, (data: Data, start: number) => string | undef
     const { pass, warn, block } = counts as { pass: number; warn: number; block: number };
     return `preflight ${blocked ? 'blocks' : 'passes'}: ${pass} pass, ${warn} warn, ${block} block`;
   },
+  prefetch: ({ within, sites }) => `files travel to ${String(sites)} sites for ${seconds(Number(within))}`,
+  prefetched: ({ end, by, sites, whole }) => {
+    const who = by === undefined ? '' : ` by ${text(by)}`;
+    const count = sites === undefined ? '' : `: ${Number(whole)} of ${Number(sites)} sites have the files`;
+    return `prefetch ${text(end)}${who}${count}`;
+  },
   wave: ({ stage, wave, sites }) => `wave ${Number(wave) + 1} of ${text(stage)}: ${(sites as string[]).join(' ')}`,
   result: ({ result, counted }, start) => (counted ? describeResult(result as Result, start) : undefined),
   'site-event': ({ outcome, site }) => {

@@ -1,6 +1,7 @@
 /** Signed commands: DSSE (secure-systems-lab/dsse, protocol.md) with Ed25519 over the JCS form of a command. */
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import { Command, Envelope } from '../model/command.js';
+import { Prefetch, PrefetchEnvelope } from '../model/prefetch.js';
 import { canonicalJson, sha256Hex } from './jcs.js';
 
 export const PAYLOAD_TYPE = 'application/vnd.foothold.command+json';
@@ -86,7 +87,7 @@ export function openSigned(envelope: SignedEnvelope, publicKeysPem: string[]): u
 }
 
 /** What an envelope claims, signed by whomever: never acted upon, only to find what proves itself, or whom to answer. */
-export function readUnverified({ payload }: SignedEnvelope): unknown {
+export function readUnverified({ payload }: Pick<SignedEnvelope, 'payload'>): unknown {
   try {
     return JSON.parse(Buffer.from(payload, 'base64').toString('utf8')) as unknown;
   } catch {
@@ -99,5 +100,17 @@ export function openEnvelope(envelope: unknown, trustedPublicKeysPem: string[]):
   const read = Envelope.safeParse(envelope);
   if (!read.success) return undefined;
   const parsed = Command.safeParse(openSigned(read.data, trustedPublicKeysPem));
+  return parsed.success ? parsed.data : undefined;
+}
+
+export function signPrefetch(wish: Prefetch, ...privateKeysPem: string[]): PrefetchEnvelope {
+  return signEnvelope('application/vnd.foothold.prefetch+json', wish, privateKeysPem);
+}
+
+/** The wish of an envelope that one of the trusted keys signed, else undefined. A command is none: the type is signed too. */
+export function openPrefetch(envelope: unknown, trustedPublicKeysPem: string[]): Prefetch | undefined {
+  const read = PrefetchEnvelope.safeParse(envelope);
+  if (!read.success) return undefined;
+  const parsed = Prefetch.safeParse(openSigned(read.data, trustedPublicKeysPem));
   return parsed.success ? parsed.data : undefined;
 }

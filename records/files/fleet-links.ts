@@ -53,5 +53,6 @@ export function linkClassFaults(written: Fleet['linkClasses']): Fault[] {
 }
 
 function present(given: Fleet['linkClasses'][string]): Partial<Patience> {
-  return Object.fromEntries(FIELDS.flatMap((field) => (given[field] === undefined ? [] : [[field, given[field]]])));
+  const fields = [...FIELDS, 'bandwidth'] as const;
+  return Object.fromEntries(fields.flatMap((field) => (given[field] === undefined ? [] : [[field, given[field]]])));
 }

@@ -15,6 +15,12 @@ export function watchDisk(context: SiteContext, quiet: () => boolean, everyMs = 
   return () => clearInterval(timer);
 }
 
+/** What was fetched ahead is the first to give way. */
+export function makeReserveWhole(context: SiteContext): void {
+  const { reserve } = context.storage;
+  if (!reserve.ensure(undoBytes(context)) && context.prefetched.giveWay()) reserve.ensure(undoBytes(context));
+}
+
 export function lookAtDisk(context: SiteContext, quiet: boolean): void {
   const { dataDirectory, log, storage } = context;
   try {
@@ -22,7 +28,7 @@ export function lookAtDisk(context: SiteContext, quiet: boolean): void {
     accessSync(dataDirectory, constants.W_OK);
     syncDirectory(dataDirectory);
     storage.keep();
-    if (quiet && !storage.fault && !storage.reserve.whole) storage.reserve.ensure(undoBytes(context));
+    if (quiet && !storage.fault && !storage.reserve.whole) makeReserveWhole(context);
   } catch (error) {
     if (storage.note(error, 'looking at the disk') === undefined)
       log.warn({ error: messageOf(error) }, 'the disk was not looked at');

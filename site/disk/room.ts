@@ -5,19 +5,38 @@ import { WorldError } from '../../policies/model/failure.js';
 import type { SiteContext } from '../context.js';
 import { undoBytes } from './measure.js';
 
-/** Throws WorldError DISK_FULL, STORAGE_FAULT. Makes the reserve large enough for the undo of every stream, and for `ofThis` one. */
-export function demandRoom(context: SiteContext, needed: number, ofThis = 0): void {
+interface RoomFor {
+  /** Bytes of the undo of a release that is about to be switched to. */
+  ofThis?: number;
+  /** The release whose files may have been fetched ahead: they are not thrown away to make room for it. */
+  keeping?: string;
+}
+
+/**
+ * Throws WorldError DISK_FULL, STORAGE_FAULT. Makes the reserve large enough for the undo of every stream, and for `ofThis`
+ * one; what was fetched ahead gives way to it.
+ */
+export function demandRoom(context: SiteContext, needed: number, { ofThis = 0, keeping }: RoomFor = {}): void {
   demandDisk(context);
   const { reserve } = context.storage;
-  const reserveWhole = reserve.ensure(undoBytes(context) + ofThis);
-  const objection = judgeRoom({ free: reserve.free(), needed, reserveWhole });
+  const judge = () => {
+    const reserveWhole = reserve.ensure(undoBytes(context) + ofThis);
+    return judgeRoom({ free: reserve.free(), needed, reserveWhole });
+  };
+  let objection = judge();
+  if (objection !== undefined && context.prefetched.giveWay(keeping)) objection = judge();
   if (objection !== undefined) throw new WorldError('DISK_FULL', objection);
 }
 
-export async function demandRoomFor(context: SiteContext, files: readonly ManifestFile[]): Promise<void> {
-  const { blobs } = context.holdings;
-  const each = files.map(async ({ size, digest }) => ({ size, missing: !(await blobs.has(digest)) }));
-  demandRoom(context, roomToStage(await Promise.all(each)));
+export async function demandRoomFor(
+  context: SiteContext,
+  files: readonly ManifestFile[],
+  keeping: string,
+): Promise<void> {
+  const { holdings, prefetched } = context;
+  const missing = async (digest: string) => !(await holdings.blobs.has(digest)) && !prefetched.has(digest);
+  const each = files.map(async ({ size, digest }) => ({ size, missing: await missing(digest) }));
+  demandRoom(context, roomToStage(await Promise.all(each)), { keeping });
 }
 
 /** Throws WorldError STORAGE_FAULT. */

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { blobPath, manifestPath, releasePath } from '../../policies/model/depot.js';
 import { KEYSET_PATH } from '../../policies/model/enrolment.js';
 import { WorldError } from '../../policies/model/failure.js';
+import type { Pace } from './pace.js';
+import { TransferWatch, type Speed } from './transfer-watch.js';
 
 export interface Depot {
   /** The manifest's bytes, unverified. Throws WorldError. */
@@ -14,17 +16,23 @@ export interface Depot {
   release(stream: string, version: string, signal: AbortSignal): Promise<Buffer>;
   /** The latest signed control keys, unverified; undefined where the depot has none. Throws WorldError. */
   keyset(signal: AbortSignal): Promise<Buffer | undefined>;
-  /** Appends what is missing of a blob to the file `part`, up to `size` bytes in all; a cut-short answer throws. */
-  blob(digest: string, size: number, part: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Appends what is missing of a blob to the file `part`, up to `size` bytes in all; a cut-short answer throws. With a
+   * pace, in slices: what was asked for at once would fill the link, however slowly it is read here.
+   */
+  blob(digest: string, size: number, part: string, signal: AbortSignal, pace?: Pace): Promise<void>;
 }
 
 const DOCUMENT_LIMIT = 16 * 1024 * 1024;
 const KEYSET_LIMIT = 64 * 1024;
-/** A transfer that brings nothing for this long is given up, and resumed later. */
-const STALL_MS = 30_000;
+/**
+ * A depot that brings less within the time is given up, and the transfer resumed later (fault R9): a drip would otherwise
+ * hold a site until its `switchBy`. The thinnest link that is in use brings more than this by far.
+ */
+const SLOWEST: Speed = { bytes: 2_048, withinMs: 30_000 };
 
-export function openDepot(location: string): Depot {
-  if (/^https?:\/\//.test(location)) return httpDepot(location.endsWith('/') ? location : `${location}/`);
+export function openDepot(location: string, slowest = SLOWEST): Depot {
+  if (/^https?:\/\//.test(location)) return httpDepot(location.endsWith('/') ? location : `${location}/`, slowest);
   return directoryDepot(location.startsWith('file:') ? fileURLToPath(location) : location);
 }
 
@@ -37,11 +45,12 @@ function directoryDepot(root: string): Depot {
     manifest: (digest) => whole(manifestPath(digest)),
     release: (stream, version) => whole(releasePath(stream, version)),
     keyset: async () => (existsSync(join(root, KEYSET_PATH)) ? whole(KEYSET_PATH) : undefined),
-    async blob(digest, size, part) {
+    async blob(digest, size, part, signal, pace) {
       const source = join(root, blobPath(digest));
       const from = await sizeOf(part);
       try {
-        await append(part, from, size, createReadStream(source, { start: from }));
+        const chunks = createReadStream(source, { start: from }) as AsyncIterable<Buffer>;
+        await append(part, from, size, pace ? paced(chunks, pace, signal) : chunks);
       } catch (error) {
         throw notRead(source, error);
       }
@@ -49,7 +58,8 @@ function directoryDepot(root: string): Depot {
   };
 }
 
-function httpDepot(base: string): Depot {
+function httpDepot(base: string, slowest: Speed): Depot {
+  const get = (url: URL, headers: Record<string, string>, signal: AbortSignal) => ask(url, headers, signal, slowest);
   const whole = async (path: string, signal: AbortSignal): Promise<Buffer> => {
     const answer = await get(new URL(path, base), {}, signal);
     if (answer.status !== 200) throw refused(path, base, answer.status);
@@ -64,14 +74,21 @@ function httpDepot(base: string): Depot {
       if (answer.status !== 200) throw refused(KEYSET_PATH, base, answer.status);
       return collected(answer, `${base}${KEYSET_PATH}`, KEYSET_LIMIT);
     },
-    async blob(digest, size, part, signal) {
+    async blob(digest, size, part, signal, pace) {
       const path = blobPath(digest);
-      const have = await sizeOf(part);
-      const answer = await get(new URL(path, base), have > 0 ? { range: `bytes=${have}-` } : {}, signal);
-      if (answer.status !== 200 && answer.status !== 206) throw refused(path, base, answer.status);
-      // A server that ignores the range sends all of it again.
-      const from = answer.status === 206 ? have : 0;
-      await append(part, from, size, answer.body());
+      const url = new URL(path, base);
+      for (;;) {
+        const have = await sizeOf(part);
+        const until = pace ? Math.min(size, have + pace.slice) : size;
+        await pace?.take(until - have, signal);
+        const range = until < size ? `bytes=${have}-${until - 1}` : `bytes=${have}-`;
+        const answer = await get(url, have > 0 || until < size ? { range } : {}, signal);
+        if (answer.status !== 200 && answer.status !== 206) throw refused(path, base, answer.status);
+        if (answer.status === 206) await append(part, have, until, answer.body());
+        // A server that ignores the range sends all of it again.
+        else return append(part, 0, size, pace ? paced(answer.body(), pace, signal) : answer.body());
+        if (until === size) return;
+      }
     },
   };
 }
@@ -92,38 +109,40 @@ interface Answer {
   body(): AsyncIterable<Buffer>;
 }
 
-async function get(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> {
-  const stalled = new AbortController();
-  const touch = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => stalled.abort(new Error(`nothing came for ${STALL_MS} ms`)), STALL_MS);
-  };
-  let timer = setTimeout(() => stalled.abort(new Error(`no answer within ${STALL_MS} ms`)), STALL_MS);
-  const either = AbortSignal.any([signal, stalled.signal]);
+async function ask(url: URL, headers: Record<string, string>, signal: AbortSignal, slowest: Speed): Promise<Answer> {
+  const watch = new TransferWatch(slowest, signal);
   try {
-    const response = await fetch(url, { headers, signal: either });
-    const status = response.status;
-    if (status !== 200 && status !== 206) {
-      clearTimeout(timer);
-      await response.body?.cancel();
-    }
-    return { status, body: () => pieces(response, touch, () => clearTimeout(timer), url) };
+    const response = await watch.over(fetch(url, { headers, signal: watch.signal }));
+    const { status } = response;
+    if (status !== 200 && status !== 206) watch.end(response.body?.cancel());
+    return { status, body: () => pieces(response, watch, url) };
   } catch (error) {
-    clearTimeout(timer);
+    watch.end();
     throw notRead(url.href, error);
   }
 }
 
-async function* pieces(response: Response, touch: () => void, done: () => void, url: URL): AsyncGenerator<Buffer> {
+async function* pieces(response: Response, watch: TransferWatch, url: URL): AsyncGenerator<Buffer> {
+  const reader = response.body?.getReader();
   try {
-    for await (const chunk of response.body ?? []) {
-      touch();
-      yield Buffer.from(chunk as Uint8Array);
+    while (reader) {
+      const next = await watch.over(reader.read());
+      if (next.done) return;
+      const bytes = Buffer.from(next.value);
+      watch.came(bytes.length);
+      yield bytes;
     }
   } catch (error) {
-    throw error instanceof WorldError ? error : notRead(url.href, error);
+    throw notRead(url.href, error);
   } finally {
-    done();
+    watch.end(reader?.cancel());
+  }
+}
+/** As fast as the pace allows, where nothing smaller can be asked for. */
+async function* paced(chunks: AsyncIterable<Buffer>, pace: Pace, signal: AbortSignal): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    await pace.take(chunk.length, signal);
+    yield chunk;
   }
 }
 

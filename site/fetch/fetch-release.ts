@@ -1,5 +1,5 @@
 /** Brings a release from the depot: manifest and blobs, each believed only once it has its digest. */
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MistakeError, WorldError } from '../../policies/model/failure.js';
@@ -21,6 +21,8 @@ export interface FetchPlan {
   /** Directory of partial transfers; what lies there survives a restart and is resumed. */
   incoming: string;
   signal: AbortSignal;
+  /** What was fetched ahead: moves what there is of a file to the place of its partial transfer. */
+  nearby?: (digest: string, part: string) => Promise<void>;
   /** Throws if there is no room for the release. */
   room?: (files: ManifestFile[]) => Promise<void>;
   /** Ms that are left for it. */
@@ -46,6 +48,8 @@ export async function stageRelease(digest: string, plan: FetchPlan): Promise<Fet
 
 async function stageManifest(digest: string, plan: FetchPlan): Promise<Buffer> {
   if (await plan.blobs.has(digest)) return plan.blobs.read(digest);
+  const near = await nearManifest(digest, plan);
+  if (near !== undefined) return near;
   return retrying(plan, async () => {
     const bytes = await plan.depot.manifest(digest, plan.signal);
     const found = `sha256:${sha256Hex(bytes)}`;
@@ -57,8 +61,25 @@ async function stageManifest(digest: string, plan: FetchPlan): Promise<Buffer> {
   });
 }
 
+/** Undefined: there is none, or what there is has another digest; the depot is asked then. */
+async function nearManifest(digest: string, plan: FetchPlan): Promise<Buffer | undefined> {
+  const part = partOf(digest, plan);
+  await plan.nearby?.(digest, part);
+  const bytes = await readFile(part).catch(() => undefined);
+  if (bytes === undefined) return undefined;
+  await rm(part, { force: true });
+  if (`sha256:${sha256Hex(bytes)}` !== digest) return undefined;
+  await plan.blobs.put(bytes);
+  return bytes;
+}
+
+function partOf(digest: string, { incoming }: FetchPlan): string {
+  return join(incoming, `${digest.replace(/^sha256:/, '')}.part`);
+}
+
 async function stageBlob(file: ManifestFile, plan: FetchPlan): Promise<void> {
-  const part = join(plan.incoming, `${file.digest.replace(/^sha256:/, '')}.part`);
+  const part = partOf(file.digest, plan);
+  await plan.nearby?.(file.digest, part);
   try {
     if ((await sizeOf(part)) !== file.size || file.size === 0) {
       await plan.depot.blob(file.digest, file.size, part, plan.signal);

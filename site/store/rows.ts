@@ -1,5 +1,6 @@
 /** What the site's database holds. Times are epoch ms unless they say elapsed. */
 import type { Cause, Command, Envelope, Result, SiteState } from '../../policies/model/command.js';
+import type { Prefetch } from '../../policies/model/prefetch.js';
 import type { Release } from '../../policies/model/release.js';
 import type { Reason } from '../../policies/model/verdict.js';
 import type { Moment } from '../../policies/site/elapsed.js';
@@ -81,6 +82,14 @@ export interface HeldRow {
   confirmedAt?: number;
   /** When a trial confirmed it: its checks go on for `watchFor` from then. Absent for what was adopted. */
   confirmed?: Moment;
+}
+
+/** A wish for files that was taken. */
+export interface PrefetchRow {
+  wish: Prefetch;
+  takenAt: number;
+  /** When all of them were there. */
+  fetchedAt?: number;
 }
 
 export interface QuarantineRow {

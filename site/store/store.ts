@@ -6,7 +6,7 @@ import type { DriftReport, SiteEvent } from '../../policies/model/report.js';
 import { linkSiteEvent } from '../../policies/signing/chain.js';
 import type { StoredHold } from '../../policies/site/decide-hold.js';
 import { closeDatabase, type Connection } from './database.js';
-import type { CommandRow, ConversionRow, HeldRow, QuarantineRow, StreamRow } from './rows.js';
+import type { CommandRow, ConversionRow, HeldRow, PrefetchRow, QuarantineRow, StreamRow } from './rows.js';
 import type { TreeEntry } from '../files/tree.js';
 
 export type EventDraft = Omit<SiteEvent, 'site' | 'epoch' | 'sequence' | 'at' | 'previous' | 'hash'>;
@@ -254,6 +254,21 @@ export class Store {
   }
   liftQuarantine(stream: string, digest: string): void {
     this.run('DELETE FROM quarantine WHERE stream = ? AND digest = ?', stream, digest);
+  }
+
+  // prefetches: the latest wish for files of each stream
+  prefetch(stream: string): PrefetchRow | undefined {
+    return this.body<PrefetchRow>('SELECT body FROM prefetches WHERE stream = ?', stream);
+  }
+  prefetches(): PrefetchRow[] {
+    return this.bodies<PrefetchRow>('SELECT body FROM prefetches ORDER BY stream');
+  }
+  putPrefetch(row: PrefetchRow): void {
+    const sql = 'INSERT INTO prefetches VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body';
+    this.run(sql, row.wish.stream, JSON.stringify(row));
+  }
+  dropPrefetch(stream: string): void {
+    this.run('DELETE FROM prefetches WHERE stream = ?', stream);
   }
 
   // holds

@@ -19,7 +19,7 @@ const NOW = Date.parse('2026-11-22T03:00:00Z');
 const wordsOf = <Word extends string>(table: Record<Word, 1>): Word[] => Object.keys(table) as Word[];
 
 const STATES = wordsOf<RolloutState>({
-  ...{ planning: 1, preflight: 1, running: 1, gating: 1 },
+  ...{ planning: 1, preflight: 1, prefetching: 1, running: 1, gating: 1 },
   ...{ waiting: 1, paused: 1, reverting: 1, sealed: 1 },
 });
 const OUTCOMES = wordsOf<RolloutOutcome>({
@@ -128,6 +128,16 @@ describe('[A43] the state of a rollout is explained', () => {
     for (const code of REASON_CODES) {
       judge(explainRolloutState(rollout({ state: 'sealed', outcome, reason: { code, detail: '6 % of 20 sites' } })));
     }
+  });
+
+  test('while files travel: until when, and that promote begins now', () => {
+    const travelling = rollout({ state: 'prefetching', prefetch: { since: NOW, until: NOW + 3_600_000 } });
+    expect(headline(travelling, { now: NOW, paint: plain, zone: 'utc' })).toBe(
+      'PREFETCHING until 04:00 · edge-proxy 2.4.0: files travel to 20 sites · no site has been changed; promote begins now · next: foothold watch edge-proxy-2.4.0-3',
+    );
+    const explained = explainRolloutState(travelling);
+    expect(explained.detail).toContain('until 2026-11-22T04:00:00.000Z');
+    expect(explained.next).toContain('foothold promote edge-proxy-2.4.0-3 --reason …');
   });
 
   test('the first line of status names it for every state and outcome', () => {

@@ -1,6 +1,7 @@
 /** Fault H3 on a real small file system: a disk that is full at any moment never keeps a site from going back. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { signPrefetch } from '../../policies/signing/dsse.js';
 import { judgeSiteEvents } from '../../policies/signing/chain.js';
 import type { Agent } from '../../site/agent.js';
 import type { SiteContext, Step } from '../../site/context.js';
@@ -206,4 +207,73 @@ describe.skipIf(why !== undefined)(`a disk that is full${why === undefined ? '' 
       await soundAfterwards(agent);
     },
   );
+});
+
+describe.skipIf(why !== undefined)('files that were fetched ahead', () => {
+  const large = (letter: string) => ({ 'files/page': 'healthy 2', 'files/large': letter.repeat(3 * MB) });
+  const isWhole = async (agent: Agent) => (await agent.door.report()).streams['edge-proxy']?.prefetched?.whole;
+
+  async function fetched(): Promise<Agent> {
+    const agent = await confirmed(() => undefined);
+    const two = site.publish(release('2.0.0'), large('x'));
+    await agent.door.prefetch?.(signPrefetch(site.wish(two, { generation: 3 }), site.privatePem));
+    await until(() => agent.history(100).some(({ kind }) => kind === 'prefetched'));
+    expect(await isWhole(agent)).toBe(true);
+    return agent;
+  }
+  const here = () => existsSync(site.path('data', 'prefetched', 'edge-proxy'));
+
+  it('give way to the reserve first of all', async () => {
+    const agent = await fetched();
+    rmSync(inside(agent).storage.reserve.path);
+    disk.fill(2 * MB);
+    await until(() => reserveWhole(agent) && !here(), 5_000);
+    expect(await isWhole(agent)).toBe(false);
+    await soundAfterwards(agent);
+  });
+
+  it('give way to the release of another stream, and not to their own', async () => {
+    const agent = await fetched();
+    const psk = site.publish(
+      { ...release('1.0.0'), stream: 'psk' },
+      { 'files/page': 'healthy psk', 'files/more': 'y'.repeat(MB) },
+    );
+    disk.fill(2 * MB);
+    expect(await carryOut(agent, site, site.command(psk))).toMatchObject({ result: 'confirmed' });
+    expect(here()).toBe(false);
+    await soundAfterwards(agent);
+  });
+
+  it('are enough for their own converge where nothing could be fetched any more', async () => {
+    const agent = await fetched();
+    const two = site.publish(release('2.0.0'), large('x'));
+    rmSync(site.path('depot'), { recursive: true });
+    // For the rendered copy and its undo, and not for a second copy of what is here: that would ask for 7.4 million.
+    disk.fill(7_200_000);
+    expect(await carryOut(agent, site, site.command(two, { generation: 3 }))).toMatchObject({ result: 'confirmed' });
+    await soundAfterwards(agent);
+  });
+
+  it('give way to the journal, where the database can take no more', async () => {
+    const agent = await fetched();
+    disk.fill();
+    const { store } = inside(agent);
+    for (let n = 0; here() && n < 2_000; n++) {
+      store.transact(() => store.putTree(`filler-${n}`, [{ type: 'link', path: 'x'.repeat(3_000), to: '' }]));
+    }
+    expect(here()).toBe(false);
+    expect(reserveWhole(agent)).toBe(true);
+    await soundAfterwards(agent);
+  });
+
+  it('are not fetched where there is no room for them and for their converge', async () => {
+    const agent = await confirmed(() => undefined);
+    const two = site.publish(release('2.0.0'), large('x'));
+    disk.fill(5 * MB);
+    await agent.door.prefetch?.(signPrefetch(site.wish(two, { generation: 3 }), site.privatePem));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(await isWhole(agent)).toBe(false);
+    expect(disk.free()).toBeGreaterThan(4 * MB);
+    await soundAfterwards(agent);
+  });
 });

@@ -66,6 +66,8 @@ export interface WorkflowStage {
   faults: {
     recordProgress?: () => void;
     freezePlan?: () => void;
+    issuePrefetches?: () => void;
+    countPrefetched?: () => void;
     readOutline?: () => void;
     preflightBlocks?: boolean;
     rivalOf?: () => LockHolder | null;
@@ -343,6 +345,19 @@ function rememberingActivities(stage: Remembered): ControlActivities {
         };
       });
     },
+    async issuePrefetches(input, sites) {
+      faults.issuePrefetches?.();
+      return sites.map(({ id, queue = `site-${id}` }) => {
+        const payload = Buffer.from(JSON.stringify(input)).toString('base64');
+        const payloadType = 'application/vnd.foothold.prefetch+json' as const;
+        const prefetches = [{ site: id, envelope: { payloadType, payload, signatures: [] } }];
+        return { site: id, queue, page: { commands: [], prefetches } };
+      });
+    },
+    async countPrefetched() {
+      faults.countPrefetched?.();
+      return { sites: 9, whole: 7, underWay: 1 };
+    },
     async recordSettled(shard, settled) {
       const disbelieved = settled.flatMap((one) => {
         const reason = one.kind === 'result' ? stage.disbelieved.get(one.result.site) : undefined;
@@ -406,6 +421,10 @@ function rememberingActivities(stage: Remembered): ControlActivities {
 function scriptedSite(own: string, script: SiteScript, seen: Seen, latest: Map<string, string>): SiteActivities {
   return {
     async converge(page) {
+      if (page.prefetches) {
+        seen.commands.push(...page.prefetches.map(({ site }) => `prefetch ${site}`));
+        return [];
+      }
       const commandId = page.commands[0]?.commandId ?? '';
       // Several sites may share its queue.
       const site = page.commands[0]?.site ?? own;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Command, Envelope, Result, Settled, SiteState } from '../../policies/model/command.js';
 import { blobPath, manifestPath, releasePath } from '../../policies/model/depot.js';
+import type { Prefetch } from '../../policies/model/prefetch.js';
 import { signCommand } from '../../policies/signing/dsse.js';
 import { canonicalJson, sha256Hex } from '../../policies/signing/jcs.js';
 import { openAgent, type Agent, type AgentOptions } from '../../site/agent.js';
@@ -119,6 +120,22 @@ export class TestSite {
       issuedAt: now,
       ...(verb === 'converge' ? { switchBy: now + 20_000 } : {}),
       allowed: false,
+      ackedThrough: { epoch: 1, sequence: 0 },
+      ...change,
+    };
+  }
+
+  /** A wish for the files of a release. */
+  wish(of: Published, change: Partial<Prefetch> = {}): Prefetch {
+    return {
+      version: 1,
+      rollout: `${of.stream}-${of.version}-1`,
+      site: this.site,
+      stream: of.stream,
+      generation: 1,
+      digest: of.digest,
+      releaseVersion: of.version,
+      issuedAt: Date.now(),
       ackedThrough: { epoch: 1, sequence: 0 },
       ...change,
     };

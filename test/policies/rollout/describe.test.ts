@@ -33,6 +33,18 @@ const failed = (site: string, detail: string): SiteOutcome => ({
 });
 
 describe('describeRollout', () => {
+  it('says while files travel until when, that nothing is changed, and what begins now', () => {
+    const text = describeRollout(
+      status({ state: 'prefetching', prefetch: { since: 0, until: Date.parse('2026-11-22T03:00:00Z') } }),
+      [],
+      ['promote', 'abort'],
+    );
+    expect(text.split('\n')[0]).toBe(
+      '**edge-proxy-2.4.0-1** files travel until 2026-11-22T03:00:00.000Z; no site has been changed; promote begins now',
+    );
+    expect(text).toContain('- `foothold promote edge-proxy-2.4.0-1 --reason …`');
+  });
+
   it('shows the stage table, the first ten problem sites and the next commands', () => {
     const outcomes = Array.from({ length: 12 }, (_, i) => failed(`site-${i}`, 'disk full'));
     const text = describeRollout(status(), outcomes, ['pause', 'abort', 'revert']);

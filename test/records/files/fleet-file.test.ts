@@ -95,6 +95,16 @@ describe('[A20] a fleet file', () => {
     expect(sites.find((site) => site.id === 'fibre')?.link.heartbeat).toBe(10_000);
   });
 
+  it('gives a link class the bandwidth that it says, in bits a second, and no other one', async () => {
+    const text = changed(FLEET, 'satellite: { settleWithin: 25h }', 'satellite: { bandwidth: 128kbit }');
+    const { sites, filled } = await load({ 'fleet.yaml': text });
+    const links = Object.fromEntries(sites.map(({ id, link }) => [id, link]));
+    expect(links['osl-02']).toMatchObject({ name: 'satellite', settleWithin: 86_400_000, bandwidth: 128_000 });
+    expect(links['bare']).not.toHaveProperty('bandwidth');
+    const again = await load({ 'fleet.yaml': JSON.stringify(filled) });
+    expect(again.sites).toEqual(sites);
+  });
+
   it('filled in gives the same sites and digest again', async () => {
     const first = await load({ 'fleet.yaml': FLEET });
     const again = await load({ 'fleet.yaml': JSON.stringify(first.filled) });
@@ -358,9 +368,14 @@ describe('[A26] the rules of a fleet', () => {
     ['neighbours', bare('neighbours: [osl-02]'), '13:17: sites[2]: `neighbours` is not available yet'],
     ['dependsOn', bare('dependsOn: [osl-02]'), '13:17: sites[2]: `dependsOn` is not available yet'],
     [
-      'bandwidth',
-      ['settleWithin: 25h', 'bandwidth: 128kbit'],
-      '4:16: linkClasses.satellite: `bandwidth` is not available yet',
+      'a bandwidth in bytes',
+      ['settleWithin: 25h', 'bandwidth: 16kB'],
+      '4:27: linkClasses.satellite.bandwidth: expected a bandwidth in kbit, Mbit or Gbit a second, such as 64kbit, 128kbit or 1.5Mbit, found `16kB`',
+    ],
+    [
+      'a bandwidth of nothing',
+      ['settleWithin: 25h', 'bandwidth: 0kbit'],
+      '4:27: linkClasses.satellite.bandwidth: expected a bandwidth of at least 1kbit',
     ],
     [
       'clockTolerance',

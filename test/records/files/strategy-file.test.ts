@@ -72,6 +72,14 @@ describe('[A25] a strategy file', () => {
     expect((await loaded(STRATEGY)).digest).not.toBe(first.digest);
   });
 
+  it('says for how long files travel, and not for no time', async () => {
+    const { strategy } = await loaded(changed(STRATEGY, 'name: careful', 'name: careful\nprefetch: 24h'));
+    expect(strategy.prefetch).toBe(86_400_000);
+    expect(await refused(changed(STRATEGY, 'name: careful', 'name: careful\nprefetch: 0s'))).toMatchObject({
+      findings: ['s.yaml:4:11: prefetch: expected a duration above 0, found `0s`'],
+    });
+  });
+
   it('gives a stage what it says itself, else the default, budgets key by key', async () => {
     const { strategy } = await loaded(changed(STRATEGY, REST, '  - { name: rest, soak: 2m, budget: { owed: 3 } }'));
     expect(strategy.stages.map((stage) => stageSettings(strategy, stage))).toMatchObject([
@@ -83,7 +91,6 @@ describe('[A25] a strategy file', () => {
 
 describe('[A26] what is not available yet is refused by name', () => {
   it.each([
-    ['prefetch', 'name: careful', 'name: careful\nprefetch: 24h', '4:1: `prefetch` is not available yet'],
     ['spread', 'name: rest', 'name: rest, spread: [link]', '7:19: stages[1]: `spread` is not available yet'],
     ['rehearse', 'name: rest', 'name: rest, rehearse: true', '7:19: stages[1]: `rehearse` is not available yet'],
     [
