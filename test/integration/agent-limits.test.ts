@@ -109,6 +109,14 @@ async function startAgent(depotUrl: string, publicKeyPem: string, env: NodeJS.Pr
   });
 }
 
+/** An agent that was killed is never waited for. */
+function whileItLives<T>(work: Promise<T>): Promise<T> {
+  const killed = agent.exited.then(({ code, signal }): never => {
+    throw new Error(`the agent has ended: ${signal ?? code}`);
+  });
+  return Promise.race([work, killed]);
+}
+
 /** What of it cannot be given back: page cache is, first. */
 function resident(): number {
   return field(read('memory', 'memory.stat'), 'total_rss');
@@ -145,13 +153,15 @@ describe.skipIf(!usable)(
   'the agent within the limits of its unit (skipped without root and control groups of version 1)',
   () => {
     it('comes up, and brings its first release', async () => {
-      const first = await until(
-        async () => {
-          const handle = await rollOut('1.0.0', 0).catch(() => undefined);
-          return handle && ((await handle.result().catch(() => undefined)) as { outcome: string } | undefined);
-        },
-        'the first release',
-        90_000,
+      const first = await whileItLives(
+        until(
+          async () => {
+            const handle = await rollOut('1.0.0', 0).catch(() => undefined);
+            return handle && ((await handle.result().catch(() => undefined)) as { outcome: string } | undefined);
+          },
+          'the first release',
+          90_000,
+        ),
       );
       expect(first).toMatchObject({ outcome: 'promoted' });
     });
@@ -161,13 +171,15 @@ describe.skipIf(!usable)(
       await rollOut('2.0.0', BIG_MB);
       let most = 0;
       const version = () => readFileSync(join(live, 'version'), 'utf8');
-      await until(
-        async () => {
-          most = Math.max(most, resident());
-          return version() === '2.0.0';
-        },
-        'the second release',
-        180_000,
+      await whileItLives(
+        until(
+          async () => {
+            most = Math.max(most, resident());
+            return version() === '2.0.0';
+          },
+          'the second release',
+          180_000,
+        ),
       );
       const seconds = (performance.now() - before.at) / 1_000;
       const cpu = (Number(read('cpuacct', 'cpuacct.usage')) - before.cpu) / 1e9;
