@@ -21,7 +21,10 @@ export interface RolloutEnding {
 export type Found = { is: 'open' } | { is: 'gone' } | { is: 'ended'; ending: RolloutEnding };
 
 /** An error of Temporal is thrown, and ends nothing. */
-export async function findRun(client: Client, rollout: UnsealedRollout): Promise<Found> {
+export async function findRun(
+  client: Client,
+  rollout: Pick<UnsealedRollout, 'workflowId' | 'firstRunId'>,
+): Promise<Found> {
   const { workflowId, firstRunId } = rollout;
   const latest = await describe(client, workflowId);
   if (!latest) return { is: 'gone' };

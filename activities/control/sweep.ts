@@ -11,6 +11,7 @@ import type { Namespace, Registry, UnsealedRollout } from '../../records/registr
 import type { GiveUp, SweepSummary } from '../contract.js';
 import { catchUpFacts } from './catch-up-facts.js';
 import type { ControlDeps } from './deps.js';
+import { endOrphanedLocks } from './orphaned-locks.js';
 import { giveUpRetired } from './retired.js';
 import { findRun, unknownEnding, type RolloutEnding } from './rollout-ending.js';
 import { askSilentRuns } from './silent-runs.js';
@@ -38,6 +39,7 @@ export async function sweep(deps: ControlDeps, word?: GiveUp): Promise<SweepSumm
   await attempt(summary, 'runs that have told nothing', () =>
     askSilentRuns(deps, (workflowId, ask) => attempt(summary, workflowId, ask)),
   );
+  await attempt(summary, 'locks of rollouts that have ended', async () => void (await endOrphanedLocks(deps)));
   for (const stream of await streamsWithWork(deps)) {
     await attempt(summary, stream, async () => {
       if (!(await hasWork(deps, stream))) return;

@@ -97,7 +97,10 @@ export async function showSite(context: Context, id: string): Promise<Answer> {
       'last events, as the site journaled them',
       events.map((event) => eventLine(event, now)),
     ),
-    block('last of what it measured and logged', [...outbox.entries.map((entry) => outboxLine(entry, now)), ...outbox.gaps.map(gapLine)]),
+    block('last of what it measured and logged', [
+      ...outbox.entries.map((entry) => outboxLine(entry, now)),
+      ...outbox.gaps.map(gapLine),
+    ]),
   ];
   return done(document, blocks.filter((part) => part !== '').join('\n\n'));
 }

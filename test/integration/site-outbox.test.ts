@@ -48,7 +48,7 @@ function kept(): string[] {
   }
 }
 
-test('[A40] [B18] windows of samples and a logged warning reach the registry once, and leave the site once it is known there', async () => {
+test('[A40] windows of samples and a logged warning reach the registry once, and leave the site once it is known there', async () => {
   // What the depot cannot give, the site says that it cannot fetch, and tries on.
   await stage.publish({ version: '1.0.0' });
   const [blobs, away] = ['depot/blobs', 'away'].map((path) => join(stage.project, path)) as [string, string];

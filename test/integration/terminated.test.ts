@@ -6,7 +6,7 @@ import { runVerb } from '../../cli/commands/verbs.js';
 import type { Context } from '../../cli/context.js';
 import { CATCH_UP } from '../../policies/model/debt.js';
 import type { MistakeError } from '../../policies/model/failure.js';
-import type { RolloutStatus, VerbAnswer } from '../../policies/model/rollout.js';
+import { TASK_QUEUE, type RolloutStatus, type VerbAnswer } from '../../policies/model/rollout.js';
 import { exportEvidence, verifyEvidence } from '../../records/evidence/document.js';
 import { CatchUpStage } from './catch-up-stage.js';
 
@@ -163,6 +163,29 @@ describe('a terminated rollout that is reset in Temporal', () => {
     await stage.until(() => stage.live(`${stream}-b`) === '2.0.0', 'the release at the site that was away');
     expect(stage.commands(`${stream}-b`).at(-1)).toBe('converge 2.0.0');
   }
+});
+
+describe('a lock', () => {
+  it('that has outlived its rollout is ended by the sweeper; one of a rollout that lives, or of nobody, is not', async () => {
+    const { rollout, status } = await terminated('orphan');
+    const begin = (stream: string, holder: object) =>
+      stage.client.workflow.start('streamLock', {
+        ...{ workflowId: `foothold/stream/${stream}`, taskQueue: TASK_QUEUE, args: [holder], memo: { holder } },
+      });
+    const orphan = await begin('orphan', { workflowId: rollout.workflowId, firstRunId: status.firstRunId });
+    const bare = await begin('nobodys', {});
+    const alive = await running('alive');
+    const lives = stage.client.workflow.getHandle('foothold/stream/alive');
+    const word = async (lock: WorkflowHandle) => (await lock.describe()).status.name;
+    // What is listed follows what is so by a moment.
+    await stage.until(async () => {
+      await stage.sweep();
+      return (await word(orphan)) === 'TERMINATED';
+    }, 'the end of the orphan');
+    expect([await word(bare), await word(lives)]).toEqual(['RUNNING', 'RUNNING']);
+    await bare.terminate('its test is over');
+    await alive.rollout.terminate('its test is over');
+  });
 });
 
 describe('a verb of a person for a terminated rollout', () => {

@@ -102,7 +102,7 @@ it('a supersede that does not say whom the new plan leaves out may leave out all
   const by = { by: 'tester', reason: 'takes over' };
   expect(refusalOf(run, 'supersede', by)).toMatchObject({
     code: 'SUPERSEDE_TOO_NARROW',
-    why: expect.stringContaining('plan: a'),
+    why: expect.stringContaining('plan: a') as string,
   });
   expect(refusalOf(run, 'supersede', { ...by, leftOut: ['b'] })).toBeUndefined();
   expect(refusalOf(run, 'supersede', { ...by, leftOut: ['a'] })).toBeDefined();
