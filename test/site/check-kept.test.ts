@@ -77,13 +77,20 @@ describe('a kept connection', () => {
   });
 
   it('shortens no patience: failures in a row last as long as at the pace of the check', async () => {
-    const relay = await service();
-    const verdict = watched({ tcp: relay.address, every: '600ms', failures: 3 });
-    // Late in the period: a beat that was kept would bring the second failure at once.
-    await pause(500);
-    relay.crash();
-    const crashed = performance.now();
-    expect((await verdict).at - crashed).toBeGreaterThan(2 * 600 - 20);
+    for (;;) {
+      const relay = await service();
+      const verdict = watched({ tcp: relay.address, every: '600ms', failures: 3 });
+      // Late in the period: a beat that was kept would bring the second failure at once.
+      const begun = performance.now();
+      await pause(500);
+      relay.crash();
+      const crashed = performance.now();
+      const { at } = await verdict;
+      // A machine that stood still until a sample was due as well shows nothing of news.
+      if (crashed - begun > 560) continue;
+      expect(at - crashed).toBeGreaterThan(2 * 600 - 20);
+      return;
+    }
   });
 
   it('tells nothing that a sample has told: an end beside a sample that is due counts once', async () => {

@@ -159,6 +159,18 @@ describe('what the agent logs', () => {
   });
 });
 
+it('a line that is logged after the end is lost, and ends nothing else', () => {
+  const own = mkdtempSync(join(tmpdir(), 'outbox-'));
+  const ended = openDatabase(own);
+  const closed = new Store(ended, 'osl-01', () => 1_000);
+  const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+  const log = tellingLog(silent, new Outbox(ended, closed, { site: 'osl-01', now: () => 1_000 }), () => 1_000);
+  closed.close();
+  // What libsql does with a closed connection would end this process, and the test with it.
+  expect(() => log.warn({}, 'too late')).not.toThrow();
+  rmSync(own, { recursive: true, force: true });
+});
+
 describe('checks', () => {
   it('go into the outbox as windows; a wanted one that turns sick is told at once, and once', async () => {
     const site = new TestSite();
