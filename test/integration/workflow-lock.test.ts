@@ -118,22 +118,22 @@ describe('the seam of continue-as-new', () => {
 
 describe('a revert that was accepted', () => {
   it('at the seam, before anything is undone, is taken back by no abort', async () => {
-    await stage.bringUp('f1', { converge: 'confirmed' });
-    await stage.bringUp('f2', { converge: 'confirmed' });
+    await stage.bringUp('r1', { converge: 'confirmed' });
+    await stage.bringUp('r2', { converge: 'confirmed' });
     let away = true;
     stage.faults.readOutline = () => {
       if (away) throw new Error('the registry is away');
     };
-    const first = await stage.start(outlineOf('edge-proxy-6.5.0-1', { one: [['f1']], two: [['f2']] }), undefined, 40);
+    const first = await stage.start(outlineOf('edge-proxy-6.6.0-1', { one: [['r1']], two: [['r2']] }), undefined, 40);
     const latest = stage.client.workflow.getHandle(first.workflowId);
-    await received(stage, 'converge f1');
+    await received(stage, 'converge r1');
     await until(async () => (await latest.describe()).runId !== first.firstExecutionRunId, 'the second run');
     expect(await latest.executeUpdate('revert', { args: [asker] })).toMatchObject({ accepted: true });
     await expect(latest.executeUpdate('abort', { args: [asker] })).rejects.toThrow();
     await latest.signal('abort', asker);
     away = false;
     expect((await failureOf(latest.result())).type).toBe('RolloutReverted');
-    expect(commandsOf(stage, ['f1', 'f2'])).toEqual(['converge f1', 'revert f1']);
+    expect(commandsOf(stage, ['r1', 'r2'])).toEqual(['converge r1', 'revert r1']);
   });
 });
 
