@@ -2,7 +2,7 @@
  * What a site says unasked (design §4): one signal with start to its inbox, on connect and for events that no
  * observer carries. Kept at the site until a command acknowledges it; the centre counts it once.
  */
-import type { Client } from '@temporalio/client';
+import { WorkflowFailedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { Asker } from '../activities/site/converge.js';
 import { LINK_TIMERS, retryPause, type LinkTimers } from '../policies/model/link.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
@@ -170,15 +170,18 @@ function nextPage(door: SiteDoor, events: SiteEvent[], sent: Sent): { page: Site
 }
 
 /** The inbox that took the last entries ends with what is recorded of them. */
-async function learnAcks({ site, door, client, log }: DeliveryOptions, sent: Sent): Promise<void> {
+async function learnAcks(options: DeliveryOptions, sent: Sent): Promise<void> {
+  const { site, door, client, log } = options;
   if (door.outbox === undefined || sent.performance + sent.routine === 0) return;
   try {
     const inbox = client.workflow.getHandle(`inbox/${site}`);
-    const { status } = await inbox.describe();
+    const { status } = await echoed(options, () => inbox.describe());
     if (status.name !== 'COMPLETED') return;
-    const acks = (await inbox.result()) as OutboxAcks | undefined | null;
+    const acks = (await echoed(options, () => inbox.result())) as OutboxAcks | undefined | null;
     if (acks) door.outbox.acknowledge(acks);
   } catch (error) {
+    // Who did not answer here will not take the report either.
+    if (!(error instanceof WorkflowNotFoundError || error instanceof WorkflowFailedError)) throw error;
     log.debug({ cause: causeOf(error) }, 'what the centre has recorded could not be asked');
   }
 }
