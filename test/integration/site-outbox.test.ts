@@ -3,9 +3,9 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RunningProcess } from '../../infra/dev/process.js';
+import { run } from '../../infra/dev/run.js';
 import type { OutboxEntry } from '../../policies/model/telemetry.js';
 import { judgeOutbox } from '../../policies/signing/outbox-chain.js';
-import { openDatabase } from '../../site/store/database.js';
 import { FaultStage, until } from './fault-stage.js';
 
 const SITE = 'osl-01';
@@ -37,15 +37,19 @@ async function inboxEnded(): Promise<boolean> {
   return stdout.includes('WORKFLOW_EXECUTION_STATUS_COMPLETED');
 }
 
+/** Prints the outbox of the database that it is given. In a process of its own: libsql lets go of a file when it pleases. */
+const READ = `
+  import Database from 'libsql';
+  const db = new Database(process.argv[1]);
+  console.log(JSON.stringify(db.prepare('SELECT body FROM outbox').all([])));
+`;
+
 /** What the site keeps, by its own files: nobody else may read them while the agent runs. */
-function kept(): string[] {
-  const db = openDatabase(join(stage.root, SITE, 'data'));
-  try {
-    const rows = db.prepare('SELECT body FROM outbox').all([]) as { body: string }[];
-    return rows.map(({ body }) => keyOf(JSON.parse(body) as OutboxEntry));
-  } finally {
-    db.close();
-  }
+async function kept(): Promise<string[]> {
+  const database = join(stage.root, SITE, 'data', 'agent.db');
+  const read = await run(process.execPath, ['--input-type=module', '--eval', READ, database]);
+  expect([read.code, read.stderr]).toEqual([0, '']);
+  return (JSON.parse(read.stdout) as { body: string }[]).map(({ body }) => keyOf(JSON.parse(body) as OutboxEntry));
 }
 
 test('[A40] windows of samples and a logged warning reach the registry once, and leave the site once it is known there', async () => {
@@ -59,7 +63,7 @@ test('[A40] windows of samples and a logged warning reach the registry once, and
   expect((await stage.sealed(label)).outcome).toBe('promoted');
   // The windows of the checks close with the agent.
   await agent.stop();
-  const before = kept();
+  const before = await kept();
   for (const priority of ['performance', 'routine']) expect(before.some((key) => key.includes(priority))).toBe(true);
 
   agent = await stage.startSite(SITE);

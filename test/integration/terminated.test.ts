@@ -172,11 +172,14 @@ describe('a lock', () => {
       stage.client.workflow.start('streamLock', {
         ...{ workflowId: `foothold/stream/${stream}`, taskQueue: TASK_QUEUE, args: [holder], memo: { holder } },
       });
+    const word = async (lock: WorkflowHandle) => (await lock.describe()).status.name;
+    // Its own goes with it, a moment later.
+    const own = stage.client.workflow.getHandle('foothold/stream/orphan');
+    await stage.until(async () => (await word(own)) !== 'RUNNING', 'the end of its own lock');
     const orphan = await begin('orphan', { workflowId: rollout.workflowId, firstRunId: status.firstRunId });
     const bare = await begin('nobodys', {});
     const alive = await running('alive');
     const lives = stage.client.workflow.getHandle('foothold/stream/alive');
-    const word = async (lock: WorkflowHandle) => (await lock.describe()).status.name;
     // What is listed follows what is so by a moment.
     await stage.until(async () => {
       await stage.sweep();
