@@ -71,6 +71,8 @@ export class Store {
   }
 
   private attempt<T>(work: () => T): { ok: true; result: T; fresh: SiteEvent[] } | { ok: false; error: unknown } {
+    // Asking a closed connection for its transaction ends the process (libsql 0.5): a line that is logged after the end did.
+    if (!this.db.open) return { ok: false, error: new Error('the books of the site are closed') };
     const fresh: SiteEvent[] = (this.fresh = []);
     try {
       this.run('BEGIN IMMEDIATE');
@@ -88,8 +90,6 @@ export class Store {
 
   /** A failed COMMIT may have ended the transaction already, and a broken disk may refuse this too: the first error counts. */
   private rollBack(): void {
-    // Asking a closed connection for its transaction ends the process (libsql 0.5): a line that is logged after the end did.
-    if (!this.db.open) return;
     try {
       if (this.db.inTransaction) this.run('ROLLBACK');
     } catch (error) {
