@@ -1,6 +1,7 @@
 /** Which verbs a rollout obeys now (design §4 "Verbs"): what it refuses, and what it offers to a person. */
 import type { ReasonCode } from '../policies/model/reasons.js';
 import type { MessageVerb, OfferedVerb, RolloutVerb, VerbPayload } from '../policies/model/rollout.js';
+import { SEALED } from '../policies/rollout/verbs.js';
 import { refuseRetry } from './rollout-retry.js';
 import { failingStages, type RolloutRun } from './rollout-run.js';
 
@@ -25,12 +26,13 @@ export function offeredVerbs(run: RolloutRun): OfferedVerb[] {
 
 interface Refusal {
   why: string;
-  code?: ReasonCode;
+  code?: ReasonCode | typeof SEALED;
 }
 
 /** Why the verb cannot be obeyed now, or undefined. */
 export function refusalOf(run: RolloutRun, verb: MessageVerb, payload: VerbPayload): Refusal | undefined {
-  if (run.state === 'sealed') return { why: `the rollout is sealed (${run.outcome ?? 'ended'}); start a new one` };
+  if (run.state === 'sealed')
+    return { code: SEALED, why: `the rollout is sealed (${run.outcome ?? 'ended'}); start a new one` };
   if (verb === 'supersede') return refuseSupersede(run, payload);
   const why = verb === 'retry' ? refuseRetry(run, payload) : whyNot(run, verb, payload);
   return why === undefined ? undefined : { why };

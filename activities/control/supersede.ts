@@ -5,6 +5,7 @@ import { MistakeError } from '../../policies/model/failure.js';
 import type { FrozenPlan } from '../../policies/model/plan.js';
 import { REASON_CODES } from '../../policies/model/reasons.js';
 import type { RolloutRequest, VerbAnswer, VerbPayload } from '../../policies/model/rollout.js';
+import { SEALED } from '../../policies/rollout/verbs.js';
 import { wordsOfBlock } from '../../policies/preflight/blocked.js';
 import { cannotBeAsked, wordsOfHeld } from '../../policies/rollout/held-by.js';
 import type { LockHolder, RunIdentity } from '../contract.js';
@@ -61,6 +62,7 @@ export async function askToGiveWay(
     if (error instanceof WorkflowNotFoundError) return;
     if (!(error instanceof WorkflowUpdateFailedError) || !(error.cause instanceof ApplicationFailure)) throw error;
     const { type, message } = error.cause;
+    if (type === SEALED) return;
     const code = REASON_CODES.find((known) => known === type) ?? 'STREAM_LOCKED';
     throw new MistakeError(code, `${holder.label ?? holder.workflowId} does not give way: ${message}`);
   }

@@ -3,6 +3,9 @@ import type { VerbPayload } from '../model/rollout.js';
 
 const LONGEST = 2_000;
 
+/** The type of a refusal by a rollout that is sealed, and about to let go of its lock: who wants the stream has only to wait. */
+export const SEALED = 'SEALED';
+
 /** The payload, or in words what was expected. A missing payload is refused: who and why are part of the record. */
 export function readVerbPayload(input: unknown): { payload: VerbPayload } | { refused: string } {
   const form = 'expected {"by": "<who>", "reason": "<why>"}';
