@@ -176,7 +176,10 @@ async function sampleCheck(
     const wake = early > performance.now() ? Math.min(beat, early) : beat;
     // While it fails nothing is news: a sample that was due beside an end, or after it, has told of it already.
     const telling = sample.passed ? kept : undefined;
-    if (await pauseOrNews(Math.max(0, wake - performance.now()), over, telling)) beat = performance.now();
+    const isNews = await pauseOrNews(Math.max(0, wake - performance.now()), over, telling);
+    if (isNews) beat = performance.now();
+    // A timer may end a moment before its time: left as it is, the beat would be sampled twice, and count two failures as one period.
+    else if (wake === beat) beat += check.every;
   }
 }
 
