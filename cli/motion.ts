@@ -1,5 +1,5 @@
 /** Whether a rollout still runs: that is Temporal's to say, and the registry's record may be behind it (design §4). */
-import type { RolloutStatus } from '../policies/model/rollout.js';
+import { hasEnded, type RolloutStatus } from '../policies/model/rollout.js';
 import type { Context } from './context.js';
 
 export type Motion =
@@ -10,8 +10,6 @@ export type Motion =
   | { kind: 'not-found' }
   | { kind: 'unknown'; because: string };
 
-/** One that is paused has not. */
-const ENDED = new Set<string>(['COMPLETED', 'FAILED', 'TIMED_OUT', 'CANCELLED', 'TERMINATED']);
 const LOOK_WITHIN = 3_000;
 
 /** Never throws: a reader of the registry must answer with Temporal down. */
@@ -22,7 +20,7 @@ export async function motionOf(context: Context, rollout: RolloutStatus): Promis
       firstExecutionRunId: rollout.firstRunId,
     });
     const { status } = await connection.withDeadline(Date.now() + LOOK_WITHIN, () => handle.describe());
-    return ENDED.has(status.name) ? { kind: 'closed', status: status.name } : { kind: 'runs' };
+    return hasEnded(status.name) ? { kind: 'closed', status: status.name } : { kind: 'runs' };
   } catch (error) {
     const { WorkflowNotFoundError } = await import('@temporalio/client');
     if (error instanceof WorkflowNotFoundError) return { kind: 'not-found' };

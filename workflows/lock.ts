@@ -15,7 +15,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ControlActivities, LockHolder } from '../activities/contract.js';
-import type { RolloutRequest } from '../policies/model/rollout.js';
+import { lockIdOf, type RolloutRequest } from '../policies/model/rollout.js';
 import { atStart, patient } from './proxies.js';
 
 export const LOCK_MEMO = 'holder';
@@ -57,11 +57,9 @@ export async function takeLock(
   }
 }
 
-const lockId = (stream: string) => `foothold/stream/${stream}`;
-
 /** By its run: the id is the successor's by the time a slow release is looked after. */
 async function cancelLock(stream: string, lockRunId: string | undefined): Promise<void> {
-  await getExternalWorkflowHandle(lockId(stream), lockRunId)
+  await getExternalWorkflowHandle(lockIdOf(stream), lockRunId)
     .cancel()
     .catch((error: unknown) => log.info('the lock has gone meanwhile', { error: String(error) }));
 }
@@ -86,7 +84,7 @@ async function tryLock(stream: string, me: LockHolder): Promise<StreamLock | und
   try {
     const child = await scope.run(() =>
       startChild(streamLock, {
-        workflowId: lockId(stream),
+        workflowId: lockIdOf(stream),
         args: [me],
         memo: { [LOCK_MEMO]: me },
         parentClosePolicy: ParentClosePolicy.TERMINATE,

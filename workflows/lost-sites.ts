@@ -3,6 +3,7 @@ import { patched } from '@temporalio/workflow';
 import { commandIdOf } from '../policies/model/command.js';
 import type { ShardInput } from '../policies/model/outline.js';
 import { isDisposition } from '../policies/rollout/outcomes.js';
+import { patienceFor } from '../policies/rollout/patience.js';
 import { takeOutcome } from './rollout-news.js';
 import type { RolloutRun } from './rollout-run.js';
 
@@ -14,9 +15,9 @@ import type { RolloutRun } from './rollout-run.js';
 export function loseSites(run: RolloutRun, input: ShardInput): void {
   const { stage, wave } = input;
   const reason = { code: 'NO_RESULT' as const, detail: 'its shard was lost' };
-  for (const { id, link } of input.sites) {
-    const patience = input.settleWithin === 'link' ? (input.links[link]?.settleWithin ?? 0) : input.settleWithin;
-    run.commanded.set(id, { site: id, switchBy: Date.now() + patience });
+  for (const site of input.sites) {
+    const { id } = site;
+    run.commanded.set(id, { site: id, switchBy: Date.now() + patienceFor(input, site) });
     const number = run.tries.get(id);
     takeOutcome(run, {
       site: id,
@@ -27,10 +28,10 @@ export function loseSites(run: RolloutRun, input: ShardInput): void {
       ...(number === undefined ? {} : { try: number }),
     });
   }
-  if (patched('lost-sites-are-recorded')) recordLost(run, input);
+  if (patched('lost-sites-are-recorded')) noteLost(run, input);
 }
 
-function recordLost(run: RolloutRun, { sites, stage, wave, release }: ShardInput): void {
+function noteLost(run: RolloutRun, { sites, stage, wave, release }: ShardInput): void {
   const { firstRunId } = run.identity;
   const rows = sites.flatMap(({ id: site }) => {
     const outcome = run.outcomes.get(site);

@@ -31,27 +31,31 @@ export async function takeOrTakeOver(run: RolloutRun): Promise<StreamLock | { he
  * that one lives, and may have commands on their way. The lock is held while it is asked for.
  */
 async function rivalThatStays(run: RolloutRun): Promise<LockHolder | null> {
-  const first = await atStart.rivalOf(run.stream, run.identity);
-  if (!first || !givesWay(run.request, run.stream, first)) return first;
-  await atStart.supersede(run.request, first, run.identity);
-  const until = Date.now() + GIVES_WAY_WITHIN;
-  for (;;) {
-    const rival = await atStart.rivalOf(run.stream, run.identity);
-    if (!rival || rival.firstRunId !== first.firstRunId || Date.now() > until) return rival;
-    await sleep('1s');
-  }
+  const ask = () => atStart.rivalOf(run.stream, run.identity);
+  return askedToGiveWay(run, await ask(), ask, (rival) => rival);
 }
 
 async function takeFromHolder(run: RolloutRun): Promise<StreamLock | { heldBy: LockHolder }> {
-  const first = await takeLock(run.stream, run.request);
-  if (!('heldBy' in first) || !givesWay(run.request, run.stream, first.heldBy)) return first;
-  await atStart.supersede(run.request, first.heldBy, run.identity);
+  const take = () => takeLock(run.stream, run.request);
+  return askedToGiveWay(run, await take(), take, (lock) => ('heldBy' in lock ? lock.heldBy : null));
+}
+
+/** The answer once who is in the way has given it, or the last one: it does not, or somebody else has come. */
+async function askedToGiveWay<Answer>(
+  run: RolloutRun,
+  first: Answer,
+  again: () => Promise<Answer>,
+  inTheWay: (answer: Answer) => LockHolder | null,
+): Promise<Answer> {
+  const holder = inTheWay(first);
+  if (!holder || !givesWay(run.request, run.stream, holder)) return first;
+  await atStart.supersede(run.request, holder, run.identity);
   const until = Date.now() + GIVES_WAY_WITHIN;
   for (;;) {
-    const lock = await takeLock(run.stream, run.request);
-    if (!('heldBy' in lock)) return lock;
+    const answer = await again();
+    const now = inTheWay(answer);
     // Somebody else has slipped in: that one was not named.
-    if (lock.heldBy.firstRunId !== first.heldBy.firstRunId || Date.now() > until) return lock;
+    if (!now || now.firstRunId !== holder.firstRunId || Date.now() > until) return answer;
     await sleep('1s');
   }
 }

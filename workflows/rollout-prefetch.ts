@@ -10,6 +10,7 @@ import { prefetch } from './prefetch.js';
 import { patient } from './proxies.js';
 import { waitForAdoption } from './rollout-reset.js';
 import { note, type RolloutRun } from './rollout-run.js';
+import { spendUnpaused } from './wait.js';
 
 /** Ends after the strategy's time, or when a person promotes or stops the rollout. A pause stops its clock. */
 export async function letFilesTravel(run: RolloutRun, outline: PlanOutline): Promise<void> {
@@ -48,19 +49,13 @@ async function travel(run: RolloutRun, outline: PlanOutline, left: number): Prom
     await waitForAdoption(run, outline);
     run.state = 'prefetching';
   }
-  const since = Date.now();
-  const interrupted = () => isOver(run) || run.wasReset;
-  if (run.paused) {
-    // The end that is shown would be false while the clock stands.
-    run.prefetch = { since: run.prefetch?.since ?? since };
-    run.dirty = true;
-    await condition(() => !run.paused || interrupted());
-    return left;
-  }
-  run.prefetch = { since: run.prefetch?.since ?? since, until: since + left };
-  run.dirty = true;
-  await condition(() => run.paused || interrupted(), left);
-  return left - (Date.now() - since);
+  const since = run.prefetch?.since ?? Date.now();
+  return spendUnpaused(
+    run,
+    left,
+    () => isOver(run) || run.wasReset,
+    (until) => (run.prefetch = { since, ...(until !== undefined && { until }) }),
+  );
 }
 
 function sitesOf(outline: PlanOutline) {

@@ -7,6 +7,7 @@ import type { OutlineSite, OutlineStage, PlanOutline } from '../policies/model/o
 import { SHARD_SIZE, type ShardInput } from '../policies/model/outline.js';
 import { note, openConverges, setStage, type OpenShard, type RolloutRun } from './rollout-run.js';
 import { isDisposition } from '../policies/rollout/outcomes.js';
+import { patienceFor } from '../policies/rollout/patience.js';
 import { patient } from './proxies.js';
 import { shardInput, startShard, stopShards, type ShardHandle } from './wave.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -135,10 +136,8 @@ async function untilAnswered(run: RolloutRun, until: number, isEnough: () => boo
 function patienceOf(run: RolloutRun, outline: PlanOutline): number {
   const patience = outline.stages
     .filter((stage) => isBegun(run, stage))
-    .flatMap((stage) =>
-      stage.settleWithin === 'link'
-        ? stage.waves.flatMap((wave) => wave.sites.map((site) => outline.links[site.link]?.settleWithin ?? 0))
-        : [stage.settleWithin],
+    .flatMap(({ settleWithin, waves }) =>
+      waves.flatMap(({ sites }) => sites.map((site) => patienceFor({ settleWithin, links: outline.links }, site))),
     );
   return patience.reduce((longest, one) => Math.max(longest, one), 0);
 }

@@ -61,18 +61,28 @@ async function waitUnpaused(
   left: number | undefined,
   over: () => boolean,
 ): Promise<number | undefined> {
+  const { owner, then } = terms;
   const since = Date.now();
-  run.wait = {
-    reason,
-    owner: terms.owner,
-    since,
-    then: terms.then,
-    ...(left === undefined ? {} : { until: since + left }),
-  };
+  return spendUnpaused(run, left, over, (until) => {
+    run.wait = { reason, owner, since, then, ...(until !== undefined && { until }) };
+  });
+}
+
+/**
+ * One stretch of a time whose clock stands still while the rollout is paused; what is left of it. Undefined: there is no end.
+ * `show` is given the end that a person may be told.
+ */
+export async function spendUnpaused<Left extends number | undefined>(
+  run: RolloutRun,
+  left: Left,
+  over: () => boolean,
+  show: (until: number | undefined) => void,
+): Promise<Left> {
+  const since = Date.now();
+  // The end that is shown would be false while the clock stands.
+  show(left === undefined || run.paused ? undefined : since + left);
   run.dirty = true;
   if (run.paused) {
-    // The deadline shown would be false while the clock stands.
-    delete run.wait.until;
     await condition(() => !run.paused || over());
     return left;
   }
@@ -81,7 +91,7 @@ async function waitUnpaused(
     return left;
   }
   await condition(() => over() || run.paused, left);
-  return left - (Date.now() - since);
+  return (left - (Date.now() - since)) as Left;
 }
 
 function endOf(run: RolloutRun, resolved: () => boolean): WaitEnd {

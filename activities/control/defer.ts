@@ -8,6 +8,7 @@ import type { OutlineSite, ShardInput } from '../../policies/model/outline.js';
 import type { PlannedSite } from '../../policies/model/plan.js';
 import type { Reason } from '../../policies/model/verdict.js';
 import { judgeHeld } from '../../policies/rollout/judge-held.js';
+import { patienceFor } from '../../policies/rollout/patience.js';
 import type { ChangingMember } from '../../records/registry/registry.js';
 import type { DeferredCommand } from '../contract.js';
 import type { Addressee } from './addressees.js';
@@ -82,10 +83,6 @@ async function heldSites(deps: ControlDeps, input: ForShard, sites: SiteOfShard[
     held.set(site.id, { deferred: { code, detail: `${found.detail}${end}` }, ...(isSoon && { until }) });
   }
   return held;
-}
-
-function patienceFor({ settleWithin, links }: ForShard, { link }: SiteOfShard): number {
-  return settleWithin === 'link' ? (links[link]?.settleWithin ?? 0) : settleWithin;
 }
 
 /** Nothing new is brought to a site that has not gone back yet: reverts are delivered first. */

@@ -1,10 +1,9 @@
 /** What Temporal says of a rollout that the registry takes for running. */
 import { WorkflowFailedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { RolloutOutcome } from '../../policies/model/rollout.js';
+import { hasEnded, type RolloutOutcome } from '../../policies/model/rollout.js';
 import type { Reason } from '../../policies/model/verdict.js';
 import type { UnsealedRollout } from '../../records/registry/registry.js';
-import { hasEnded } from './temporal-facts.js';
 
 export interface RolloutEnding {
   outcome: RolloutOutcome;

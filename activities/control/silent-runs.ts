@@ -1,6 +1,7 @@
 /** Runs of rollouts that Temporal has open and that have told nothing yet, or are sealed here: asked how they stand. */
-import { WorkflowNotFoundError, type WorkflowExecutionInfo } from '@temporalio/client';
+import type { WorkflowExecutionInfo } from '@temporalio/client';
 import type { ControlDeps } from './deps.js';
+import { ifOpen } from './temporal-facts.js';
 
 const OPEN = `WorkflowType = 'rollout' AND ExecutionStatus = 'Running'`;
 
@@ -24,10 +25,5 @@ async function ask(
   const { workflowId, runId, startTime } = run;
   const known = await registry.findRollout(workflowId);
   if (!known || (known.state !== 'sealed' && known.updatedAt >= startTime.getTime())) return;
-  try {
-    await client.workflow.getHandle(workflowId, runId).signal('tell');
-  } catch (error) {
-    // It has closed since it was listed.
-    if (!(error instanceof WorkflowNotFoundError)) throw error;
-  }
+  await ifOpen(() => client.workflow.getHandle(workflowId, runId).signal('tell'));
 }

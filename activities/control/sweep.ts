@@ -36,10 +36,9 @@ export async function sweep(deps: ControlDeps, word?: GiveUp): Promise<SweepSumm
   for (const debt of await deps.registry.retiredReverts()) {
     await attempt(summary, `${debt.site} of ${debt.label}`, () => giveUpRetired(deps, debt));
   }
-  await attempt(summary, 'runs that have told nothing', () =>
-    askSilentRuns(deps, (workflowId, ask) => attempt(summary, workflowId, ask)),
-  );
-  await attempt(summary, 'locks of rollouts that have ended', async () => void (await endOrphanedLocks(deps)));
+  const each = (workflowId: string, work: () => Promise<void>) => attempt(summary, workflowId, work);
+  await attempt(summary, 'runs that have told nothing', () => askSilentRuns(deps, each));
+  await attempt(summary, 'locks of rollouts that have ended', () => endOrphanedLocks(deps, each));
   for (const stream of await streamsWithWork(deps)) {
     await attempt(summary, stream, async () => {
       if (!(await hasWork(deps, stream))) return;

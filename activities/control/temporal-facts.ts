@@ -2,6 +2,7 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { Namespace } from '../../records/registry/registry.js';
+import { hasEnded, lockIdOf } from '../../policies/model/rollout.js';
 import type { LockHolder } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 
@@ -12,7 +13,7 @@ const POLL_MS = 500;
  * started by hand, and keeps everybody out all the same: it is its own holder.
  */
 export async function describeLock(client: Client, stream: string): Promise<LockHolder | null> {
-  const workflowId = `foothold/stream/${stream}`;
+  const workflowId = lockIdOf(stream);
   const description = await describeRunning(client, workflowId);
   if (!description) return null;
   const { memo, runId: lockRunId } = description;
@@ -20,7 +21,8 @@ export async function describeLock(client: Client, stream: string): Promise<Lock
   return isHolder(holder) ? { ...holder, lockRunId } : { workflowId, firstRunId: lockRunId, lockRunId };
 }
 
-function isHolder(memo: unknown): memo is LockHolder {
+/** Whether this is what a rollout writes into the memo of its lock. */
+export function isHolder(memo: unknown): memo is LockHolder {
   const { workflowId, firstRunId } = (memo ?? {}) as Partial<LockHolder>;
   return typeof workflowId === 'string' && typeof firstRunId === 'string';
 }
@@ -36,13 +38,6 @@ export async function describeHolder({ client, registry }: ControlDeps, stream: 
 /** Returns once no run of the workflow is open. */
 export async function awaitClosed(client: Client, workflowId: string): Promise<void> {
   while (await describeRunning(client, workflowId)) await Context.current().sleep(POLL_MS);
-}
-
-const ENDS = new Set<string>(['COMPLETED', 'FAILED', 'TIMED_OUT', 'CANCELLED', 'TERMINATED']);
-
-/** One that is paused has not; of a status that nobody here knows nothing follows. */
-export function hasEnded(status: string): boolean {
-  return ENDS.has(status);
 }
 
 /** Asked anew each time: a database of Temporal that was made anew has other namespaces of the same names. */
@@ -61,8 +56,13 @@ export async function signalIfOpen(
   signal: string,
   ...args: unknown[]
 ): Promise<boolean> {
+  return ifOpen(() => client.workflow.getHandle(workflowId).signal(signal, ...args));
+}
+
+/** False: what `work` was for has closed, or never was. */
+export async function ifOpen(work: () => Promise<unknown>): Promise<boolean> {
   try {
-    await client.workflow.getHandle(workflowId).signal(signal, ...args);
+    await work();
     return true;
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return false;

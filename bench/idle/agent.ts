@@ -8,12 +8,12 @@ import { startRelay, type Relay } from '../../infra/dev/relay.js';
 import type { LinkName } from '../../policies/model/link.js';
 import { FrameMeter } from './frames.js';
 import type { Memory } from './heap.js';
+import { endedWithBench } from '../sweep/part.js';
 import { kindOf } from './kinds.js';
 
 /** This file runs as `dist/bench/idle/agent.js`. */
 const FOOTHOLD = fileURLToPath(new URL('../../bin/foothold.cjs', import.meta.url));
 const HEAP = new URL('./heap.js', import.meta.url).href;
-const STOP_WITHIN_MS = 20_000;
 
 export interface IdleAgent {
   site: string;
@@ -35,10 +35,6 @@ export interface AgentPlace {
   publicKeyPem: string;
 }
 
-/** Those that must not outlive this process, however it ends. */
-const running = new Set<ChildProcess>();
-process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
-
 export async function startAgent(place: AgentPlace): Promise<IdleAgent> {
   const { site, link } = place;
   const meter = new FrameMeter(kindOf);
@@ -52,17 +48,12 @@ export async function startAgent(place: AgentPlace): Promise<IdleAgent> {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     env: { ...process.env, FOOTHOLD_LOG: 'error', TEMPORAL_ADDRESS: temporal.address },
   });
-  running.add(child);
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const end = endedWithBench(child);
   return {
     ...{ site, link, relays: { temporal, depot }, meter },
     memory: async () => ({ ...(await askMemory(child)), peakRss: peakOf(child.pid ?? NaN) }),
     async stop() {
-      child.kill('SIGTERM');
-      const late = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
-      await ended;
-      clearTimeout(late);
-      running.delete(child);
+      await end();
       await Promise.all([temporal.stop(), depot.stop()]);
     },
   };

@@ -11,17 +11,10 @@ import { openAgent, type Agent } from '../../site/agent.js';
 import { openLog, type Log } from '../../worker/log.js';
 import { installRuntime } from '../../worker/runtime.js';
 import { runSiteLink, siteWorkerOptions } from '../../worker/site-link.js';
-import { NOTHING } from '../sweep/fleet.js';
+import { NOTHING, type FleetOrder as BareOrder } from '../sweep/fleet.js';
 import { isPart, serveParent } from '../sweep/part.js';
 
-export interface FleetOrder {
-  address: string;
-  namespace: string;
-  sites: string[];
-  /** Data directories are made below it. */
-  directory: string;
-  depot: string;
-  publicKeyPem: string;
+export interface FleetOrder extends BareOrder {
   /** `host:port` for the SDK's metrics. */
   metrics: string;
 }

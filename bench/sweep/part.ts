@@ -30,6 +30,19 @@ const STOP_WITHIN_MS = 20_000;
 const running = new Set<ChildProcess>();
 process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
+/** Ends the child with this process, or when what is returned is called: which waits for it. */
+export function endedWithBench(child: ChildProcess): () => Promise<void> {
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  running.add(child);
+  return async () => {
+    child.kill('SIGTERM');
+    const late = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
+    await ended;
+    clearTimeout(late);
+    running.delete(child);
+  };
+}
+
 /** `name` is a file beside `beside` that serves `serveParent`. Errors that it logs go to standard error. */
 export function startPart(name: string, beside = import.meta.url): Part {
   const path = fileURLToPath(new URL(`./${name}.js`, beside));
@@ -37,18 +50,7 @@ export function startPart(name: string, beside = import.meta.url): Part {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     env: { FOOTHOLD_LOG: 'error', ...process.env },
   });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  running.add(child);
-  return {
-    ask: (order) => ask(child, name, order),
-    async stop() {
-      child.kill('SIGTERM');
-      const late = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
-      await ended;
-      clearTimeout(late);
-      running.delete(child);
-    },
-  };
+  return { ask: (order) => ask(child, name, order), stop: endedWithBench(child) };
 }
 
 /** One order at a time: answers carry no name. */

@@ -4,7 +4,7 @@
  */
 import type { Client } from '@temporalio/client';
 import { MistakeError, WorldError } from '../../policies/model/failure.js';
-import { TASK_QUEUE } from '../../policies/model/rollout.js';
+import { lockIdOf, TASK_QUEUE } from '../../policies/model/rollout.js';
 import type { Registry, UnsealedRollout } from '../../records/registry/registry.js';
 import { done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
@@ -66,9 +66,9 @@ async function refuseKnown({ client }: OpenTemporal, rollout: UnsealedRollout): 
   const latest = await describe(client, workflowId);
   const own = latest?.firstRunId === firstRunId ? latest : await describe(client, workflowId, firstRunId);
   if (own) throw known(label, `Temporal has its workflow ${workflowId}, ${own.status}`);
-  const lock = await describe(client, `foothold/stream/${stream}`);
+  const lock = await describe(client, lockIdOf(stream));
   if (lock?.status === 'RUNNING' && lock.holder === firstRunId) {
-    throw known(label, `Temporal has its lock foothold/stream/${stream}, and so something of it`);
+    throw known(label, `Temporal has its lock ${lockIdOf(stream)}, and so something of it`);
   }
 }
 

@@ -89,15 +89,14 @@ function prefetchSituation(rollout: RolloutStatus): Omit<Situation, 'subject'> {
   const { label, prefetch } = rollout;
   const end = prefetch?.until === undefined ? '' : ` until ${new Date(prefetch.until).toISOString()}`;
   const detail = `files travel to ${totals(rollout).sites} sites${end}; no site has been changed`;
-  const { about, reason, otherwise } = moving(rollout, 'lets its files travel', detail);
+  const situation = moving(rollout, 'lets its files travel', detail);
   const now = `foothold promote ${label} --reason …`;
   return {
-    about,
-    reason,
+    ...situation,
     otherwise: {
-      ...otherwise,
+      ...situation.otherwise,
       unblocks: 'its time, or a person who promotes it: the first wave begins then, and who has no files fetches them',
-      next: [...otherwise.next, now],
+      next: [...situation.otherwise.next, now],
     },
   };
 }

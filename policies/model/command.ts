@@ -1,6 +1,7 @@
 /** Commands, their signed form, and how they end (design §2, §4, §5). */
 import { z } from 'zod';
 import { SignedKeyset } from './enrolment.js';
+import { envelopeOf } from './envelope.js';
 import { Digest, Name, Vars, type Digest as DigestText } from './names.js';
 import type { PrefetchEnvelope } from './prefetch.js';
 import type { Reason } from './verdict.js';
@@ -53,11 +54,7 @@ export function tryOf(commandId: string): number {
 }
 
 /** DSSE envelope; `payload` is base64 of the JCS form of a Command. */
-export const Envelope = z.strictObject({
-  payloadType: z.literal('application/vnd.foothold.command+json'),
-  payload: z.string(),
-  signatures: z.array(z.strictObject({ keyid: z.string(), sig: z.string() })).min(1),
-});
+export const Envelope = envelopeOf('application/vnd.foothold.command+json');
 export type Envelope = z.infer<typeof Envelope>;
 
 /** States of a stream at a site; the table is in `policies/site/transitions.ts`. */

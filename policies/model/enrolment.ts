@@ -1,5 +1,6 @@
 /** Who a site is, and which control keys it trusts (docs/decisions/0003). Times in epoch ms. */
 import { z } from 'zod';
+import { envelopeOf } from './envelope.js';
 import { HttpUrl, Name } from './names.js';
 import type { Reason } from './verdict.js';
 
@@ -18,16 +19,9 @@ export const Keyset = z.strictObject({
 });
 export type Keyset = z.infer<typeof Keyset>;
 
-const signed = <T extends string>(payloadType: T) =>
-  z.strictObject({
-    payloadType: z.literal(payloadType),
-    payload: z.string(),
-    signatures: z.array(z.strictObject({ keyid: z.string(), sig: z.string() })).min(1),
-  });
-
 export const KEYSET_TYPE = 'application/vnd.foothold.keyset+json';
 /** DSSE envelope of a keyset: signed by keys that sites trust already, and by its own. */
-export const SignedKeyset = signed(KEYSET_TYPE);
+export const SignedKeyset = envelopeOf(KEYSET_TYPE);
 export type SignedKeyset = z.infer<typeof SignedKeyset>;
 
 /** What a person carries to a site, once: who it is, whom it may believe, and where releases are. */
@@ -46,7 +40,7 @@ export const EnrolmentToken = z.strictObject({
 export type EnrolmentToken = z.infer<typeof EnrolmentToken>;
 
 export const TOKEN_TYPE = 'application/vnd.foothold.enrolment+json';
-export const SignedToken = signed(TOKEN_TYPE);
+export const SignedToken = envelopeOf(TOKEN_TYPE);
 export type SignedToken = z.infer<typeof SignedToken>;
 
 /** What the centre knows a site by. A site without one is in its first epoch, and was never enrolled. */

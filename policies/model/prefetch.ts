@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { Command } from './command.js';
 import { SignedKeyset } from './enrolment.js';
+import { envelopeOf } from './envelope.js';
 import type { OutlineSite } from './outline.js';
 import { Digest, Name } from './names.js';
 import type { ReleaseRef } from './release.js';
@@ -31,11 +32,8 @@ export const Prefetch = z.strictObject({
 export type Prefetch = z.infer<typeof Prefetch>;
 
 /** DSSE envelope; `payload` is base64 of the JCS form of a Prefetch. */
-export const PrefetchEnvelope = z.strictObject({
-  payloadType: z.literal('application/vnd.foothold.prefetch+json'),
-  payload: z.string(),
-  signatures: z.array(z.strictObject({ keyid: z.string(), sig: z.string() })).min(1),
-});
+export const PREFETCH_TYPE = 'application/vnd.foothold.prefetch+json';
+export const PrefetchEnvelope = envelopeOf(PREFETCH_TYPE);
 export type PrefetchEnvelope = z.infer<typeof PrefetchEnvelope>;
 
 /** To at most 500 sites, until their rollout begins to switch. */

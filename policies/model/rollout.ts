@@ -5,6 +5,18 @@ import type { Selector } from './strategy.js';
 
 export const TASK_QUEUE = 'foothold';
 
+const LOCKS = 'foothold/stream/';
+/** Workflow id of the lock of a stream (design §4.1). */
+export const lockIdOf = (stream: string): string => `${LOCKS}${stream}`;
+export const isLockId = (workflowId: string): boolean => workflowId.startsWith(LOCKS);
+
+const ENDS = new Set<string>(['COMPLETED', 'FAILED', 'TIMED_OUT', 'CANCELLED', 'TERMINATED']);
+
+/** By Temporal's word for a workflow. One that is paused has not; of a status that nobody here knows nothing follows. */
+export function hasEnded(status: string): boolean {
+  return ENDS.has(status);
+}
+
 export type RolloutOutcome = 'promoted' | 'reverted' | 'aborted' | 'refused' | 'halted' | 'terminated';
 
 /** What a person pastes into the Temporal UI: references by name. */

@@ -1,4 +1,5 @@
 /** Who keeps a rollout from beginning on a stream, in the words of `STREAM_LOCKED`. */
+import { isLockId } from '../model/rollout.js';
 
 export interface HeldBy {
   workflowId: string;
@@ -11,11 +12,9 @@ export interface HeldBy {
 /** `unrecorded`: nobody wrote down where it began. */
 export type Elsewhere = { name: string; id: string } | 'unrecorded';
 
-const LOCKS = 'foothold/stream/';
-
 /** A workflow under the lock's own id that names no rollout: somebody started it by hand. */
 export function isBareLock({ workflowId }: HeldBy): boolean {
-  return workflowId.startsWith(LOCKS);
+  return isLockId(workflowId);
 }
 
 /** Whether there is nobody who could give way. */

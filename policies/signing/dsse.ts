@@ -1,7 +1,8 @@
 /** Signed commands: DSSE (secure-systems-lab/dsse, protocol.md) with Ed25519 over the JCS form of a command. */
+import type { z } from 'zod';
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import { Command, Envelope } from '../model/command.js';
-import { Prefetch, PrefetchEnvelope } from '../model/prefetch.js';
+import { Prefetch, PREFETCH_TYPE, PrefetchEnvelope } from '../model/prefetch.js';
 import { canonicalJson, sha256Hex } from './jcs.js';
 
 export const PAYLOAD_TYPE = 'application/vnd.foothold.command+json';
@@ -97,20 +98,26 @@ export function readUnverified({ payload }: Pick<SignedEnvelope, 'payload'>): un
 
 /** The command of an envelope that one of the trusted keys signed, else undefined. */
 export function openEnvelope(envelope: unknown, trustedPublicKeysPem: string[]): Command | undefined {
-  const read = Envelope.safeParse(envelope);
-  if (!read.success) return undefined;
-  const parsed = Command.safeParse(openSigned(read.data, trustedPublicKeysPem));
-  return parsed.success ? parsed.data : undefined;
+  return openAs(Envelope, Command, envelope, trustedPublicKeysPem);
 }
 
 export function signPrefetch(wish: Prefetch, ...privateKeysPem: string[]): PrefetchEnvelope {
-  return signEnvelope('application/vnd.foothold.prefetch+json', wish, privateKeysPem);
+  return signEnvelope(PREFETCH_TYPE, wish, privateKeysPem);
 }
 
 /** The wish of an envelope that one of the trusted keys signed, else undefined. A command is none: the type is signed too. */
 export function openPrefetch(envelope: unknown, trustedPublicKeysPem: string[]): Prefetch | undefined {
-  const read = PrefetchEnvelope.safeParse(envelope);
+  return openAs(PrefetchEnvelope, Prefetch, envelope, trustedPublicKeysPem);
+}
+
+function openAs<T>(
+  form: z.ZodType<SignedEnvelope>,
+  content: z.ZodType<T>,
+  envelope: unknown,
+  trustedPublicKeysPem: string[],
+): T | undefined {
+  const read = form.safeParse(envelope);
   if (!read.success) return undefined;
-  const parsed = Prefetch.safeParse(openSigned(read.data, trustedPublicKeysPem));
+  const parsed = content.safeParse(openSigned(read.data, trustedPublicKeysPem));
   return parsed.success ? parsed.data : undefined;
 }

@@ -33,10 +33,14 @@ export async function demandRoomFor(
   files: readonly ManifestFile[],
   keeping: string,
 ): Promise<void> {
-  const { holdings, prefetched } = context;
+  demandRoom(context, await roomFor(context, files), { keeping });
+}
+
+/** Bytes that staging these files takes beside what is here of them, fetched ahead or in releases. */
+export async function roomFor({ holdings, prefetched }: SiteContext, files: readonly ManifestFile[]): Promise<number> {
   const missing = async (digest: string) => !(await holdings.blobs.has(digest)) && !prefetched.has(digest);
   const each = files.map(async ({ size, digest }) => ({ size, missing: await missing(digest) }));
-  demandRoom(context, roomToStage(await Promise.all(each)), { keeping });
+  return roomToStage(await Promise.all(each));
 }
 
 /** Throws WorldError STORAGE_FAULT. */

@@ -63,7 +63,7 @@ async function stageManifest(digest: string, plan: FetchPlan): Promise<Buffer> {
 
 /** Undefined: there is none, or what there is has another digest; the depot is asked then. */
 async function nearManifest(digest: string, plan: FetchPlan): Promise<Buffer | undefined> {
-  const part = partOf(digest, plan);
+  const part = partIn(plan.incoming, digest);
   await plan.nearby?.(digest, part);
   const bytes = await readFile(part).catch(() => undefined);
   if (bytes === undefined) return undefined;
@@ -73,12 +73,13 @@ async function nearManifest(digest: string, plan: FetchPlan): Promise<Buffer | u
   return bytes;
 }
 
-function partOf(digest: string, { incoming }: FetchPlan): string {
+/** Where the partial transfer of a file lies. */
+export function partIn(incoming: string, digest: string): string {
   return join(incoming, `${digest.replace(/^sha256:/, '')}.part`);
 }
 
 async function stageBlob(file: ManifestFile, plan: FetchPlan): Promise<void> {
-  const part = partOf(file.digest, plan);
+  const part = partIn(plan.incoming, file.digest);
   await plan.nearby?.(file.digest, part);
   try {
     if ((await sizeOf(part)) !== file.size || file.size === 0) {

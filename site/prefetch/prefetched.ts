@@ -7,6 +7,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { StreamReport } from '../../policies/model/report.js';
 import { isUsedUp, keepsPrefetch } from '../../policies/site/judge-prefetch.js';
+import { partIn } from '../fetch/fetch-release.js';
 import { Blobs } from '../files/blobs.js';
 import type { PrefetchRow } from '../store/rows.js';
 import type { Store } from '../store/store.js';
@@ -51,10 +52,7 @@ export class Prefetched {
   private places(digest: string): string[] {
     return this.store
       .prefetches()
-      .flatMap(({ wish: { stream } }) => [
-        this.placeOf(stream, digest),
-        join(this.incoming(stream), `${digest.replace(/^sha256:/, '')}.part`),
-      ]);
+      .flatMap(({ wish: { stream } }) => [this.placeOf(stream, digest), partIn(this.incoming(stream), digest)]);
   }
 
   private placeOf(stream: string, digest: string): string {

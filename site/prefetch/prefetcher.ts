@@ -3,12 +3,12 @@
  * while nothing is being changed. It has no result, and no failure: what is not there is fetched when the site converges.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ManifestFile } from '../../policies/model/release.js';
-import { judgeRoom, roomToStage } from '../../policies/site/judge-disk.js';
+import { judgeRoom } from '../../policies/site/judge-disk.js';
 import { WorldError } from '../../policies/model/failure.js';
 import { wantsFiles } from '../../policies/site/judge-prefetch.js';
 import { liveRelease, messageOf } from '../advance.js';
 import type { SiteContext } from '../context.js';
+import { roomFor } from '../disk/room.js';
 import type { Depot } from '../fetch/depot.js';
 import { stageRelease } from '../fetch/fetch-release.js';
 import { Pace } from '../fetch/pace.js';
@@ -46,7 +46,7 @@ export class Prefetcher {
   look(): void {
     if (this.stopped.signal.aborted) return;
     this.untidy = true;
-    this.running ??= this.run().finally(() => (this.running = undefined));
+    this.begin();
   }
 
   /** Looks at once whether there is something to fetch. */
@@ -55,6 +55,10 @@ export class Prefetcher {
     this.failures = 0;
     this.woken.abort();
     this.woken = new AbortController();
+    this.begin();
+  }
+
+  private begin(): void {
     this.running ??= this.run().finally(() => (this.running = undefined));
   }
 
@@ -143,7 +147,8 @@ export class Prefetcher {
       blobs,
       incoming: prefetched.incoming(wish.stream),
       signal,
-      room: (files) => this.demandRoom(files),
+      // Room to stage it later as well: files that keep their own converge from its room are worse than none.
+      room: async (files) => this.judgeRoom(await roomFor(this.context, files)),
       timeLeft: () => Infinity,
       log: (message, detail) => log.debug({ stream: wish.stream, ...detail }, message),
     });
@@ -172,16 +177,6 @@ export class Prefetcher {
       },
       blob: (digest, size, part, signal) => depot.blob(digest, size, part, signal, pace),
     };
-  }
-
-  /** Room to stage it later as well: files that keep their own converge from its room are worse than none. */
-  private async demandRoom(files: ManifestFile[]): Promise<void> {
-    const { holdings, prefetched } = this.context;
-    const each = files.map(async ({ digest, size }) => ({
-      size,
-      missing: !(await holdings.blobs.has(digest)) && !prefetched.has(digest),
-    }));
-    this.judgeRoom(roomToStage(await Promise.all(each)));
   }
 
   private judgeRoom(needed: number): void {

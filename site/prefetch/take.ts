@@ -11,15 +11,12 @@ import { learnFromCommand } from '../trust.js';
 /** Undefined once it is taken, else why not. Nothing of the stream is touched: its floor, its state and its commands. */
 export async function takePrefetch(context: SiteContext, envelope: PrefetchEnvelope): Promise<Reason | undefined> {
   learnFromCommand(context, envelope);
-  const { clock, log, prefetched, store } = context;
+  const { clock, prefetched, store } = context;
   const wish = openPrefetch(envelope, context.trust.pems);
-  if (!wish) {
-    const detail = 'no control key that this site trusts has signed this prefetch';
-    log.warn({ site: context.site }, detail);
-    return { code: 'SIGNATURE_INVALID', detail };
-  }
-  const detail = `the prefetch is for site ${wish.site}, this is ${context.site}`;
-  if (wish.site !== context.site) return { code: 'WRONG_SITE', detail };
+  if (!wish)
+    return { code: 'SIGNATURE_INVALID', detail: 'no control key that this site trusts has signed this prefetch' };
+  if (wish.site !== context.site)
+    return { code: 'WRONG_SITE', detail: `the prefetch is for site ${wish.site}, this is ${context.site}` };
   const known = store.prefetch(wish.stream);
   const against =
     judgeAddressee(wish, addresseeOf(context)) ?? judgePrefetch(wish, store.stream(wish.stream), known?.wish);
