@@ -97,6 +97,35 @@ describe('a planted import is refused', () => {
   });
 });
 
+const STATE = 'workflows load this file once for all of them: it must keep no state';
+
+describe('what all workflows share', () => {
+  const reaching = { path: 'workflows/x.ts', text: "import { a } from '../policies/a/a.js';" };
+
+  it.each([
+    ['let count = 0;', 1],
+    ['export const a = 1;\nexport let b = 2;', 2],
+    ['const known = new Map<string, string>();', 1],
+    ['const known = new WeakMap();', 1],
+  ])('must not keep state: %s', (text, line) => {
+    const breaches = judgeWalls([reaching, { path: 'policies/a/a.ts', text }]);
+    expect(breaches).toEqual([{ path: 'policies/a/a.ts', line, why: STATE }]);
+    expect(judgeWalls([{ path: 'policies/a/a.ts', text }])).toEqual([]);
+  });
+
+  it.each(["const words = new Set(['a']);", 'export function f() {\n  let n = 0;\n  return (n += 1);\n}'])(
+    'may: %s',
+    (text) => {
+      expect(judgeWalls([reaching, { path: 'policies/a/a.ts', text }])).toEqual([]);
+    },
+  );
+
+  it('holds no package that a policy alone would need', () => {
+    const breaches = judgeWalls([reaching, { path: 'policies/a/a.ts', text: "import { z } from 'zod';" }]);
+    expect(breaches).toEqual([{ path: 'policies/a/a.ts', line: 1, why: 'workflows load this file, and with it zod' }]);
+  });
+});
+
 /** What the design allows stays allowed: a judge that refuses everything would pass every test above. */
 const ALLOWED: [string, string][] = [
   ['site/agent/x.ts', "import { x } from '../../policies/site/states.js';"],

@@ -5,11 +5,30 @@ import { bundleWorkflowCode } from '@temporalio/worker';
 
 export const BUNDLE_PATH = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
 
-export async function bundleWorkflows(): Promise<string> {
-  const workflowsPath = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
-  const payloadConverterPath = fileURLToPath(new URL('../workflows/payload-converter.js', import.meta.url));
+export interface BundleSources {
+  /** Of `workflows/index` and `workflows/payload-converter`. */
+  workflowsPath: string;
+  payloadConverterPath: string;
+  interceptors?: string[];
+}
+
+const BUILT: BundleSources = {
+  workflowsPath: fileURLToPath(new URL('../workflows/index.js', import.meta.url)),
+  payloadConverterPath: fileURLToPath(new URL('../workflows/payload-converter.js', import.meta.url)),
+};
+
+/**
+ * All workflows share one copy of their modules: to load them anew for each was measured to take half of the time of a short
+ * workflow. So none of them may keep state at its top (test/walls/state.ts).
+ */
+export async function bundleWorkflows({ interceptors = [], ...sources }: BundleSources = BUILT): Promise<string> {
   const silent = { trace() {}, debug() {}, info() {}, log() {}, warn: console.warn, error: console.error };
-  const { code } = await bundleWorkflowCode({ workflowsPath, payloadConverterPath, logger: silent });
+  const { code } = await bundleWorkflowCode({
+    ...sources,
+    workflowInterceptorModules: interceptors,
+    preloadModules: [sources.workflowsPath],
+    logger: silent,
+  });
   return code;
 }
 

@@ -1,6 +1,6 @@
 /** Sites of a shard that was lost: nobody is left to say how they stand. */
 import { patched } from '@temporalio/workflow';
-import { commandIdOf } from '../policies/model/command.js';
+import { commandIdOf } from '../policies/model/command-id.js';
 import type { ShardInput } from '../policies/model/outline.js';
 import { isDisposition } from '../policies/rollout/outcomes.js';
 import { patienceFor } from '../policies/rollout/patience.js';

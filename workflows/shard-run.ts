@@ -1,7 +1,8 @@
 /** What a shard knows while it runs, what it tells its rollout, and what it hands to its next run. */
 import { getExternalWorkflowHandle, log, workflowInfo, type CancellationScope } from '@temporalio/workflow';
 import type { DeferredCommand, IssuedCommand } from '../activities/contract.js';
-import { commandIdOf, type Settled } from '../policies/model/command.js';
+import type { Settled } from '../policies/model/command.js';
+import { commandIdOf } from '../policies/model/command-id.js';
 import type { LinkClass } from '../policies/model/fleet.js';
 import type { OutlineSite, ShardInput } from '../policies/model/outline.js';
 import type { SiteOutcome, SiteOutcomeWord } from '../policies/model/rollout.js';

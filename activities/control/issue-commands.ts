@@ -1,7 +1,8 @@
 /** Signing commands shortly before they are scheduled (design §4 "Commands are signed"). */
 import { Context } from '@temporalio/activity';
 import { isAllowed } from '../../policies/preflight/facts.js';
-import { commandIdOf, type Command } from '../../policies/model/command.js';
+import type { Command } from '../../policies/model/command.js';
+import { commandIdOf } from '../../policies/model/command-id.js';
 import type { OutlineSite, ShardInput } from '../../policies/model/outline.js';
 import type { PlannedSite } from '../../policies/model/plan.js';
 import type { CommandedRow, KnownReport } from '../../records/registry/registry.js';

@@ -1,6 +1,6 @@
 /** What a site reports unasked goes to registry and evidence; the running rollouts that it concerns are told. */
 import { Context } from '@temporalio/activity';
-import { tryOf } from '../../policies/model/command.js';
+import { tryOf } from '../../policies/model/command-id.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import type { LateNews } from '../contract.js';
 import type { ControlDeps } from './deps.js';

@@ -3,7 +3,7 @@ import type { EvidenceDraft } from '../../policies/model/evidence.js';
 import type { RolloutRequest, RolloutStatus } from '../../policies/model/rollout.js';
 import type { Reason } from '../../policies/model/verdict.js';
 import type { FrozenRef, KnownCommands, RunIdentity } from '../contract.js';
-import { tryOf } from '../../policies/model/command.js';
+import { tryOf } from '../../policies/model/command-id.js';
 import type { ControlDeps } from './deps.js';
 import { evidenceKey } from './evidence-key.js';
 

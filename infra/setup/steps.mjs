@@ -113,8 +113,8 @@ export async function ensureBuild(progress, root = CHECKOUT) {
 /** @param {string} root */
 const stampOf = (root) => join(root, 'dist/.built');
 
-/** @param {string} root @param {string} [digest] */
-async function isBuilt(root, digest) {
+/** Whether `dist/` is of the sources as they are now. @param {string} root @param {string} [digest] @returns {Promise<boolean>} */
+export async function isBuilt(root, digest) {
   const stamp = await readFile(stampOf(root), 'utf8').catch(() => '');
   return stamp !== '' && stamp === (digest ?? (await digestSources(root)));
 }

@@ -1,5 +1,5 @@
 /** Rollouts as they last said they stand, and how they are found. */
-import { commandIdOf } from '../../policies/model/command.js';
+import { commandIdOf } from '../../policies/model/command-id.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
 import { saveFacts, scheduled, UNKNOWN_PLACE } from './command-ledger.js';
 import { adoptGenerations } from './generations.js';

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection, Runtime } from '@temporalio/worker';
+import { NativeConnection, Runtime } from '@temporalio/worker';
 import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
 import { SEARCH_ATTRIBUTES } from '../../infra/temporal/settings.js';
+import { bundleWorkflows } from '../../worker/bundle.js';
 import { Control, type ControlListener } from './control.js';
 import { Fleet } from './fleet.js';
 import { makeKeys, SHARED_QUEUE, type Keys } from './project.js';
@@ -91,13 +92,11 @@ async function bundle(): Promise<string> {
     const built = fileURLToPath(new URL(`../../${path}.js`, import.meta.url));
     return existsSync(built) ? built : fileURLToPath(new URL(`../../dist/${path}.js`, import.meta.url));
   };
-  const { code } = await bundleWorkflowCode({
+  return bundleWorkflows({
     workflowsPath: at('workflows/index'),
     payloadConverterPath: at('workflows/payload-converter'),
-    workflowInterceptorModules: [at('test/faults/count-tasks')],
-    logger: { trace() {}, debug() {}, info() {}, log() {}, warn() {}, error: console.error },
+    interceptors: [at('test/faults/count-tasks')],
   });
-  return code;
 }
 
 async function registerNamespace(connection: Connection, namespace: string): Promise<void> {

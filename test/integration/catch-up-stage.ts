@@ -5,15 +5,8 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Client, type WorkflowHandle } from '@temporalio/client';
-import {
-  bundleWorkflowCode,
-  NativeConnection,
-  Runtime,
-  Worker,
-  type WorkflowBundleWithSourceMap,
-} from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { stringify } from 'yaml';
 import type { ControlActivities, SweepSummary } from '../../activities/contract.js';
 import type { ControlDeps } from '../../activities/control/deps.js';
@@ -29,6 +22,7 @@ import { recordHistories } from './record-histories.js';
 import { Fleet } from '../faults/fleet.js';
 import { makeKeys } from '../faults/project.js';
 import { SimulatedSite, type Fate } from '../faults/site.js';
+import { workflowBundle } from '../infra/bundle.js';
 
 const apiVersion = 'foothold/v1';
 const PACE = { burst: 10, perMinute: 600, jitter: 50, gather: 400, backOff: 500, settleWithin: 9_000 };
@@ -61,7 +55,7 @@ export class CatchUpStage {
   fleet!: Fleet;
   private server!: TemporalServer;
   private connection!: NativeConnection;
-  private bundle!: WorkflowBundleWithSourceMap;
+  private bundle!: WorkflowBundleOption;
   private measured: { prometheus: string; gates: unknown } | undefined;
   private control: { worker: Worker; running: Promise<void> } | undefined;
   private readonly places = new Map<string, Place>();
@@ -76,12 +70,7 @@ export class CatchUpStage {
     stage.connection = await NativeConnection.connect({ address: stage.server.address });
     stage.client = new Client({ connection: stage.connection });
     stage.fleet = new Fleet({ connection: stage.connection, namespace: 'default' });
-    const path = (name: string) => fileURLToPath(new URL(`../../workflows/${name}.ts`, import.meta.url));
-    stage.bundle = await bundleWorkflowCode({
-      workflowsPath: path('index'),
-      payloadConverterPath: path('payload-converter'),
-      logger: silent,
-    });
+    stage.bundle = await workflowBundle();
     stage.writeProject();
     await stage.openControl();
     return stage;

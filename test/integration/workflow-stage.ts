@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import { Client, Connection, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { bundleWorkflowCode, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type {
   ControlActivities,
   KnownCommands,
@@ -20,9 +20,11 @@ import type {
 import { failing } from '../../activities/failures.js';
 import { askToGiveWay } from '../../activities/control/supersede.js';
 import { awaitClosed, describeLock } from '../../activities/control/temporal-facts.js';
+import { workflowBundle } from '../infra/bundle.js';
 import { recordHistories } from './record-histories.js';
 import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
-import { commandIdOf, tryOf, type Result, type SiteState } from '../../policies/model/command.js';
+import type { Result, SiteState } from '../../policies/model/command.js';
+import { commandIdOf, tryOf } from '../../policies/model/command-id.js';
 import type { EvidenceDraft } from '../../policies/model/evidence.js';
 import type { PlanOutline } from '../../policies/model/outline.js';
 import { TASK_QUEUE, type RolloutRequest, type RolloutStatus, type SiteOutcome } from '../../policies/model/rollout.js';
@@ -99,13 +101,7 @@ export async function openWorkflowStage(interceptors?: string): Promise<Workflow
   const server = await startTemporal({ directory });
   const connection = await NativeConnection.connect({ address: server.address });
   const client = new Client({ connection: await Connection.connect({ address: server.address }) });
-  const workflowsPath = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
-  const modules = interceptors === undefined ? [] : [fileURLToPath(new URL(interceptors, import.meta.url))];
-  const workflowBundle = await bundleWorkflowCode({
-    workflowsPath,
-    workflowInterceptorModules: modules,
-    logger: silent,
-  });
+  const bundle = await workflowBundle(interceptors && fileURLToPath(new URL(interceptors, import.meta.url)));
   const outlines = new Map<string, PlanOutline>();
   const seen: Seen = {
     drafts: [],
@@ -129,7 +125,7 @@ export async function openWorkflowStage(interceptors?: string): Promise<Workflow
   const control = await Worker.create({
     connection,
     taskQueue: TASK_QUEUE,
-    workflowBundle,
+    workflowBundle: bundle,
     activities: rememberingActivities({
       client,
       outlines,

@@ -5,11 +5,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
-import { bundleWorkflowCode, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
+import { Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { workflowBundle } from '../infra/bundle.js';
 
 const HISTORIES = fileURLToPath(new URL('./histories/', import.meta.url));
-const WORKFLOWS = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
 const silent = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
 interface Recorded {
@@ -21,7 +21,7 @@ function read(file: string): Recorded {
   return JSON.parse(readFileSync(`${HISTORIES}${file}`, 'utf8')) as Recorded;
 }
 
-async function replay(bundle: WorkflowBundle, { workflowId, history }: Recorded): Promise<Error | undefined> {
+async function replay(bundle: WorkflowBundleOption, { workflowId, history }: Recorded): Promise<Error | undefined> {
   const options = { workflowBundle: bundle };
   const histories = [{ workflowId, history: historyFromJSON(history) }];
   for await (const { error } of Worker.runReplayHistories(options, histories)) return error;
@@ -36,10 +36,10 @@ function patchOf(event: Record<string, unknown>): string[] {
 }
 
 const files = readdirSync(HISTORIES).filter((file) => file.endsWith('.json'));
-let bundle: WorkflowBundle;
+let bundle: WorkflowBundleOption;
 beforeAll(async () => {
   Runtime.install({ shutdownSignals: [], logger: silent });
-  bundle = await bundleWorkflowCode({ workflowsPath: WORKFLOWS, logger: silent });
+  bundle = await workflowBundle();
 }, 60_000);
 
 describe('recorded histories', () => {

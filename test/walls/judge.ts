@@ -5,6 +5,7 @@
 import { isBuiltin } from 'node:module';
 import { posix } from 'node:path';
 import { readImports, type Import } from './imports.js';
+import { readState } from './state.js';
 
 export interface SourceFile {
   /** From the root of the checkout, with `/`. */
@@ -54,7 +55,7 @@ export function judgeWalls(files: SourceFile[]): Breach[] {
   return [
     ...files.flatMap(judgeName),
     ...[...edges.values()].flat().flatMap(judgeEdge),
-    ...judgeWorkflowClosure(edges, new Set(edges.keys())),
+    ...judgeWorkflowClosure(edges, files),
   ];
 }
 
@@ -128,30 +129,34 @@ function judgePackage(room: string, from: string, specifier: string): string | u
   return undefined;
 }
 
-/** What workflows load at run time, through however many files, is bundled with them: neither signing nor Node may be in it. */
-function judgeWorkflowClosure(edges: Map<string, Edge[]>, known: Set<string>): Breach[] {
+/**
+ * What workflows load at run time, through however many files, is bundled with them, and loaded once for all of them
+ * (worker/bundle.ts): neither signing nor Node may be in it, nor a package whose code all would wait for, nor state of a module,
+ * which one workflow would leave to the next.
+ */
+function judgeWorkflowClosure(edges: Map<string, Edge[]>, files: SourceFile[]): Breach[] {
+  const known = new Map(files.map((file) => [file.path, file]));
   const breaches: Breach[] = [];
-  const seen = new Set([...known].filter((path) => roomOf(path) === 'workflows'));
-  const queue = [...seen];
-  for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
+  const seen = new Set([...known.keys()].filter((path) => roomOf(path) === 'workflows'));
+  for (const path of seen) {
+    for (const line of readState(path, known.get(path)?.text ?? ''))
+      breaches.push({ path, line, why: 'workflows load this file once for all of them: it must keep no state' });
     for (const edge of edges.get(path) ?? []) {
       if (edge.kind === 'type' || edge.specifier === undefined) continue;
-      const target = edge.specifier.startsWith('.')
-        ? sourceOf(resolve(edge.from, edge.specifier), known)
-        : edge.specifier;
-      if (isIn(target, 'policies/signing') || isBuiltin(target)) {
+      const isOwn = edge.specifier.startsWith('.');
+      const target = isOwn ? sourceOf(resolve(edge.from, edge.specifier), known) : edge.specifier;
+      const isStrange = !isOwn && roomOf(path) !== 'workflows' && !WORKFLOW_PACKAGES.includes(target);
+      if (isIn(target, 'policies/signing') || isBuiltin(target) || isStrange)
         breaches.push({ path, line: edge.line, why: `workflows load this file, and with it ${target}` });
-      } else if (known.has(target) && !seen.has(target)) {
-        seen.add(target);
-        queue.push(target);
-      }
+      // A set is gone through to its end, also what is added meanwhile.
+      else if (known.has(target)) seen.add(target);
     }
   }
   return breaches;
 }
 
 /** The source that an import of a `.js` file means. */
-function sourceOf(target: string, known: Set<string>): string {
+function sourceOf(target: string, known: ReadonlyMap<string, unknown>): string {
   const stem = target.replace(/\.([cm]?)js$/, '');
   return [target, `${stem}.ts`, `${stem}.mts`].find((each) => known.has(each)) ?? target;
 }
