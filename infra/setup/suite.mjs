@@ -3,8 +3,8 @@
  * The checks: `node infra/setup/suite.mjs check|all [arguments for vitest]`.
  *
  * `check` is types, lint, format, walls and unit tests; `all` adds the slow tests (vitest.config.ts). Every part runs even when an earlier
- * one failed. It ends with the line `N passed, N failed`: tests, as vitest reports them, and each other part that failed counts
- * as one failed. Exit code 0 only if nothing failed and at least one test ran.
+ * one failed. It ends with the names of the tests that failed and the line `N passed, N failed`: tests, as vitest reports them, and
+ * each other part that failed counts as one failed. Exit code 0 only if nothing failed and at least one test ran.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -13,10 +13,10 @@ import { join } from 'node:path';
 import { createProgress } from './progress.mjs';
 import { SetupError } from './run.mjs';
 import { CHECKOUT, ensureBuild } from './steps.mjs';
-import { countTests } from './tally.mjs';
+import { countTests, listFailures } from './tally.mjs';
 
 /** @typedef {import('./tally.mjs').Tally} Tally */
-/** @typedef {{ title: string, ok: boolean, output: string, seconds: number, tally: Tally }} Part */
+/** @typedef {{ title: string, ok: boolean, output: string, seconds: number, tally: Tally, failures?: string[] }} Part */
 /** @typedef {{ live?: boolean, priority?: number }} Manner `live`: the output is shown as it comes, for a part that runs long */
 
 const NO_TESTS = { passed: 0, failed: 0 };
@@ -95,8 +95,9 @@ async function vitest(project, folder, more, manner) {
   const empty = more.length > 0 ? ['--passWithNoTests'] : [];
   const args = ['run', '--project', project, ...reporters, ...empty, ...more];
   const result = await part(`${project} tests`, 'node_modules/vitest/vitest.mjs', args, manner);
-  const tally = countTests(await readFile(file, 'utf8').catch(() => ''), result.ok);
-  return { ...result, ok: tally.failed === 0, tally };
+  const told = await readFile(file, 'utf8').catch(() => '');
+  const tally = countTests(told, result.ok);
+  return { ...result, ok: tally.failed === 0, tally, failures: listFailures(told, CHECKOUT) };
 }
 
 /**
@@ -138,6 +139,9 @@ async function report(running) {
 function summarize(parts) {
   const passed = parts.reduce((sum, { tally }) => sum + tally.passed, 0);
   const failed = parts.reduce((sum, { tally, ok }) => sum + (tally.failed || (ok ? 0 : 1)), 0);
+  for (const { title, failures = [] } of parts) {
+    for (const failure of failures) process.stdout.write(`failed  ${title}: ${failure}\n`);
+  }
   if (passed + failed === 0) process.stdout.write('no test ran\n');
   process.stdout.write(`${passed} passed, ${failed} failed\n`);
   return failed > 0 || passed === 0 ? 1 : 0;

@@ -47,14 +47,34 @@ export function retriedAt({ evidence }: RolloutFacts, site: string, until: numbe
   return Math.max(-Infinity, ...retries.map(({ at }) => at));
 }
 
-/** Of this rollout, by the sites' own logs. */
+/** Of this rollout, by the sites' own logs: those that may be counted. */
 function failedSites(facts: SeedFacts, rollout: RolloutFacts, stage: string, until: number): string[] {
   return sitesIn(rollout, stage).filter((site) =>
     resultsOf(facts.sites[site] ?? []).some((result) => {
       const own = ownerOf(result.commandId) === rollout.firstRunId && isFailure(result);
-      return own && result.at <= until && result.at > retriedAt(rollout, site, until);
+      if (!own || result.at > until) return false;
+      return result.at > retriedAt(rollout, site, until) || wasRetryLost(facts, rollout, result);
     }),
   );
+}
+
+/** A retry that came to the run which a reset threw away, and to nobody else: what the site had ended with counts on. */
+function wasRetryLost(
+  facts: SeedFacts,
+  { evidence, firstRunId }: RolloutFacts,
+  { site, try: number }: Result,
+): boolean {
+  const retry = evidence.find(({ kind, data }) => kind === 'verb' && data['verb'] === 'retry');
+  const isReset = evidence.some(({ kind, sequence }) => kind === 'reset' && sequence > (retry?.sequence ?? Infinity));
+  const again = (facts.sites[site] ?? []).some(
+    (entry) => entry.kind === 'command' && ownerOf(entry.command.id) === firstRunId && entry.command.try > number,
+  );
+  return isReset && !again;
+}
+
+/** A run that was reset notes what it had decided before it learns what the lost run had done since. */
+function knewNoBetter({ evidence }: RolloutFacts, { runId, sequence }: EvidenceEntry): boolean {
+  return evidence.some((entry) => entry.kind === 'reset' && entry.runId === runId && entry.sequence > sequence);
 }
 
 const EXCEEDED = /^(\d+) of (\d+) sites, limit (\d+): (.*)$/;
@@ -66,10 +86,11 @@ export function judgeBudgets(facts: SeedFacts): string[] {
       if (confirmed + failed + owed > sites)
         found.push(`${name}: ${confirmed} + ${failed} + ${owed} of ${sites} sites`);
     }
-    for (const { kind, data, at } of rollout.evidence) {
+    for (const entry of rollout.evidence) {
+      const { kind, data, at } = entry;
       const reason = data['reason'] as { code?: string; detail?: string } | undefined;
       const told = EXCEEDED.exec(reason?.detail ?? '');
-      if (kind !== 'decision' || reason?.code !== 'BUDGET_FAILED' || !told) continue;
+      if (kind !== 'decision' || reason?.code !== 'BUDGET_FAILED' || !told || knewNoBetter(rollout, entry)) continue;
       const stage = exceededStage(rollout, told[4] ?? '') ?? String(data['stage']);
       const really = failedSites(facts, rollout, stage, at).length;
       if (Number(told[1]) > really)

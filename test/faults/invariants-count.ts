@@ -14,7 +14,8 @@ export function judgeLeftOut(facts: SeedFacts): string[] {
   return facts.rollouts.flatMap((rollout) => {
     const { evidence, plan, status } = rollout;
     return evidence.flatMap((entry) => {
-      const goesOn = entry.kind === 'wave' || (entry.kind === 'sealed' && entry.data['outcome'] === 'promoted');
+      const isPromotion = entry.kind === 'sealed' && entry.data['outcome'] === 'promoted';
+      const goesOn = isPromotion || (entry.kind === 'wave' && hasCommanded(facts, rollout, entry));
       // Noted only once that was recorded, and so after all that had been recorded before it.
       const decided = evidence.findLast(({ kind, sequence }) => kind === 'decision' && sequence < entry.sequence);
       if (!goesOn || !decided) return [];
@@ -31,6 +32,13 @@ export function judgeLeftOut(facts: SeedFacts): string[] {
       });
     });
   });
+}
+
+/** A wave that is noted and stopped in the same moment commands nobody. */
+function hasCommanded({ shards }: SeedFacts, { firstRunId }: RolloutFacts, { at, data }: EvidenceEntry): boolean {
+  const own = shards.filter((shard) => shard.firstRunId === firstRunId);
+  const ofWave = own.filter(({ stage, wave }) => stage === data['stage'] && wave === data['wave']);
+  return ofWave.some(({ steps }) => steps.some((step) => step.kind === 'scheduled' && step.at >= at));
 }
 
 /** What the seal says of each site is at least what was known by then, and a promoted rollout counts every one. */

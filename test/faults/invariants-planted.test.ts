@@ -10,6 +10,7 @@ import {
   NEW,
   T0,
   answered,
+  budgetFailed,
   chain,
   command,
   failure,
@@ -112,12 +113,52 @@ describe('what a rollout was told and does not count', () => {
     const [own] = facts.rollouts;
     const lines = (own?.evidence ?? []).map(({ at, kind, data }): Line => [at, kind, data]);
     const wave: Line = [T0 + 450, 'wave', { stage: 'one', wave: 1, sites: [] }];
-    const goesOn = (...more: Line[]) => {
+    const steps = [scheduled('b', 1, T0 + 460)];
+    const shards = facts.shards.map((shard) => ({ ...shard, wave: 1, startedAt: T0 + 455, steps }));
+    const goesOn = (more: Line[], of: SeedFacts = { ...facts, shards }) => {
       const evidence = inPages([...lines.slice(0, 4), ...more, wave, ...lines.slice(4)]);
-      return namesOf({ ...facts, rollouts: [rollout({ ...own, evidence })] });
+      return namesOf({ ...of, rollouts: [rollout({ ...own, evidence })] });
     };
-    expect(goesOn()).toContain('no failure that was told of is left out');
-    expect(goesOn(...override(T0 + 440))).not.toContain('no failure that was told of is left out');
+    expect(goesOn([])).toContain('no failure that was told of is left out');
+    expect(goesOn(override(T0 + 440))).not.toContain('no failure that was told of is left out');
+    // Noted, and stopped before anybody was commanded.
+    expect(goesOn([], facts)).not.toContain('no failure that was told of is left out');
+  });
+});
+
+const ONCE = 'a site that is tried again counts once';
+const COUNTED = 'the budget counts each site once';
+
+describe('what a reset throws away', () => {
+  const own = command({});
+  const again = command({ id: 'run-1/a/s/converge/2', try: 2, issuedAt: T0 + 25 });
+  const retry: Line[] = [
+    [T0 + 20, 'verb', { verb: 'retry', sites: ['a'] }],
+    [T0 + 21, 'wave', { stage: 'one', wave: 0, sites: ['a'] }],
+  ];
+  const reset: Line = [T0 + 50, 'reset', {}];
+  const decision: Line = [T0 + 45, 'decision', budgetFailed(1)];
+
+  function counted(lines: Line[], ...taken: SiteEntry[]): SeedFacts {
+    const { status } = rollout();
+    const stages = status.stages.map((stage) => ({ ...stage, confirmed: 1, failed: 1 }));
+    const evidence = chain([...promotion.slice(0, 1), ...lines, ...promotion.slice(1)]);
+    const log = [received(own), answered(own, 'reverted', T0 + 5, failure), ...taken];
+    const facts = sound();
+    const rollouts = [rollout({ evidence, status: { ...status, stages } })];
+    return { ...facts, sites: { ...facts.sites, a: log }, rollouts };
+  }
+
+  it('is a retry of which the site has heard nothing: its failure counts on', () => {
+    expect(namesOf(counted([...retry, reset]))).not.toContain(ONCE);
+    expect(namesOf(counted(retry))).toContain(ONCE);
+    expect(namesOf(counted([...retry, reset], received(again)))).toContain(ONCE);
+  });
+
+  it('is known to the run that was reset only once it says so', () => {
+    const taken = [received(again), answered(again, 'confirmed', T0 + 40)];
+    expect(namesOf(counted([...retry, decision, reset], ...taken))).not.toContain(COUNTED);
+    expect(namesOf(counted([...retry, reset, decision], ...taken))).toContain(COUNTED);
   });
 });
 

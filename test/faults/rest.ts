@@ -26,8 +26,15 @@ export async function sweepOnce(scene: Scene): Promise<void> {
 
 export async function bringBackAll(scene: Scene): Promise<void> {
   for (const { id, dark } of scene.plan.sites) if (dark) await scene.bringBack(id);
-  // The reconciler brings who was heard of since: on a busy machine a site that was there all along may be owed as well.
-  for (const { site } of await scene.debts()) {
+  await reportAgain(scene);
+}
+
+/**
+ * As every agent does from time to time. The reconciler brings who was heard of since it last tried: on a busy machine a
+ * site that was there all along may be owed as well, or be back for a batch that did not reach it in its seconds.
+ */
+async function reportAgain(scene: Scene): Promise<void> {
+  for (const site of new Set((await scene.debts()).map((debt) => debt.site))) {
     await scene.lane.fleet.disconnect(site);
     scene.lane.fleet.connect(site);
   }
@@ -48,6 +55,7 @@ export async function untilQuiet(scene: Scene): Promise<void> {
     if (Date.now() < lookAt) return false;
     lookAt = Date.now() + LOOKS_EVERY_MS;
     await answerBatch(scene);
+    await reportAgain(scene);
     return false;
   };
   if (await scene.until(QUIET_WITHIN_MS, quietWithHelp, 500)) return scene.say('quiet');

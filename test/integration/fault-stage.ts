@@ -106,8 +106,8 @@ export class FaultStage {
   }
 
   /** The CLI of Temporal, as scripts and alerts use it. */
-  temporalCli(argv: string[]): Promise<Ran> {
-    return run(this.temporalProgram, argv, { env: this.env, cwd: this.root, timeout: 20_000 });
+  temporalCli(argv: string[], timeout = 20_000): Promise<Ran> {
+    return run(this.temporalProgram, argv, { env: this.env, cwd: this.root, timeout });
   }
 
   /** A signal with any bytes and any encoding, as only a client of one's own making sends it. */

@@ -137,7 +137,8 @@ describe('the depot away at the start of a rollout', () => {
   });
 
   it('[A31] in the end the rollout is refused by name, no site was commanded, and with the depot back it can begin', async () => {
-    const result = await stage.temporalCli(['workflow', 'result', '--workflow-id', workflowId]);
+    // Six attempts with half a minute between the first and the last, of which the tests before this one take a part or none.
+    const result = await stage.temporalCli(['workflow', 'result', '--workflow-id', workflowId], 60_000);
     expect(result.code).not.toBe(0);
     expect(result.stdout + result.stderr).toContain('RolloutRefused: DEPOT_UNREACHABLE');
     expect(stage.livePage('s1')).toBe('healthy 1.2.0\n');

@@ -1,6 +1,6 @@
 /** The closing line of the checks counts what ran, and nothing that went wrong is lost in it. */
 import { describe, expect, it } from 'vitest';
-import { countTests } from '../../../infra/setup/tally.mjs';
+import { countTests, listFailures } from '../../../infra/setup/tally.mjs';
 
 const report = (
   passed: number,
@@ -28,5 +28,46 @@ describe('the tally of a run', () => {
     ['counts a run that was cut short', '{"numPassedTests": 3', false, { passed: 0, failed: 1 }],
   ])('%s', (_, text, exitedWell, expected) => {
     expect(countTests(text, exitedWell)).toEqual(expected);
+  });
+});
+
+describe('the list of what failed', () => {
+  const list = (testResults: object[]) => listFailures(JSON.stringify({ testResults }), '/somewhere');
+
+  it('names file and test below the checkout, and says why in one line without colours', () => {
+    const failureMessages = ['\x1b[31mAssertionError\x1b[39m: expected 1\n  to be 2'];
+    const assertionResults = [
+      { status: 'passed', fullName: 'holds' },
+      { status: 'failed', fullName: 'a sum is right', failureMessages },
+    ];
+    expect(list([{ name: '/somewhere/test/sum.test.ts', status: 'failed', assertionResults }])).toEqual([
+      'test/sum.test.ts > a sum is right\n    AssertionError: expected 1 to be 2',
+    ]);
+  });
+
+  it('names a file that could not be loaded', () => {
+    const unloaded = {
+      name: '/somewhere/a.test.ts',
+      status: 'failed',
+      message: 'no such module',
+      assertionResults: [],
+    };
+    expect(list([unloaded])).toEqual(['a.test.ts (not loaded)\n    no such module']);
+  });
+
+  it('lists nothing where nothing failed, or nothing is known', () => {
+    expect(
+      list([{ name: '/somewhere/a.test.ts', status: 'passed', assertionResults: [{ status: 'passed' }] }]),
+    ).toEqual([]);
+    expect(listFailures('', '/somewhere')).toEqual([]);
+  });
+
+  it('does not bury the closing line', () => {
+    const assertionResults = Array.from({ length: 41 }, () => ({
+      status: 'failed',
+      fullName: 'x',
+      failureMessages: ['y'],
+    }));
+    expect(list([{ name: '/somewhere/a.test.ts', status: 'failed', assertionResults }]).at(-1)).toBe('… and 1 more');
   });
 });
