@@ -10,7 +10,14 @@ const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker
 /** Of the rooms, but slow or with processes of their own: run with the integration tests. */
 const slow = [
   'test/lint.test.ts',
+  'test/site/check-kept.test.ts',
+  'test/site/check-kinds.test.ts',
   'test/site/door.test.ts',
+  'test/site/drift.test.ts',
+  'test/site/guard-disk.test.ts',
+  'test/site/guard.test.ts',
+  'test/site/hold.test.ts',
+  'test/site/watch-confirmed.test.ts',
   'test/site/prefetch.test.ts',
   'test/site/depot-speed.test.ts',
   'test/site/uplink.test.ts',
@@ -21,6 +28,7 @@ const slow = [
   'test/infra/setup/cache.test.ts',
   'test/activities/gate/sample-gate.test.ts',
   'test/cli/day-two.test.ts',
+  'test/cli/holding.test.ts',
 ];
 
 /** Need the processor, and not at any moment: what they judge has no clock but its own, or the patience of minutes. */
@@ -61,6 +69,8 @@ export default defineConfig({
           testTimeout: 20_000,
           // Loading the rooms anew for each file costs more than all unit tests together.
           isolate: false,
+          // On two cores one would be the default, and a third of the time is waiting.
+          maxWorkers: 2,
         },
       },
       {

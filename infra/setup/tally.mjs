@@ -47,7 +47,6 @@ export function listFailures(report, root) {
 
 /** @param {string} where @param {string} why */
 function describeFailure(where, why) {
-   
   const plain = why.replaceAll(/\x1b\[[0-9;]*m/g, '').replaceAll(/\s+/g, ' ');
   return `${where}\n    ${plain.slice(0, MESSAGE_CHARACTERS)}`;
 }
