@@ -89,6 +89,8 @@ export interface AgentOptions {
   diskEveryMs?: number;
   /** Bytes that samples and log lines may take until the centre has them. */
   outboxBytes?: number;
+  /** How long samples of checks are gathered into one, ms; a minute if absent. */
+  sampleEvery?: number;
   /** How often, in ms, all that is kept is read back; a day if absent. */
   scrubEveryMs?: number;
   /** After how many ms a prefetch that failed is tried again, at first; a minute if absent. */
@@ -119,7 +121,8 @@ function openContext(options: AgentOptions): SiteContext {
   const storage = new Storage({ dataDirectory, log, now: () => clock.now(), forJournal: options.reserveForJournal });
   const db = openNoting(storage, dataDirectory);
   const store = new Store(db, site, () => clock.now());
-  const outbox = new Outbox(db, store, { site, now: () => clock.now(), bound: options.outboxBytes });
+  const { outboxBytes: bound, sampleEvery } = options;
+  const outbox = new Outbox(db, store, { site, now: () => clock.now(), bound, sampleEvery });
   const holdings = new Holdings(dataDirectory, store);
   const prefetched = new Prefetched(dataDirectory, store, holdings.blobs);
   storage.watch(store, () => prefetched.giveWay() || outbox.shed());

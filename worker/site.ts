@@ -31,6 +31,7 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
     depot: file.depot,
     reports: file.reports,
     uplink: file.uplink,
+    sampleEvery: LINK_TIMERS[file.link].sampleEvery,
     log,
     observe: options.observe ?? false,
   });

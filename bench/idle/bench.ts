@@ -3,7 +3,7 @@
  * whose check goes on, and the bytes of its link by what they are, for an hour. TCP payload without TLS, both directions.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LinkName } from '../../policies/model/link.js';
+import { LINK_TIMERS, type LinkName } from '../../policies/model/link.js';
 import type { BenchOptions } from '../options.js';
 import { median } from '../sweep/figures.js';
 import type { IdleAgent } from './agent.js';
@@ -38,9 +38,10 @@ export async function run({ minutes = MINUTES, tell }: BenchOptions): Promise<Re
     tell(`idle from here on; measured for ${minutes} minutes`);
     const { span, memory } = await idle(stand.agents, minutes * 60_000);
     const second = await provokeReport(agent);
+    const { sampleEvery } = LINK_TIMERS[agent.link];
     const reports = [
-      { bytes: first.bytes, minutes: first.sinceLast / 60_000 },
-      { bytes: second.bytes, minutes: (second.at - first.at) / 60_000 },
+      { bytes: first.bytes, windows: first.sinceLast / sampleEvery },
+      { bytes: second.bytes, windows: (second.at - first.at) / sampleEvery },
     ];
     const contacts = agent.meter.spent.filter(
       (one) => one.kind === 'contact' && one.at >= span.from && one.at < span.to,

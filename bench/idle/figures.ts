@@ -14,24 +14,24 @@ export interface Span {
 /** What is rarer than a span can show, measured one by one over the fibre link: the same calls in every class. */
 export interface Rare {
   contactBytes: number;
-  /** A report without samples, and what a minute of samples adds to one. */
+  /** A report without samples, and what a window of samples adds to one. */
   reportBytes: number;
-  sampleBytesPerMinute: number;
+  windowBytes: number;
   keysetBytes: number;
 }
 
-/** Two reports, and for how many minutes each had samples to carry. */
-export function rareOf(contacts: number[], reports: { bytes: number; minutes: number }[], keysetBytes: number): Rare {
-  const [few, many] = reports.toSorted((a, b) => a.minutes - b.minutes);
-  if (!few || !many || few.minutes === many.minutes) throw new Error('expected two reports with unequal samples');
-  const sampleBytesPerMinute = Math.max(0, (many.bytes - few.bytes) / (many.minutes - few.minutes));
-  const reportBytes = few.bytes - sampleBytesPerMinute * few.minutes;
-  return { contactBytes: median(contacts), reportBytes, sampleBytesPerMinute, keysetBytes };
+/** Two reports, and how many windows of samples each had to carry. */
+export function rareOf(contacts: number[], reports: { bytes: number; windows: number }[], keysetBytes: number): Rare {
+  const [few, many] = reports.toSorted((a, b) => a.windows - b.windows);
+  if (!few || !many || few.windows === many.windows) throw new Error('expected two reports with unequal samples');
+  const windowBytes = Math.max(0, (many.bytes - few.bytes) / (many.windows - few.windows));
+  const reportBytes = few.bytes - windowBytes * few.windows;
+  return { contactBytes: median(contacts), reportBytes, windowBytes, keysetBytes };
 }
 
 /** Of calls and frames that come every minute or oftener the span is scaled; what is rarer is reckoned by the timers. */
 export function bytesPerHour(link: LinkName, spent: Spent[], { from, to }: Span, rare: Rare): Record<string, number> {
-  const { contactEvery, reportEvery } = LINK_TIMERS[link];
+  const { contactEvery, reportEvery, sampleEvery } = LINK_TIMERS[link];
   const within = (kind: Kind) =>
     spent
       .filter((one) => one.kind === kind && one.at >= from && one.at < to)
@@ -42,7 +42,7 @@ export function bytesPerHour(link: LinkName, spent: Spent[], { from, to }: Span,
     keepalive: scaled('ping'),
     workerHeartbeats: scaled('heartbeat'),
     contact: Math.round((rare.contactBytes * HOUR) / contactEvery),
-    reports: Math.round((rare.reportBytes * HOUR) / reportEvery + rare.sampleBytesPerMinute * 60),
+    reports: Math.round((rare.reportBytes * HOUR) / reportEvery + (rare.windowBytes * HOUR) / sampleEvery),
     keyset: Math.round(rare.keysetBytes),
     other: scaled('other') + scaled('settings'),
   };

@@ -9,13 +9,14 @@ const POLL = text('[\\x01-\\x7f]\\n.site-');
 /** RecordWorkerHeartbeat: after the namespace an identity, then heartbeats. */
 const HEARTBEAT = text('[\\x01-\\x7f]site-[^\\x1a]+\\x1a');
 const INBOX = text('[\\x01-\\x7f]*\\n?.?inbox/');
+/** DescribeNamespace: a name, and nothing else; it is what proves contact. */
+const CONTACT = /^\n[\x01-\x7f][^\x12]+$/s;
 
 export function kindOf(asked: Buffer): Kind {
-  // Only GetSystemInfo, which proves contact, asks with nothing.
-  if (asked.length === 0) return 'contact';
   const request = asked.toString('latin1');
   if (POLL.test(request)) return 'poll';
   if (HEARTBEAT.test(request)) return 'heartbeat';
+  if (CONTACT.test(request)) return 'contact';
   // The report itself, and what asks how much of the last one was recorded.
   return INBOX.test(request) ? 'report' : 'other';
 }

@@ -14,6 +14,8 @@ export interface LinkTimers {
   contactEvery: number;
   /** A report goes out at least this often; a command that was missed is sent again upon it. */
   reportEvery: number;
+  /** Samples of checks are told as one for so long: of each series least, most, sum, count and last. */
+  sampleEvery: number;
   /** Events that come within it travel together. */
   gather: number;
   /** An answer that takes longer is none. */
@@ -29,6 +31,7 @@ export const LINK_TIMERS: Record<LinkName, LinkTimers> = {
     mostRetry: 5 * S,
     contactEvery: 15 * S,
     reportEvery: 10 * M,
+    sampleEvery: 1 * M,
     gather: 100,
     echoWithin: 10 * S,
   },
@@ -37,6 +40,7 @@ export const LINK_TIMERS: Record<LinkName, LinkTimers> = {
     mostRetry: 15 * S,
     contactEvery: 2 * M,
     reportEvery: 10 * M,
+    sampleEvery: 5 * M,
     gather: 200,
     echoWithin: 20 * S,
   },
@@ -45,6 +49,7 @@ export const LINK_TIMERS: Record<LinkName, LinkTimers> = {
     mostRetry: 15 * S,
     contactEvery: 2 * M,
     reportEvery: 10 * M,
+    sampleEvery: 5 * M,
     gather: 200,
     echoWithin: 20 * S,
   },
@@ -53,6 +58,7 @@ export const LINK_TIMERS: Record<LinkName, LinkTimers> = {
     mostRetry: 5 * M,
     contactEvery: 10 * M,
     reportEvery: 60 * M,
+    sampleEvery: 15 * M,
     gather: 2 * S,
     echoWithin: 60 * S,
   },
@@ -61,6 +67,7 @@ export const LINK_TIMERS: Record<LinkName, LinkTimers> = {
     mostRetry: 15 * M,
     contactEvery: 30 * M,
     reportEvery: 120 * M,
+    sampleEvery: 60 * M,
     gather: 5 * S,
     echoWithin: 60 * S,
   },

@@ -34,8 +34,11 @@ export function decideDrop(
 
 const MINUTE = 60_000;
 
-/** How long samples are gathered into one: the more waits for the link, the longer. `share` of the bound that is used. */
-export function windowFor(share: number): number {
-  if (share < 0.25) return MINUTE;
-  return share < 0.5 ? 10 * MINUTE : 60 * MINUTE;
+/**
+ * How long samples are gathered into one, ms: `usual` for the link, and longer the more waits for it. `share` of the bound that
+ * is used.
+ */
+export function windowFor(share: number, usual: number): number {
+  if (share < 0.25) return usual;
+  return Math.max(usual, share < 0.5 ? 10 * MINUTE : 60 * MINUTE);
 }

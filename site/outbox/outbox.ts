@@ -35,11 +35,15 @@ interface Head extends ChainHead {
   acked: number;
 }
 
+const SAMPLE_EVERY = 60_000;
+
 export interface OutboxOptions {
   site: string;
   now: () => number;
   /** Bytes of entries that are kept. */
   bound?: number | undefined;
+  /** How long samples are gathered into one, ms, while little waits; a minute if absent. */
+  sampleEvery?: number | undefined;
 }
 
 export class Outbox {
@@ -181,7 +185,7 @@ export class Outbox {
   /** How long samples are gathered before they are kept as one. */
   windowMs(): number {
     const { performance, routine } = this.stored();
-    return windowFor((performance.bytes + routine.bytes) / this.bound);
+    return windowFor((performance.bytes + routine.bytes) / this.bound, this.options.sampleEvery ?? SAMPLE_EVERY);
   }
 
   private head(epoch: number, priority: SparePriority): Head {

@@ -29,7 +29,7 @@ const DESCRIBE = request('\n\x07default\x12\x12\n\x10inbox/idle-fibre');
 
 describe('the kinds of calls', () => {
   it('are told by the layout of what is asked', () => {
-    const asked = [POLL, HEARTBEAT, REPORT, DESCRIBE, Buffer.alloc(0), request('\n\x07default')];
+    const asked = [POLL, HEARTBEAT, REPORT, DESCRIBE, request('\n\x07default'), Buffer.alloc(0)];
     expect(asked.map(kindOf)).toEqual(['poll', 'heartbeat', 'report', 'report', 'contact', 'other']);
   });
 });
@@ -71,12 +71,12 @@ describe('the hour of an idle link', () => {
     const rare = rareOf(
       [200, 210, 220],
       [
-        { bytes: 2_000, minutes: 1 },
-        { bytes: 2_300, minutes: 4 },
+        { bytes: 2_000, windows: 1 },
+        { bytes: 2_300, windows: 4 },
       ],
       450,
     );
-    expect(rare).toEqual({ contactBytes: 210, reportBytes: 1_900, sampleBytesPerMinute: 100, keysetBytes: 450 });
+    expect(rare).toEqual({ contactBytes: 210, reportBytes: 1_900, windowBytes: 100, keysetBytes: 450 });
     const spent = [
       { kind: 'poll', bytes: 200, at: 1_000 },
       { kind: 'poll', bytes: 200, at: 61_000 },
@@ -89,10 +89,10 @@ describe('the hour of an idle link', () => {
       longPolls: 12_000,
       keepalive: 510,
       contact: 1_260,
-      reports: 1_900 + 6_000,
+      reports: 1_900 + 4 * 100,
       keyset: 450,
     });
-    expect(hour['total']).toBe(12_000 + 510 + 1_260 + 7_900 + 450);
+    expect(hour['total']).toBe(12_000 + 510 + 1_260 + 2_300 + 450);
   });
 
   it('refuses two reports that tell nothing of samples', () => {
@@ -100,8 +100,8 @@ describe('the hour of an idle link', () => {
       rareOf(
         [1],
         [
-          { bytes: 1, minutes: 2 },
-          { bytes: 3, minutes: 2 },
+          { bytes: 1, windows: 2 },
+          { bytes: 3, windows: 2 },
         ],
         0,
       ),
