@@ -21,6 +21,7 @@ const slow = [
   'test/site/prefetch.test.ts',
   'test/site/depot-speed.test.ts',
   'test/site/uplink.test.ts',
+  'test/infra/alerts.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',
   'test/infra/dev/relay-faults.test.ts',
