@@ -30,6 +30,9 @@ function judge(requirements: Requirement[], named: string[]): string[] {
     ...requirements
       .filter(({ id, status }) => status === 'proved' && !named.includes(id))
       .map(({ id }) => `${id} is proved by no test`),
+    ...requirements
+      .filter(({ id, status }) => status === 'planned' && named.includes(id))
+      .map(({ id }) => `${id} is in the name of a test, and called planned`),
     ...new Set(named.filter((id) => !ids.includes(id)).map((id) => `${id} is in the name of a test, and not listed`)),
   ];
 }
@@ -56,7 +59,8 @@ describe('the judge of requirements', () => {
     expect(judge([row('proved')], ['A1'])).toEqual([]);
     expect(judge([row('planned')], [])).toEqual([]);
     expect(judge([row('proved')], [])).toEqual(['A1 is proved by no test']);
-    expect(judge([row('planned')], ['A1', 'B2', 'B2'])).toEqual(['B2 is in the name of a test, and not listed']);
+    expect(judge([row('planned')], ['A1'])).toEqual(['A1 is in the name of a test, and called planned']);
+    expect(judge([row('proved')], ['A1', 'B2', 'B2'])).toEqual(['B2 is in the name of a test, and not listed']);
     expect(judge([row('planned'), row('planned')], [])).toEqual(['A1 is listed twice']);
     expect(judge([row('done')], [])).toEqual(['A1 is done']);
   });

@@ -374,7 +374,7 @@ test('fleet list shows what the centre goes by: a later import, and who was reti
 });
 
 describe('evidence', () => {
-  test('exports a document that verifies anywhere, and one changed byte is found and named', async () => {
+  test('[B49] exports a document that verifies anywhere, and one changed byte is found and named', async () => {
     const { label } = await record('run-1', {});
     await withRegistry((registry) =>
       registry.appendEvidence(

@@ -252,7 +252,7 @@ describe('the gate in status', () => {
 });
 
 describe('explain', () => {
-  test('[A43] prints the meaning of every reason, its playbook, and what can be typed now', async () => {
+  test('[B96] [A43] prints the meaning of every reason, its playbook, and what can be typed now', async () => {
     const reason = { code: 'BUDGET_OWED' as const, detail: '2 of 4 sites, limit 1' };
     const { label } = await record('run-1', {
       state: 'waiting',
@@ -370,7 +370,7 @@ describe('allow', () => {
 });
 
 describe('fleet', () => {
-  test('[A55] status sets the last report beside what is declared, with its age', async () => {
+  test('[A5] [B4] [A55] status sets the last report beside what is declared, with its age', async () => {
     await withRegistry((registry) =>
       registry.recordReport(
         {

@@ -39,7 +39,7 @@ const ignored = async () => {
 };
 
 describe('Prometheus down for the whole gate', () => {
-  it('[A31] the rollout waits, with the reason, its owner and a deadline; nothing is promoted', async () => {
+  it('[B16] [A31] the rollout waits, with the reason, its owner and a deadline; nothing is promoted', async () => {
     status = await waiting(await stage.begin({ version: '1.0.0' }, 'blind'));
     expect(status.wait).toMatchObject({ reason: { code: 'GATE_QUERY_FAILED' }, owner: 'on-call', then: 'stay' });
     expect(status.stages).toMatchObject([

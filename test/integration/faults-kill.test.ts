@@ -81,7 +81,7 @@ describe('kill -9 in mid-rollout', () => {
     await expectDoneOnce(label, '1.2.0');
   });
 
-  it('[A43] of everything at once, as by a power cut: it ends as if nothing had been', async () => {
+  it('[A18] [A43] of everything at once, as by a power cut: it ends as if nothing had been', async () => {
     const label = await stage.begin({ version: '1.3.0', healthyFor: '4s' });
     await watching('s2', '1.3.0');
     await Promise.all([worker.crash(), stage.temporal.crash(), ...SITES.map(killSite)]);
@@ -91,7 +91,7 @@ describe('kill -9 in mid-rollout', () => {
     await expectDoneOnce(label, '1.3.0');
   });
 
-  it('[A32] of a site that watches a release which breaks it, and the centre gone: it undoes it, and says so later', async () => {
+  it('[A6] [A32] of a site that watches a release which breaks it, and the centre gone: it undoes it, and says so later', async () => {
     const label = await stage.begin({ version: '1.4.0', healthyFor: '20s' });
     await watching('s1', '1.4.0');
     await Promise.all([worker.crash(), stage.temporal.crash(), killSite('s1')]);

@@ -78,7 +78,7 @@ describe('what the depot gives is damaged', () => {
     expect(switched).toHaveLength(1);
   });
 
-  it('[A22] one that is cut short is never used, and once it is mended the site goes on where it stopped', async () => {
+  it('[B8] [A22] one that is cut short is never used, and once it is mended the site goes on where it stopped', async () => {
     await stage.publish({ version: '1.2.0' });
     writeFileSync(blobOf('1.2.0'), page('1.2.0').slice(0, 5));
     const label = await stage.begin({ version: '1.2.0' }, 'steps', 'as it lies there');

@@ -59,7 +59,7 @@ async function nothingHeard(label: string): Promise<void> {
 }
 
 describe('O2: Temporal is away from before the switch until after the end', () => {
-  it('[A12] a good change is confirmed over a restart of the agent, and counted once when Temporal is back', async () => {
+  it('[A17] [A12] a good change is confirmed over a restart of the agent, and counted once when Temporal is back', async () => {
     const label = await acceptedBeforeTheEnd('1.0.0');
     await s1().restart();
     await comesTo(stage, 's1', 'confirmed', '1.0.0');

@@ -80,7 +80,7 @@ async function expectNamed(from: number): Promise<void> {
 describe('links that fail while a change is watched', () => {
   let label = '';
 
-  it('[B1] [B7] a good one is confirmed in time behind every fault, and counted once when the link is well again', async () => {
+  it('[A7] [B1] [B7] a good one is confirmed in time behind every fault, and counted once when the link is well again', async () => {
     label = await stage.begin({ version: '1.0.0', healthyFor: '40s' }, 'together');
     await all(SITES, ({ name }) => comesTo(stage, name, 'watching', '1.0.0'));
     const from = Date.now();

@@ -97,7 +97,7 @@ function load(): () => Promise<Reply[]> {
 }
 
 describe('a site with nginx', () => {
-  it('[A23] switches to a good release with no failed request', async () => {
+  it('[A3] [A23] switches to a good release with no failed request', async () => {
     const agent = await site.start();
     const good = site.publish(release('1.0.0'), { 'files/nginx.conf': configuration('one', 200) });
     const stop = load();
@@ -107,7 +107,7 @@ describe('a site with nginx', () => {
     expect(new Set(replies.map((reply) => reply.body))).toEqual(new Set(['original', 'one']));
   });
 
-  it('[A32] undoes a release whose health fails, by itself, with no failed request', async () => {
+  it('[A3] [A32] undoes a release whose health fails, by itself, with no failed request', async () => {
     const agent = await site.start();
     const bad = site.publish(release('2.0.0'), { 'files/nginx.conf': configuration('two', 503) });
     const stop = load();

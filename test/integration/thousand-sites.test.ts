@@ -54,7 +54,7 @@ describe('a rollout of a thousand sites', () => {
     expect(liveNow()).toEqual(expected);
   });
 
-  it('names the same sites as the script, one by one', async () => {
+  it('[A11] names the same sites as the script, one by one', async () => {
     const status = await thousand.sealed();
     const rows = new Map((await thousand.registry.siteRows(status.firstRunId)).map((row) => [row.site, row.outcome]));
     const words = { well: 'confirmed', flapping: 'confirmed', 'dark-during': 'confirmed', 'dark-after': 'owed' };

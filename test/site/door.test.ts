@@ -22,7 +22,7 @@ const observe = (agent: Awaited<ReturnType<TestSite['open']>>, id: string) =>
   agent.door.observe(id, AbortSignal.timeout(10_000), () => undefined);
 
 describe('the door', () => {
-  it('[A38] refuses what no pinned key signed, and does not let it decide what an id means', async () => {
+  it('[A59] [A38] refuses what no pinned key signed, and does not let it decide what an id means', async () => {
     const agent = await site.start();
     const good = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': 'healthy 1' });
     const command = site.command(good);
@@ -59,7 +59,7 @@ describe('the door', () => {
     expect(agent.history(100).filter((event) => event.kind === 'switching')).toHaveLength(1);
   });
 
-  it('refuses a lower or equal order under another id as STALE, for good, and leaves the stream alone', async () => {
+  it('[B72] refuses a lower or equal order under another id as STALE, for good, and leaves the stream alone', async () => {
     const agent = await site.start();
     const good = site.publish(directoryRelease(site, '1.0.0', slow), { 'files/page': 'healthy 1' });
     await agent.door.accept(site.sign(site.command(good, { generation: 5, try: 2 })));
@@ -226,7 +226,7 @@ describe('the door', () => {
 describe('fetching', () => {
   const soon = () => ({ switchBy: Date.now() + 1_500 });
 
-  it('never uses a blob with the wrong digest or one cut short', async () => {
+  it('[B10] [B46] never uses a blob with the wrong digest or one cut short', async () => {
     const agent = await site.start();
     const wrong = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': 'healthy 1' });
     site.put(blobPath(`sha256:${sha256Hex('healthy 1')}`), 'healthy X');

@@ -57,7 +57,7 @@ describe('drift at a site', () => {
     expect((await agent.report()).streams['edge-proxy']?.drift).toMatchObject({ since: found?.since, total: 4 });
   });
 
-  it('[A46] is put back where the release says `repair`, in one step; what is accepted or only told of stays', async () => {
+  it('[A16] [A46] is put back where the release says `repair`, in one step; what is accepted or only told of stays', async () => {
     const agent = await site.start(never);
     await confirmed(agent, { drift: rules });
     const first = readlinkSync(live());
@@ -188,7 +188,7 @@ describe('an observing agent', () => {
     reload: ['touch', site.path('reloads')],
   });
 
-  it('tells what is live and how it differs from a release, and changes nothing', async () => {
+  it('[B44] tells what is live and how it differs from a release, and changes nothing', async () => {
     const one = release({ driver: driver(), drift: [{ paths: ['**'], then: 'repair' }] });
     const agent = await site.start(observing);
     const status = await agent.drift({ like: { stream: 'edge-proxy', like: { version: one.version } } });

@@ -102,7 +102,7 @@ describe('the guard', () => {
     expect(page()).toBe('healthy original');
   });
 
-  it('[A32] leaves safe-mode, not a loop, when nothing verified is left on disk', async () => {
+  it('[B94] [A32] leaves safe-mode, not a loop, when nothing verified is left on disk', async () => {
     const command = await stoppedWhileWatching();
     rmSync(`${site.data}/blobs`, { recursive: true });
     rmSync(`${site.data}/releases/edge-proxy`, { recursive: true });

@@ -19,7 +19,7 @@ describe('runProgram', () => {
     expect(end.detail).toMatch(/^exit 3: /);
   });
 
-  it('names a program that is not there, and ends one that hangs', async () => {
+  it('[B43] names a program that is not there, and ends one that hangs', async () => {
     expect((await runProgram({ ...call, argv: ['/no/such/program'] })).detail).toContain('could not be started');
     expect(await runProgram({ ...call, timeout: 100, argv: ['sleep', '30'] })).toMatchObject({
       ok: false,

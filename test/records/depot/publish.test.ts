@@ -56,7 +56,7 @@ describe('publishing', () => {
     expect((await readdir(depot, { recursive: true })).filter((name) => name.includes('incoming'))).toEqual([]);
   });
 
-  test('other content under a used version is refused with both digests, and nothing is written', async () => {
+  test('[A8] other content under a used version is refused with both digests, and nothing is written', async () => {
     const depot = await scratch();
     const { ref } = await publish(await releaseDirectory(), depot);
     const before = await contentOf(depot);

@@ -35,7 +35,7 @@ async function refused(files: Record<string, string>) {
 const including = (include: string) => `apiVersion: foothold/v1\nkind: Fleet\ninclude: ${include}\n`;
 
 describe('[A20] a fleet file', () => {
-  it('gives every site what it inherits, and the sites in the order of their ids', async () => {
+  it('[A14] gives every site what it inherits, and the sites in the order of their ids', async () => {
     const { sites, digest } = await load({ 'fleet.yaml': FLEET });
     const cellular = { name: 'cellular', settleWithin: 7_200_000, startWithin: 60_000, heartbeat: 30_000 };
     expect(sites).toEqual([
