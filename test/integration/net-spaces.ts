@@ -93,6 +93,20 @@ export class NetSpaces {
     this.ip('way', 'link', 'set', 'centre', 'mtu', String(bytes));
   }
 
+  /** Each direction brings so much from now on; what does not fit queues. Undefined: as much as ever. */
+  narrow(bitsPerSecond: number | undefined): void {
+    const ways = [
+      ['way', 'site'],
+      ['site', 'eth0'],
+    ] as const;
+    for (const [name, device] of ways) {
+      const shape = ['tbf', 'rate', `${bitsPerSecond}bit`, 'burst', '1600', 'latency', '60s'];
+      const does =
+        bitsPerSecond === undefined ? ['del', 'dev', device, 'root'] : ['replace', 'dev', device, 'root', ...shape];
+      execFileSync('ip', ['netns', 'exec', this.space(name), 'tc', 'qdisc', ...does], { stdio: 'pipe' });
+    }
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.forwarders.map((forwarder) => forwarder.stop()));
     for (const socket of this.sockets) socket.destroy();

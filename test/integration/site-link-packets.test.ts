@@ -128,4 +128,24 @@ describe.skipIf(whyNot)(`packets that vanish${whyNot === undefined ? '' : ` (ski
     expect(await stage.sealed(label, 170_000)).toMatchObject({ outcome: 'promoted' });
     expect(await accountOf(stage, label, SITE)).toMatchObject({ outcome: 'confirmed', counted: 1 });
   });
+
+  it('[A32] [B1] L7: at 9.6 kbit/s a change gets through, and an undo within half a minute', async () => {
+    spaces.narrow(9_600);
+    try {
+      const label = await stage.begin({ version: '1.4.0' }, 'together');
+      await comesTo(stage, SITE, 'confirmed', '1.4.0');
+      expect(await stage.sealed(label, 170_000)).toMatchObject({ outcome: 'promoted' });
+      const next = await stage.begin({ version: '1.5.0', healthyFor: '120s' }, 'together');
+      await comesTo(stage, SITE, 'watching', '1.5.0');
+      const from = performance.now();
+      expect(await stage.endOf(['revert', next, '--reason', 'sparks'])).toMatchObject({ code: 0 });
+      await comesTo(stage, SITE, 'reverted', '1.4.0');
+      expect(performance.now() - from).toBeLessThan(30_000);
+      await stage.sealed(next, 120_000);
+      expect(await accountOf(stage, next, SITE)).toMatchObject({ outcome: 'reverted', cause: 'command' });
+      expect((await stage.statusOf(SITE)).link?.state).toBe('up');
+    } finally {
+      spaces.narrow(undefined);
+    }
+  });
 });
