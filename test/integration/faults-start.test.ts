@@ -122,8 +122,8 @@ describe('the depot away at the start of a rollout', () => {
   });
 
   it('[A13] an agent whose metrics address is taken says so and goes on: its supervisor must not restart it', async () => {
-    const taken = new URL(stage.depotUrl).host;
-    depot = await stage.startDepot();
+    // By what is there anyway: a depot that is up for a moment would let the rollout of these tests begin.
+    const taken = stage.temporal.address;
     const site = 's9';
     const directory = join(stage.root, site);
     const file = agentFile({ site, directory, control: join(stage.project, 'control.pub'), depot: stage.depotUrl });
@@ -133,7 +133,6 @@ describe('the depot away at the start of a rollout', () => {
     expect(stage.logsOf(`site-${site}`)).toContain('the agent goes on without it');
     expect((await stage.statusOf(site)).site).toBe(site);
     await agent.stop();
-    await depot.crash();
   });
 
   it('[A31] in the end the rollout is refused by name, no site was commanded, and with the depot back it can begin', async () => {
