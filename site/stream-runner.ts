@@ -97,11 +97,23 @@ export class StreamRunner {
   private async run(): Promise<void> {
     while (this.woken && !this.stopping && !this.lone) {
       this.woken = false;
-      for (let work = this.next(); work !== 'nothing' && !this.stopping && !this.lone; work = this.next()) {
-        this.controller = new AbortController();
-        await this.attempt(work);
+      try {
+        for (let work = this.next(); work !== 'nothing' && !this.stopping && !this.lone; work = this.next()) {
+          this.controller = new AbortController();
+          await this.attempt(work);
+        }
+      } catch (error) {
+        await this.outlive(error);
       }
     }
+  }
+
+  /** A store that cannot even be read must not end the process, and with it every watch: looked at again after a pause. */
+  private async outlive(error: unknown): Promise<void> {
+    this.context.storage.note(error, `stream ${this.stream}, its place in the books`);
+    this.context.log.error({ stream: this.stream, error: messageOf(error) }, 'the store cannot be read; trying again');
+    await this.pause();
+    this.woken = true;
   }
 
   private next(): Work {
@@ -112,7 +124,8 @@ export class StreamRunner {
       ...(verb ? { verb } : {}),
       queued: row.queuedId !== undefined,
       person: this.person !== undefined || this.unjournaled !== undefined,
-      guarded: guardedRelease(this.context, this.stream) !== undefined,
+      // Who only observes undoes nothing, whatever becomes of what is live.
+      guarded: !this.context.observing && guardedRelease(this.context, this.stream) !== undefined,
     });
   }
 

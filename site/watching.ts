@@ -2,7 +2,7 @@
 import { switchOf } from '../policies/site/decide-boot.js';
 import type { CheckTally } from '../policies/site/decide-watch.js';
 import { elapsedSince, onThisBoot } from '../policies/site/elapsed.js';
-import { advance, atRest, liveRelease, resultOf } from './advance.js';
+import { advance, atRest, liveRelease, messageOf, resultOf } from './advance.js';
 import type { Surroundings } from './checks/probe.js';
 import { watchChecks, watchConfirmedChecks } from './checks/watch.js';
 import { momentOf } from './clock.js';
@@ -98,9 +98,16 @@ export async function watchConfirmed(
   return end.kind === 'undo' ? { code: end.code, detail: end.detail } : undefined;
 }
 
+/** What cannot be recorded of a sample is lost alone: an error here would begin the watch anew, with no failure counted. */
 function takeTallies(context: SiteContext, stream: string, tallies: CheckTally[]): void {
-  context.recorder.sampled(context, stream, context.tallies.get(stream) ?? [], tallies);
+  const before = context.tallies.get(stream) ?? [];
   context.tallies.set(stream, [...tallies]);
+  try {
+    context.recorder.sampled(context, stream, before, tallies);
+  } catch (error) {
+    context.storage.note(error, 'samples of checks');
+    context.log.error({ stream, error: messageOf(error) }, 'samples of checks could not be recorded');
+  }
 }
 
 function confirmRelease(context: SiteContext, stream: string, held: HeldRow, trial: Trial): void {

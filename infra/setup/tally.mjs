@@ -31,9 +31,10 @@ const LISTED_MOST = 40;
  * @returns {string[]}
  */
 export function listFailures(report, root) {
+  const folder = root.endsWith('/') ? root : `${root}/`;
   const found = (parse(report).testResults ?? []).flatMap(
     ({ name = '', status, message = '', assertionResults = [] }) => {
-      const file = name.startsWith(`${root}/`) ? name.slice(root.length + 1) : name;
+      const file = name.startsWith(folder) ? name.slice(folder.length) : name;
       const failed = assertionResults.filter((each) => each.status === 'failed');
       if (failed.length === 0) return status === 'failed' ? [describeFailure(`${file} (not loaded)`, message)] : [];
       return failed.map(({ fullName = '', failureMessages = [] }) =>

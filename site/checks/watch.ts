@@ -113,9 +113,10 @@ async function sampleUntil<Verdict>(task: SampleTask, rules: Rules<Verdict>): Pr
     };
     const take = (index: number, tally: CheckTally) => {
       tallies[index] = tally;
+      // First: nothing that is told of a sample may stand before what it decides.
+      judge();
       task.onTallies(tallies);
       alarm(tallies);
-      judge();
     };
     task.signal.addEventListener('abort', stop, { once: true });
     const loops = rules.checks.map((check, index) =>

@@ -233,6 +233,21 @@ describe('an observing agent', () => {
     expect(await carryOut(again, site, revert)).toMatchObject({ result: 'reverted', changed: true });
   });
 
+  it('undoes nothing by itself either: what turns sick under it stays live, and an agent that may undoes it', async () => {
+    const acting = await site.start(never);
+    await confirmed(acting);
+    await acting.stop();
+    const target = readlinkSync(live());
+    writeFileSync(live('page'), 'sick');
+    const agent = await site.start(observing);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(agent.history(500).map(({ kind }) => kind)).not.toContain('reverting');
+    expect(readlinkSync(live())).toBe(target);
+    await agent.stop();
+    await site.start(never);
+    await until(() => !existsSync(live('page')) || readFileSync(live('page'), 'utf8') === 'healthy original');
+  });
+
   it('does not start where something is half done: nobody would undo it', async () => {
     const acting = await site.start(never);
     await acting.door.accept(site.sign(site.command(release({ confirm: { within: '20s', healthyFor: '20s' } }))));

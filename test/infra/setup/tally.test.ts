@@ -40,9 +40,9 @@ describe('the list of what failed', () => {
       { status: 'passed', fullName: 'holds' },
       { status: 'failed', fullName: 'a sum is right', failureMessages },
     ];
-    expect(list([{ name: '/somewhere/test/sum.test.ts', status: 'failed', assertionResults }])).toEqual([
-      'test/sum.test.ts > a sum is right\n    AssertionError: expected 1 to be 2',
-    ]);
+    const testResults = [{ name: '/somewhere/test/sum.test.ts', status: 'failed', assertionResults }];
+    expect(listFailures(JSON.stringify({ testResults }), '/somewhere/')).toEqual(list(testResults));
+    expect(list(testResults)).toEqual(['test/sum.test.ts > a sum is right\n    AssertionError: expected 1 to be 2']);
   });
 
   it('names a file that could not be loaded', () => {
