@@ -135,7 +135,7 @@ describe.skipIf(whyNot)(`packets that vanish${whyNot === undefined ? '' : ` (ski
       const label = await stage.begin({ version: '1.4.0' }, 'together');
       await comesTo(stage, SITE, 'confirmed', '1.4.0');
       expect(await stage.sealed(label, 170_000)).toMatchObject({ outcome: 'promoted' });
-      const next = await stage.begin({ version: '1.5.0', healthyFor: '120s' }, 'together');
+      const next = await stage.begin({ version: '1.5.0', healthyFor: '45s' }, 'together');
       await comesTo(stage, SITE, 'watching', '1.5.0');
       const from = performance.now();
       expect(await stage.endOf(['revert', next, '--reason', 'sparks'])).toMatchObject({ code: 0 });
