@@ -4,8 +4,9 @@
  * docs/recipes/place-a-slow-test.md.
  */
 import { defineConfig } from 'vitest/config';
+import { ROOMS } from './infra/setup/steps.mjs';
 
-const rooms = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra', 'bench', 'faults'];
+const rooms = [...ROOMS, 'bench', 'faults'];
 
 /** Of the rooms, but slow or with processes of their own: run with the integration tests. */
 const slow = [

@@ -12,21 +12,12 @@ import { SetupError, run } from './run.mjs';
 
 export const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url));
 
+/** The folders of the rooms (design §3). */
+export const ROOMS = ['policies', 'workflows', 'activities', 'records', 'site', 'worker', 'cli', 'infra'];
+
 /** What the build reads; anything else changed leaves the build as it is. */
 const SOURCE = /\.(ts|mts|mjs|cjs|js)$/;
-const SOURCE_FOLDERS = [
-  'policies',
-  'workflows',
-  'activities',
-  'records',
-  'site',
-  'worker',
-  'cli',
-  'infra',
-  'bench',
-  'test',
-  'examples',
-];
+const SOURCE_FOLDERS = [...ROOMS, 'bench', 'test', 'examples'];
 
 /**
  * Installs the packages of the lockfile, checked by its digests, unless exactly those are installed.

@@ -2,8 +2,8 @@
 /**
  * The checks: `node infra/setup/suite.mjs check|all [arguments for vitest]`.
  *
- * `check` is types, lint, format, walls and unit tests; `all` adds the slow tests (vitest.config.ts). Every part runs even when an earlier
- * one failed. It ends with the names of the tests that failed and the line `N passed, N failed`: tests, as vitest reports them, and
+ * `check` is types, lint of the rooms, format, walls and unit tests; `all` lints everything, and adds the slow tests
+ * (vitest.config.ts). Every part runs even when an earlier one failed. It ends with the names of the tests that failed and the line `N passed, N failed`: tests, as vitest reports them, and
  * each other part that failed counts as one failed. Exit code 0 only if nothing failed and at least one test ran.
  */
 import { spawn } from 'node:child_process';
@@ -12,7 +12,7 @@ import { constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createProgress } from './progress.mjs';
 import { SetupError } from './run.mjs';
-import { CHECKOUT, ensureBuild } from './steps.mjs';
+import { CHECKOUT, ensureBuild, ROOMS } from './steps.mjs';
 import { countTests, listFailures } from './tally.mjs';
 
 /** @typedef {import('./tally.mjs').Tally} Tally */
@@ -49,10 +49,10 @@ async function slowTests(folder, vitestArguments) {
   return [replay, ...beside, await shown('alone')];
 }
 
-/** Typed lint is the longest part of all: a check within a minute leaves tests and benches to `all`. */
-const ROOMS = ['policies', 'records', 'site', 'activities', 'workflows', 'worker', 'cli', 'infra'];
-
-/** Format, then lint: what reads sources without running them. @param {'check' | 'all'} scope */
+/**
+ * Format, then lint: what reads sources without running them. Typed lint is the longest part of all: a check within a minute
+ * leaves tests and benches to `all`. @param {'check' | 'all'} scope
+ */
 async function inspect(scope) {
   const format = await report(
     part('format', 'node_modules/prettier/bin/prettier.cjs', [

@@ -35,10 +35,10 @@ export function decideDrop(
 const MINUTE = 60_000;
 
 /**
- * How long samples are gathered into one, ms: `usual` for the link, and longer the more waits for it. `share` of the bound that
+ * How long samples are gathered into one, ms: `usual` for the link (absent: a minute), and longer the more waits for it. `share` of the bound that
  * is used.
  */
-export function windowFor(share: number, usual: number): number {
+export function windowFor(share: number, usual = MINUTE): number {
   if (share < 0.25) return usual;
   return Math.max(usual, share < 0.5 ? 10 * MINUTE : 60 * MINUTE);
 }

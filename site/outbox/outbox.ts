@@ -35,8 +35,6 @@ interface Head extends ChainHead {
   acked: number;
 }
 
-const SAMPLE_EVERY = 60_000;
-
 export interface OutboxOptions {
   site: string;
   now: () => number;
@@ -185,7 +183,7 @@ export class Outbox {
   /** How long samples are gathered before they are kept as one. */
   windowMs(): number {
     const { performance, routine } = this.stored();
-    return windowFor((performance.bytes + routine.bytes) / this.bound, this.options.sampleEvery ?? SAMPLE_EVERY);
+    return windowFor((performance.bytes + routine.bytes) / this.bound, this.options.sampleEvery);
   }
 
   private head(epoch: number, priority: SparePriority): Head {

@@ -103,7 +103,7 @@ export class NetSpaces {
       const shape = ['tbf', 'rate', `${bitsPerSecond}bit`, 'burst', '1600', 'latency', '60s'];
       const does =
         bitsPerSecond === undefined ? ['del', 'dev', device, 'root'] : ['replace', 'dev', device, 'root', ...shape];
-      execFileSync('ip', ['netns', 'exec', this.space(name), 'tc', 'qdisc', ...does], { stdio: 'pipe' });
+      this.within(name, 'tc', 'qdisc', ...does);
     }
   }
 
@@ -141,7 +141,7 @@ export class NetSpaces {
       this.ip(end, 'route', 'add', 'default', 'via', ROUTER[end]);
     }
     const forward = 'echo 1 > /proc/sys/net/ipv4/ip_forward';
-    execFileSync('ip', ['netns', 'exec', this.space('way'), 'sh', '-c', forward], { stdio: 'pipe' });
+    this.within('way', 'sh', '-c', forward);
   }
 
   private join(one: Socket, other: Socket): void {
@@ -159,6 +159,10 @@ export class NetSpaces {
 
   private space(name: End | 'way'): string {
     return `${this.prefix}-${name}`;
+  }
+
+  private within(space: End | 'way', ...command: string[]): void {
+    execFileSync('ip', ['netns', 'exec', this.space(space), ...command], { stdio: 'pipe' });
   }
 
   private ip(space: End | 'way', ...args: string[]): void {
