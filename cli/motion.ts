@@ -1,4 +1,5 @@
 /** Whether a rollout still runs: that is Temporal's to say, and the registry's record may be behind it (design §4). */
+import { MistakeError, WorldError } from '../policies/model/failure.js';
 import { hasEnded, type RolloutStatus } from '../policies/model/rollout.js';
 import type { Context } from './context.js';
 
@@ -22,8 +23,14 @@ export async function motionOf(context: Context, rollout: RolloutStatus): Promis
     const { status } = await connection.withDeadline(Date.now() + LOOK_WITHIN, () => handle.describe());
     return hasEnded(status.name) ? { kind: 'closed', status: status.name } : { kind: 'runs' };
   } catch (error) {
-    const { WorkflowNotFoundError } = await import('@temporalio/client');
-    if (error instanceof WorkflowNotFoundError) return { kind: 'not-found' };
+    if (await saysNotFound(error)) return { kind: 'not-found' };
     return { kind: 'unknown', because: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** What Temporal itself answered. The client is not loaded to name an error of a server that could not be reached. */
+async function saysNotFound(error: unknown): Promise<boolean> {
+  if (error instanceof WorldError || error instanceof MistakeError) return false;
+  const { WorkflowNotFoundError } = await import('@temporalio/client');
+  return error instanceof WorkflowNotFoundError;
 }

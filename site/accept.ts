@@ -6,18 +6,18 @@ import { openEnvelope, readUnverified } from '../policies/signing/dsse.js';
 import { judgeAddressee, type Addressee } from '../policies/site/judge-addressee.js';
 import type { NotTaken } from '../policies/site/not-taken.js';
 import { decideAdmission, judgeCommand, type Admission } from '../policies/site/decide-command.js';
-import { advance, journal, liveRelease, resultOf } from './advance.js';
+import { advance, journal, liveAtRest, liveRelease, resultOf } from './advance.js';
 import type { SiteContext } from './context.js';
 import { judgeHeldHere } from './holds.js';
-import type { CommandRow, StreamRow, Undo } from './store/rows.js';
-import { notLive } from './stream-runner.js';
+import type { CommandRow, StreamRow } from './store/rows.js';
+import { notLive, type AskedUndo } from './stream-runner.js';
 import { learnFromCommand } from './trust.js';
 
 /** `wake`: there may be work; `interrupt`: what is under way is to end; `nothing`: it is answered. */
 export type Accepted =
   | { kind: 'taken'; command: Command; then: 'wake' | 'interrupt' | 'nothing' }
   /** The disk took nothing: undone all the same, and the command is answered once it can be taken. */
-  | { kind: 'unjournaled'; command: Command; undo: Undo; error: unknown }
+  | { kind: 'unjournaled'; command: Command; asked: AskedUndo; error: unknown }
   /** Never stored: whoever cannot sign as the centre must not decide what an id means. */
   | { kind: 'refused'; result: Result };
 
@@ -41,21 +41,21 @@ export function acceptEnvelope(context: SiteContext, envelope: Envelope): Accept
     context.step('accepted');
     return { kind: 'taken', command, then };
   } catch (error) {
-    const undo = undoAllTheSame(context, command, error);
-    if (undo === undefined) throw error;
-    return { kind: 'unjournaled', command, undo, error };
+    const asked = undoAllTheSame(context, command, error);
+    if (asked === undefined) throw error;
+    return { kind: 'unjournaled', command, asked, error };
   }
 }
 
 /** The undo that a revert command asks for, if only the disk keeps it from being taken. */
-function undoAllTheSame(context: SiteContext, command: Command, error: unknown): Undo | undefined {
+function undoAllTheSame(context: SiteContext, command: Command, error: unknown): AskedUndo | undefined {
   const { clock, storage, store } = context;
   if (command.verb !== 'revert' || storage.note(error, 'a revert command') === undefined) return undefined;
   const row = store.stream(command.stream);
-  const live = liveRelease(context, row);
+  const live = liveAtRest(context, row);
   if (live?.digest !== command.digest || judgeCommand(command, row, false) !== 'fresh') return undefined;
   const detail = `rollout ${command.rollout} commanded the undo of ${live.version}`;
-  return { cause: 'command', reason: { code: 'COMMANDED', detail }, begunAt: clock.now() };
+  return { live, undo: { cause: 'command', reason: { code: 'COMMANDED', detail }, begunAt: clock.now() } };
 }
 
 /** Not taken in: an agent that changes the site again takes the same command as if it had never seen it. */

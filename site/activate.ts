@@ -20,9 +20,18 @@ import { surroundingsOf } from './watching.js';
 
 type Program = NonNullable<Release['before']>;
 
-/** Ends `watching`, `reverted`, `safe-mode`, or `confirmed` with nothing changed; throws Rejection before the switch. */
-export async function activateConverge(context: SiteContext, row: CommandRow, signal: AbortSignal): Promise<void> {
+/**
+ * Ends `watching`, `reverted`, `safe-mode`, or `confirmed` with nothing changed; throws Rejection before the switch.
+ * `beforeSwitch` is called in the same turn as the durable switch.
+ */
+export async function activateConverge(
+  context: SiteContext,
+  row: CommandRow,
+  signal: AbortSignal,
+  beforeSwitch: () => void,
+): Promise<void> {
   const { command } = row;
+  refuseHeld(context, command);
   const held = await wholeRelease(context, stagedRelease(context, command.stream));
   await untilEchoed(context, row, held, signal);
   const adoption = await findAdoption(context, held);
@@ -41,6 +50,7 @@ export async function activateConverge(context: SiteContext, row: CommandRow, si
   signal.throwIfAborted();
   refuseLate(context, row);
   refuseHeld(context, command);
+  beforeSwitch();
   const trial = beginSwitch(context, command, { ...held, undo }, lkg);
   await switchComponents(context, command.stream, { ...held, undo }, trial, lkg);
 }

@@ -4,7 +4,7 @@ import type { SiteEventKind } from '../policies/model/report.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { nextState, type StreamEvent } from '../policies/site/transitions.js';
 import type { SiteContext } from './context.js';
-import type { HeldRow, StreamRow } from './store/rows.js';
+import type { CommandRow, HeldRow, StreamRow } from './store/rows.js';
 
 export interface Advance {
   event: StreamEvent;
@@ -90,10 +90,40 @@ export function liveRelease({ store }: SiteContext, row: StreamRow): HeldRow | u
   return store.confirmed(row.stream)[0];
 }
 
+/** What is live as soon as nothing is under way any more: also what an undo left stranded. */
+export function liveAtRest(context: SiteContext, row: StreamRow): HeldRow | undefined {
+  return liveRelease(context, row.state === 'accepted' || row.state === 'staged' ? { ...row, state: 'rejected' } : row);
+}
+
 /** The row with nothing under way. */
 export function atRest(row: StreamRow): StreamRow {
   const { commandId: _command, beforeBegun: _before, stagedId: _staged, trial: _trial, ...rest } = row;
   return rest;
+}
+
+/** Ends the command under way, with nothing switched, and lets go of what was staged for it. May be part of a transaction. */
+export function rejectPending(context: SiteContext, { command }: CommandRow, reason: Reason): void {
+  const { store } = context;
+  const row = store.stream(command.stream);
+  const live = liveRelease(context, row);
+  const result = resultOf(context, command, { result: 'rejected', changed: false, reason, live });
+  advance(context, command.stream, {
+    event: 'reject',
+    change: ended,
+    also: () => dropStaged(context, row.stagedId),
+    journal: { kind: 'rejected', commandId: command.id, detail: { reason }, result },
+  });
+}
+
+/** At rest; a trial that an earlier undo left stranded stays on the books. */
+export function ended(row: StreamRow): StreamRow {
+  return { ...atRest(row), ...(row.trial ? { trial: row.trial } : {}) };
+}
+
+export function dropStaged(context: SiteContext, stagedId: number | undefined): void {
+  if (stagedId === undefined) return;
+  context.store.dropHeld(stagedId);
+  context.untidy = true;
 }
 
 export function messageOf(error: unknown): string {

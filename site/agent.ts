@@ -13,7 +13,8 @@ import type { SiteDoor } from '../policies/model/site-door.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { acceptEnvelope, stateOf, type Accepted } from './accept.js';
 import { adoptAtRequest, type AdoptRequest, type Adopted } from './adopt-request.js';
-import { liveRelease, messageOf } from './advance.js';
+import { mayUndoLive } from '../policies/site/decide-work.js';
+import { liveAtRest, messageOf } from './advance.js';
 import { makeReserveWhole, watchDisk } from './disk/monitor.js';
 import { Reserve } from './disk/reserve.js';
 import { Storage } from './disk/storage.js';
@@ -55,7 +56,7 @@ import { reportOf } from './report.js';
 import { pollKeyset } from './keyset-poll.js';
 import { lockDirectory, openDatabase } from './store/database.js';
 import { Store } from './store/store.js';
-import { StreamRunner, type PersonalUndo } from './stream-runner.js';
+import { StreamRunner } from './stream-runner.js';
 import { readTrust } from './trust.js';
 import { versionReader } from './versions.js';
 
@@ -95,6 +96,12 @@ export interface AgentOptions {
   scrubEveryMs?: number;
   /** After how many ms a prefetch that failed is tried again, at first; a minute if absent. */
   prefetchRetryMs?: number;
+}
+
+/** Who wants something undone or said to be well, and why. */
+export interface PersonalUndo {
+  by: string;
+  reason: string;
 }
 
 const KEEP_CONTACT_EVERY_MS = 60_000;
@@ -355,6 +362,8 @@ export class Agent {
   /** A person keeps anything new from being switched here; needs no network. */
   hold(request: HoldRequest): { holds: SiteHold[] } {
     placeHold(this.context, request);
+    // What is under way and not switched asks about the hold once more, however long it would have waited.
+    for (const runner of this.runners.values()) runner.refusePending();
     return { holds: holdsReport(this.context) };
   }
 
@@ -382,21 +391,22 @@ export class Agent {
   }
 
   /** A person at the site undoes what is live; needs no network. Throws MistakeError LKG_MISSING, AGENT_BUSY. */
-  revert(stream: string, person: PersonalUndo): void {
+  revert(stream: string, { by, reason }: PersonalUndo): void {
+    const { clock, store } = this.context;
     refuseObserving(this.context);
-    const row = this.context.store.stream(stream);
-    const live = liveRelease(this.context, row);
-    const hasBefore = this.context.store.confirmed(stream).some((one) => one.id !== live?.id);
+    const row = store.stream(stream);
+    const live = liveAtRest(this.context, row);
+    const hasBefore = store.confirmed(stream).some((one) => one.id !== live?.id);
     if (!live || !hasBefore) {
-      throw new MistakeError('LKG_MISSING', `stream ${stream} has nothing to go back to`);
+      const instead = `to keep what is under way from being switched to: foothold agent hold ${stream}`;
+      throw new MistakeError('LKG_MISSING', `stream ${stream} has nothing to go back to; ${instead}`);
     }
-    if (['accepted', 'staged', 'switching', 'reverting'].includes(row.state)) {
-      throw new MistakeError(
-        'AGENT_BUSY',
-        `stream ${stream} is ${row.state}; try again once it is watching or at rest`,
-      );
+    const verb = row.commandId === undefined ? undefined : store.command(row.commandId)?.command.verb;
+    if (!mayUndoLive(row.state, verb)) {
+      throw new MistakeError('AGENT_BUSY', `stream ${stream} is ${row.state}; ask again once that has ended`);
     }
-    this.runner(stream).undoByPerson(person);
+    const undo = { cause: 'person', reason: { code: 'PERSON', detail: reason }, by, begunAt: clock.now() } as const;
+    this.runner(stream).undoAsked({ live, undo });
   }
 
   /** A person at the site answers a `person` check of the release on trial. Throws MistakeError CHECK_NOT_ASKED. */
@@ -430,7 +440,7 @@ export class Agent {
       return { commandId: result.commandId, state: 'rejected' };
     }
     if (accepted.kind === 'unjournaled') {
-      this.runner(accepted.command.stream).undoUnjournaled(accepted.undo);
+      this.runner(accepted.command.stream).undoAsked(accepted.asked);
       const message = `the undo was begun, the command could not be journaled: ${messageOf(accepted.error)}`;
       throw new WorldError('STORE_BROKEN', message, { cause: accepted.error });
     }

@@ -6,11 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Result } from '../policies/model/command.js';
 import type { Component } from '../policies/model/release.js';
 import type { Reason } from '../policies/model/verdict.js';
-import { advance, atRest, journal, messageOf, resultOf } from './advance.js';
+import { advance, atRest, journal, messageOf, rejectPending, resultOf } from './advance.js';
 import type { SiteContext } from './context.js';
 import type { UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
-import type { HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
+import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { driverOf, taskFor, verifiedDirectory } from './task.js';
 
 export interface Revert {
@@ -20,6 +20,8 @@ export interface Revert {
   begun?: Set<string>;
   /** The unfinished command that a newer one ends: journaled `superseded` as the undo begins. */
   supersedes?: Result;
+  /** The command that was under way with nothing switched: ends `rejected` for this reason as the undo begins. */
+  rejects?: { row: CommandRow; reason: Reason };
 }
 
 /** Pauses before each further try of an undo that failed; after the last the stream is left in safe mode. */
@@ -62,7 +64,8 @@ function withReserve(context: SiteContext, write: () => void): void {
   }
 }
 
-function markReverting(context: SiteContext, stream: string, { trial, undo, supersedes }: Revert): void {
+function markReverting(context: SiteContext, stream: string, { trial, undo, supersedes, rejects }: Revert): void {
+  if (rejects) rejectPending(context, rejects.row, rejects.reason);
   advance(context, stream, {
     event: 'undo',
     change: (row) => {

@@ -2,17 +2,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decideWork, type Work } from '../policies/site/decide-work.js';
 import { isAtRest } from '../policies/site/transitions.js';
-import { advance, atRest, journal, liveRelease, messageOf, resultOf } from './advance.js';
+import type { Reason } from '../policies/model/verdict.js';
+import {
+  advance,
+  dropStaged,
+  ended,
+  journal,
+  liveAtRest,
+  liveRelease,
+  messageOf,
+  rejectPending,
+  resultOf,
+} from './advance.js';
 import { activateConverge, undoBefore } from './activate.js';
 import type { SiteContext } from './context.js';
+import { judgeHeldHere } from './holds.js';
+import { watchBeside, type PendingWork } from './pending.js';
 import { revertStream } from './revert.js';
 import { rejectionOf, stageConverge } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { guardedRelease, watchConfirmed, watchRelease } from './watching.js';
 
-export interface PersonalUndo {
-  by: string;
-  reason: string;
+/** By a person at the site, or by a command that the store could not take. */
+export interface AskedUndo {
+  /** What was live when it was asked: an undo of its own accord meanwhile must not make it go back one further. */
+  live: HeldRow;
+  undo: Undo;
 }
 
 export class StreamRunner {
@@ -20,13 +35,11 @@ export class StreamRunner {
   private controller = new AbortController();
   private woken = false;
   private stopping = false;
-  private person: PersonalUndo | undefined;
   /** Under way is only the watch over what is confirmed: whatever is wanted ends it. */
   private guarding = false;
   /** What is no command has the stream. */
   private lone = false;
-  /** Commanded, and the store could not take the command. */
-  private unjournaled: Undo | undefined;
+  private asked: AskedUndo | undefined;
 
   constructor(
     private readonly context: SiteContext,
@@ -53,14 +66,15 @@ export class StreamRunner {
     this.wake();
   }
 
-  undoByPerson(person: PersonalUndo): void {
-    this.person = person;
-    this.interrupt();
+  /** A hold was placed: a change that is fetched or waits begins its step anew, and asks about it. */
+  refusePending(): void {
+    const { state } = this.row();
+    const isPending = state === 'accepted' || state === 'staged';
+    if (isPending && judgeHeldHere(this.context, this.stream)) this.interrupt();
   }
 
-  /** An undo is more urgent than the journal: for a revert command that a broken disk did not take. */
-  undoUnjournaled(undo: Undo): void {
-    this.unjournaled = undo;
+  undoAsked(asked: AskedUndo): void {
+    this.asked = asked;
     this.interrupt();
   }
 
@@ -123,10 +137,14 @@ export class StreamRunner {
       state: row.state,
       ...(verb ? { verb } : {}),
       queued: row.queuedId !== undefined,
-      person: this.person !== undefined || this.unjournaled !== undefined,
-      // Who only observes undoes nothing, whatever becomes of what is live.
-      guarded: !this.context.observing && guardedRelease(this.context, this.stream) !== undefined,
+      person: this.asked !== undefined,
+      guarded: this.guarded() !== undefined,
     });
+  }
+
+  /** Who only observes undoes nothing, whatever becomes of what is live. */
+  private guarded(): HeldRow | undefined {
+    return this.context.observing ? undefined : guardedRelease(this.context, this.stream);
   }
 
   private async attempt(work: Exclude<Work, 'nothing'>): Promise<void> {
@@ -165,9 +183,11 @@ export class StreamRunner {
   private async carryOut(work: Exclude<Work, 'nothing'>, signal: AbortSignal): Promise<void> {
     switch (work) {
       case 'stage':
-        return stageConverge(this.context, this.demandCommand(), signal);
+        return this.beside(signal, (over) => stageConverge(this.context, this.demandCommand(), over));
       case 'activate':
-        return activateConverge(this.context, this.demandCommand(), signal);
+        return this.beside(signal, (over, beforeSwitch) =>
+          activateConverge(this.context, this.demandCommand(), over, beforeSwitch),
+        );
       case 'watch':
         return watchRelease(this.context, this.stream, signal);
       case 'watch-confirmed':
@@ -181,7 +201,7 @@ export class StreamRunner {
       case 'undo-superseded':
         return this.undoSuperseded();
       case 'undo-by-person':
-        return this.undoForPerson();
+        return this.undoAskedFor();
       case 'undo-crash':
         return this.undoCrash();
       case 'finish-undo':
@@ -190,15 +210,39 @@ export class StreamRunner {
   }
 
   private async watchConfirmed(signal: AbortSignal): Promise<void> {
-    const held = guardedRelease(this.context, this.stream);
+    const held = this.guarded();
     if (!held) return;
     this.guarding = true;
     this.onIdle();
     const reason = await watchConfirmed(this.context, held, signal).finally(() => (this.guarding = false));
-    // A command that has begun meanwhile decides what becomes of what is live.
+    // A command that has begun meanwhile is carried out with a watch of its own.
     if (!reason || !isAtRest(this.row().state)) return;
+    await this.undoSick(held, reason);
+  }
+
+  /** Until the switch the guard over what is live goes on; it ends a change that is only under way. */
+  private async beside(signal: AbortSignal, work: PendingWork): Promise<void> {
+    const guarded = this.guarded();
+    // A stranded trial is live perhaps, not what was confirmed before it: there is nothing to be sure of.
+    if (!guarded || this.row().trial) return work(signal, () => undefined);
+    const reason = await watchBeside(this.context, guarded, signal, work);
+    if (reason) await this.undoSick(guarded, reason);
+  }
+
+  private async undoSick(held: HeldRow, reason: Reason): Promise<void> {
     const undo = { cause: 'check', reason, begunAt: this.context.clock.now() } as const;
-    await revertStream(this.context, this.stream, { trial: this.trialOf(held), undo });
+    const detail = `${held.version} was live, failed its own checks and was undone: ${reason.detail}`;
+    await this.undoLive(held, undo, { code: 'ALREADY_SICK', detail });
+  }
+
+  /** Undoes what is live. A change that was under way, with nothing switched, ends `rejected` in the same write. */
+  private async undoLive(live: HeldRow, undo: Undo, rejection: Reason): Promise<void> {
+    const { context, stream } = this;
+    const row = this.row();
+    const pending = isAtRest(row.state) || row.state === 'watching' ? undefined : this.command(row);
+    if (pending) await undoBefore(context, stream);
+    const rejects = pending && { row: pending, reason: rejection };
+    await revertStream(context, stream, { trial: this.trialOf(live), undo, ...(rejects ? { rejects } : {}) });
   }
 
   private async reject(error: unknown): Promise<void> {
@@ -211,25 +255,7 @@ export class StreamRunner {
       context.holdings.discardIncoming = true;
       context.untidy = true;
     }
-    const live = liveRelease(context, this.row());
-    const result = resultOf(context, row.command, { result: 'rejected', changed: false, reason, live });
-    advance(context, stream, {
-      event: 'reject',
-      change: (after) => this.ended(after),
-      also: () => this.dropStaged(),
-      journal: { kind: 'rejected', commandId: row.command.id, detail: { reason }, result },
-    });
-  }
-
-  /** At rest; a trial that an earlier undo left stranded stays on the books. */
-  private ended(row: StreamRow): StreamRow {
-    return { ...atRest(row), ...(row.trial ? { trial: row.trial } : {}) };
-  }
-
-  private dropStaged(stagedId = this.row().stagedId): void {
-    if (stagedId === undefined) return;
-    this.context.store.dropHeld(stagedId);
-    this.context.untidy = true;
+    rejectPending(context, row, reason);
   }
 
   private async carryOutRevert(row: CommandRow): Promise<void> {
@@ -248,7 +274,7 @@ export class StreamRunner {
     const result = notLive(context, row, live);
     advance(context, stream, {
       event: 'answer-reverted',
-      change: (after) => this.ended(after),
+      change: ended,
       journal: { kind: 'reverted', commandId: command.id, detail: { changed: false }, result },
     });
   }
@@ -263,7 +289,7 @@ export class StreamRunner {
         const result = this.superseded(old);
         journal(context, stream, { kind: 'superseded', commandId: old.command.id, result });
       }
-      this.dropStaged(stagedId);
+      dropStaged(context, stagedId);
       this.beginQueued();
     });
   }
@@ -305,23 +331,16 @@ export class StreamRunner {
     await revertStream(context, stream, { trial, undo, ...(supersedes ? { supersedes } : {}) });
   }
 
-  private async undoForPerson(): Promise<void> {
-    const { person, unjournaled } = this;
-    this.person = undefined;
-    this.unjournaled = undefined;
-    const live = liveRelease(this.context, this.row());
-    if (unjournaled && live) {
-      return revertStream(this.context, this.stream, { trial: this.trialOf(live), undo: unjournaled });
+  private async undoAskedFor(): Promise<void> {
+    const { asked, context, stream } = this;
+    this.asked = undefined;
+    const live = liveAtRest(context, this.row());
+    if (!asked || !live) return;
+    if (live.id !== asked.live.id) {
+      const detail = { stream, asked: asked.live.version, live: live.version };
+      return context.log.warn(detail, 'an undo was asked for of what is no longer live; nothing is undone for it');
     }
-    if (!person || !live) return;
-    const { by, reason } = person;
-    const undo = {
-      cause: 'person',
-      reason: { code: 'PERSON', detail: reason },
-      by,
-      begunAt: this.context.clock.now(),
-    } as const;
-    await revertStream(this.context, this.stream, { trial: this.trialOf(live), undo });
+    await this.undoLive(live, asked.undo, asked.undo.reason);
   }
 
   private async undoCrash(): Promise<void> {

@@ -6,7 +6,8 @@ import process from 'node:process';
 import Libsql from 'libsql';
 
 const [, , file = '', label = ''] = process.argv;
-const database = new Libsql(file);
+// Whoever filled the registry may let go of it only now: patient, as every reader is.
+const database = new Libsql(file, { timeout: 5_000 });
 const rows = database.prepare('select status from rollouts where label = ?').all(label);
 database.close();
 if (rows.length !== 1) process.exitCode = 1;

@@ -172,7 +172,9 @@ export const ADVICE: Partial<Record<ReasonCode, Advice>> = {
   CRASH_IN_SWITCH: failedThere('knowing why the agent was interrupted while it switched', AT_SITE),
   RESTARTS: failedThere('knowing why the agent was restarted so often', AT_SITE),
   PERSON: { unblocks: 'the person at the site, who decided it', who: AT_SITE, next: showSite },
-  ALREADY_SICK: atSite('the site’s own checks passing before the switch: it was sick already'),
+  ALREADY_SICK: atSite(
+    'the site’s own checks passing before the switch, or another release than what was live there: it was sick already',
+  ),
   STALE: { unblocks: 'nothing: a newer command was obeyed', who: ITSELF, next: ofStream },
   SUPERSEDED: { unblocks: 'nothing: a newer one took its place', who: ITSELF, next: ofStream },
   SWITCH_BY_PASSED: {

@@ -10,6 +10,8 @@ export type Tally = 'confirmed' | 'failed' | 'owed' | 'uncounted';
 const REJECTED_AS_OWED = new Set([
   ...['ALREADY_SICK', 'HELD', 'SAFE_MODE', 'OBSERVING', 'STALE', 'SWITCH_BY_PASSED', 'DEPOT_UNREACHABLE'],
   'UPLINK_UNDECLARED',
+  // What was live before was undone while this one waited.
+  ...['PERSON', 'COMMANDED'],
   // An agent answered that does not speak for the site: the site itself was not asked.
   ...['WRONG_EPOCH', 'ENROLMENT_USED', 'JOURNAL_FORKED'],
 ]);

@@ -8,7 +8,7 @@ export interface WorkSituation {
   verb?: Verb;
   /** A newer command waits. */
   queued: boolean;
-  /** A person at the site asked for an undo. */
+  /** A person at the site asked for an undo of what is live. */
   person: boolean;
   /** What is live was confirmed less than `watchFor` ago. */
   guarded?: boolean;
@@ -36,11 +36,17 @@ export type Work =
 export function decideWork({ state, verb, queued, person, guarded = false }: WorkSituation): Work {
   if (state === 'switching') return 'undo-crash';
   if (state === 'reverting') return 'finish-undo';
-  if (person && (state === 'watching' || isAtRest(state))) return 'undo-by-person';
+  if (person && mayUndoLive(state, verb)) return 'undo-by-person';
   if (queued && isAtRest(state)) return 'begin-queued';
   if (queued) return state === 'watching' ? 'undo-superseded' : 'supersede';
   if (state === 'accepted') return verb === 'revert' ? 'carry-out-revert' : 'stage';
   if (state === 'staged') return 'activate';
   if (state === 'watching') return 'watch';
   return guarded && state !== 'safe-mode' ? 'watch-confirmed' : 'nothing';
+}
+
+/** Also beside a change that waits to be staged or switched: it can wait for a depot or a link that stays away. */
+export function mayUndoLive(state: SiteState, verb?: Verb): boolean {
+  if (state === 'accepted' || state === 'staged') return verb !== 'revert';
+  return state === 'watching' || isAtRest(state);
 }

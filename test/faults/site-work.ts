@@ -4,7 +4,7 @@ import type { Cause, Command } from '../../policies/model/command.js';
 import type { ReasonCode } from '../../policies/model/reasons.js';
 import type { Reason } from '../../policies/model/verdict.js';
 import { isPastSwitchBy } from '../../policies/site/decide-command.js';
-import { decideWork, type Work } from '../../policies/site/decide-work.js';
+import { decideWork, mayUndoLive, type Work } from '../../policies/site/decide-work.js';
 import { isAtRest } from '../../policies/site/transitions.js';
 import type { Held, KnownCommand, SiteBooks } from './site-books.js';
 
@@ -156,11 +156,13 @@ export class SiteWork {
     if (fate === 'then-revert') this.revertLater(release);
   }
 
-  /** A confirmed release that turns bad: the site undoes it alone, as its watch would. */
+  /** A confirmed release that turns bad: the site undoes it alone, as its watch would, also beside what is only under way. */
   private revertLater(release: Held): void {
     this.timer = setTimeout(() => {
-      if (this.books.live?.digest !== release.digest || !isAtRest(this.books.state)) return;
+      const { books } = this;
+      if (books.live?.digest !== release.digest || !mayUndoLive(books.state, books.underWay()?.command.verb)) return;
       this.ownUndo = { cause: 'check', code: 'CHECK_FAILED' };
+      this.interrupt();
       this.wake();
     }, this.script.laterMs);
   }
@@ -170,6 +172,8 @@ export class SiteWork {
     this.ownUndo = undefined;
     const { live } = books;
     const converge = live && books.latestConverge(live.digest)?.command;
+    const pending = isAtRest(books.state) ? undefined : books.underWay();
+    if (pending) this.reject(pending.command, { code: 'ALREADY_SICK', detail: 'what was live failed and is undone' });
     if (!live || !ownUndo || !converge || books.confirmed.length < 2) return;
     books.trial = { release: live, commandId: converge.id, switchedAt: Date.now() };
     await this.undo(ownUndo.cause, ownUndo.code, converge);

@@ -37,6 +37,8 @@ describe('tallyOf', () => {
     ['too late to begin', { outcome: 'rejected', reason: reason('SWITCH_BY_PASSED') }, 'owed'],
     ['cut off from the depot', { outcome: 'rejected', reason: reason('DEPOT_UNREACHABLE') }, 'owed'],
     ['without the uplink that the release needs', { outcome: 'rejected', reason: reason('UPLINK_UNDECLARED') }, 'owed'],
+    ['undone by a person while it waited', { outcome: 'rejected', reason: reason('PERSON') }, 'owed'],
+    ['undone by a command while it waited', { outcome: 'rejected', reason: reason('COMMANDED') }, 'owed'],
     ['of another epoch', { outcome: 'rejected', reason: reason('WRONG_EPOCH') }, 'owed'],
     ['spoken for by another instance', { outcome: 'rejected', reason: reason('ENROLMENT_USED') }, 'owed'],
     ['spoken for by a forked journal', { outcome: 'rejected', reason: reason('JOURNAL_FORKED') }, 'owed'],
