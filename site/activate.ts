@@ -251,6 +251,7 @@ function beginSwitch(context: SiteContext, command: Command, held: HeldRow, lkg:
       },
     },
   });
+  context.switched.add(held.id);
   context.step('switching');
   return trial;
 }

@@ -155,6 +155,8 @@ function openContext(options: AgentOptions): SiteContext {
     uplink: options.uplink ?? [],
     waits: new Map(),
     verified: new Set(),
+    switched: new Set(),
+    untold: new Map(),
     lastContact: store.number('lastContact'),
     untidy: false,
     observing: options.observe ?? false,

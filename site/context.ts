@@ -12,6 +12,7 @@ import type { Holdings } from './files/holdings.js';
 import type { Outbox } from './outbox/outbox.js';
 import type { Prefetched } from './prefetch/prefetched.js';
 import type { Recorder } from './outbox/recorder.js';
+import type { EndedUndo } from './revert.js';
 import type { Store } from './store/store.js';
 
 /** As pino's: the object first. */
@@ -79,6 +80,10 @@ export interface SiteContext {
   lastContact: number;
   /** As the link said last; undefined: there was none in this life of the process. */
   link?: LinkState;
+  /** Releases that this very process has switched to, by their number on the books. */
+  switched: Set<number>;
+  /** By stream: an undo that was made, and that the disk has not let be told yet. */
+  untold: Map<string, EndedUndo>;
   /** Something on disk may be needed no longer. */
   untidy: boolean;
   /** Removal of what is needed no longer: nothing is staged before it has ended. */

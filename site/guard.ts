@@ -4,7 +4,7 @@ import { finishConversions } from './adopt.js';
 import { messageOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
-import { revertStream, strandStream } from './revert.js';
+import { revertAtBoot, strandStream } from './revert.js';
 import type { StreamRow, Trial } from './store/rows.js';
 
 /** Afterwards every stream is at rest, or where its runner can carry on. */
@@ -47,17 +47,25 @@ async function guardStream(context: SiteContext, row: StreamRow): Promise<void> 
       return countRestart(context, row, trial);
     case 'undo': {
       const { cause, reason } = decision;
-      return revertStream(context, stream, { trial, undo: { cause, reason, begunAt: clock.now() } });
+      return revertAtBoot(context, stream, { trial, undo: { cause, reason, begunAt: clock.now() } });
     }
     case 'finish-undo':
-      if (trial.undo) return revertStream(context, stream, { trial, undo: trial.undo });
+      if (trial.undo) return revertAtBoot(context, stream, { trial, undo: trial.undo });
       return strandStream(context, stream, trial, { code: 'REVERT_FAILED', detail: 'the store does not say why' });
     case 'give-up':
       return strandStream(context, stream, trial, decision.reason);
   }
 }
 
-/** Durable before the watch goes on: else a crash loop would never count. */
-function countRestart({ store }: SiteContext, row: StreamRow, trial: Trial): void {
-  store.transact(() => store.putStream({ ...row, trial: { ...trial, restarts: trial.restarts + 1 } }));
+/**
+ * Durable before the watch goes on: else a crash loop would never count. A disk that does not take it ends no watch: a
+ * process that stopped for it would leave the release unwatched until its deadline, and then come back to the same disk.
+ */
+function countRestart({ log, storage, store }: SiteContext, row: StreamRow, trial: Trial): void {
+  try {
+    store.transact(() => store.putStream({ ...row, trial: { ...trial, restarts: trial.restarts + 1 } }));
+  } catch (error) {
+    storage.note(error, `stream ${row.stream}, a restart`);
+    log.error({ stream: row.stream, error: messageOf(error) }, 'a restart could not be counted; watching all the same');
+  }
 }

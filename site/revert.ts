@@ -29,6 +29,15 @@ const RETRY_PAUSES_MS = [200, 1_000];
 
 /** Ends in `reverted`, or in `safe-mode` if what is live could not be verified. Never throws, never loops. */
 export async function revertStream(context: SiteContext, stream: string, revert: Revert): Promise<void> {
+  await tellEnd(context, stream, await undo(context, stream, revert));
+}
+
+/** For the guard: an ending that the disk does not take must not come between another stream and its undo. */
+export async function revertAtBoot(context: SiteContext, stream: string, revert: Revert): Promise<void> {
+  tellEndOnce(context, stream, await undo(context, stream, revert));
+}
+
+async function undo(context: SiteContext, stream: string, revert: Revert): Promise<EndedUndo> {
   const journaled = beginUndo(context, stream, revert);
   context.step('reverting');
   const held = context.store.held(revert.trial.releaseId);
@@ -37,8 +46,7 @@ export async function revertStream(context: SiteContext, stream: string, revert:
     : nothingVerified('the release is not on the books');
   const afterFailed = held ? await runAfter(context, held) : undefined;
   context.step('reverted-all');
-  await endUndo(context, stream, { ...revert, failure, afterFailed, journaled });
-  context.step('reverted');
+  return { ...revert, failure, afterFailed, journaled };
 }
 
 /** One durable write, then the undo. If even that write fails (a full disk), the undo is more urgent than the journal. */
@@ -165,29 +173,37 @@ async function runAfter(context: SiteContext, held: HeldRow): Promise<string | u
   return end.ok ? undefined : `${after.exec.join(' ')}: ${end.detail}`;
 }
 
-type EndedUndo = Omit<Revert, 'begun'> & {
+/** An undo that has been made; its end may not have been told yet. */
+export type EndedUndo = Omit<Revert, 'begun'> & {
   failure: Reason | undefined;
   afterFailed: string | undefined;
   /** `reverting` is in the journal. */
   journaled: boolean;
 };
 
-async function endUndo(context: SiteContext, stream: string, ended: EndedUndo): Promise<void> {
-  for (;;) {
-    try {
-      withReserve(context, () => {
-        if (!ended.journaled) markReverting(context, stream, ended);
-        markEnded(context, stream, ended);
-      });
-      return;
-    } catch (error) {
-      context.storage.note(error, `stream ${stream}, the end of an undo`);
-      // The site is as it was; only the telling of it is owed. Nothing else of this stream begins before it is told.
-      context.log.error({ stream, error: messageOf(error) }, 'the end of an undo could not be journaled; trying again');
-      if (context.closing.aborted) return;
-      await sleep(1_000, undefined, { signal: context.closing }).catch(() => undefined);
-    }
+/** The site is as it was; only the telling of it is owed. Nothing else of this stream begins before it is told. */
+export async function tellEnd(context: SiteContext, stream: string, ended: EndedUndo): Promise<void> {
+  while (!tellEndOnce(context, stream, ended) && !context.closing.aborted) {
+    await sleep(1_000, undefined, { signal: context.closing }).catch(() => undefined);
   }
+}
+
+/** False: it is kept in `context.untold`, and the stream's runner tells it as soon as the disk takes it. */
+function tellEndOnce(context: SiteContext, stream: string, ended: EndedUndo): boolean {
+  try {
+    withReserve(context, () => {
+      if (!ended.journaled) markReverting(context, stream, ended);
+      markEnded(context, stream, ended);
+    });
+  } catch (error) {
+    context.storage.note(error, `stream ${stream}, the end of an undo`);
+    context.log.error({ stream, error: messageOf(error) }, 'the end of an undo could not be journaled; trying again');
+    context.untold.set(stream, ended);
+    return false;
+  }
+  context.untold.delete(stream);
+  context.step('reverted');
+  return true;
 }
 
 function markEnded(context: SiteContext, stream: string, ended: EndedUndo): void {
@@ -267,8 +283,7 @@ function undone(row: StreamRow, { cause }: Undo): StreamRow {
 /** Leaves the stream as it is found, in safe mode: for the guard, when an undo never came to an end. */
 export function strandStream(context: SiteContext, stream: string, trial: Trial, failure: Reason): void {
   const undo = trial.undo ?? { cause: 'boot', reason: failure, begunAt: context.clock.now() };
-  const ended = { trial, undo, failure, afterFailed: undefined, journaled: true };
-  context.store.transact(() => markEnded(context, stream, ended));
+  tellEndOnce(context, stream, { trial, undo, failure, afterFailed: undefined, journaled: true });
 }
 
 function nothingVerified(detail: string): Reason {

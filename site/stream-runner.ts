@@ -18,7 +18,7 @@ import { activateConverge, undoBefore } from './activate.js';
 import type { SiteContext } from './context.js';
 import { judgeHeldHere } from './holds.js';
 import { watchBeside, type PendingWork } from './pending.js';
-import { revertStream } from './revert.js';
+import { revertStream, tellEnd } from './revert.js';
 import { rejectionOf, stageConverge } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { guardedRelease, watchConfirmed, watchRelease } from './watching.js';
@@ -112,6 +112,7 @@ export class StreamRunner {
     while (this.woken && !this.stopping && !this.lone) {
       this.woken = false;
       try {
+        await this.tellUntold();
         for (let work = this.next(); work !== 'nothing' && !this.stopping && !this.lone; work = this.next()) {
           this.controller = new AbortController();
           await this.attempt(work);
@@ -120,6 +121,12 @@ export class StreamRunner {
         await this.outlive(error);
       }
     }
+  }
+
+  /** Of an undo that the guard made: nothing of this stream begins before it is told. */
+  private async tellUntold(): Promise<void> {
+    const ended = this.context.untold.get(this.stream);
+    if (ended) await tellEnd(this.context, this.stream, ended);
   }
 
   /** A store that cannot even be read must not end the process, and with it every watch: looked at again after a pause. */

@@ -61,7 +61,7 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
  * nothing of it. So what was watched over a restart is confirmed only if it is still what is live.
  */
 async function confirmLive(context: SiteContext, held: HeldRow, trial: Trial, signal: AbortSignal): Promise<void> {
-  const isLive = trial.restarts === 0 || (await probeAllLive(context, held));
+  const isLive = context.switched.has(held.id) || (await probeAllLive(context, held));
   if (signal.aborted) return;
   if (isLive) return confirmRelease(context, held.stream, held, trial);
   const reason = { code: 'NOT_LIVE', detail: `${held.version} is no longer what is live here` } as const;

@@ -38,13 +38,67 @@ it('[A32] H3: the guard undoes, though neither its start nor the undo can be jou
   refuseEvents(6_000);
   await new Promise((resolve) => setTimeout(resolve, 2_100));
   expect(page()).toBe('healthy 1');
-  const agent = await site.open({ clock });
-  const starting = agent.start().catch((error: unknown) => error);
-  await until(() => page() === 'healthy original');
+  const agent = await site.start({ clock });
+  // Started, and so heard by the centre; told once it can be.
+  expect(page()).toBe('healthy original');
   expect(agent.history(50).at(-1)).toMatchObject({ kind: 'watching' });
-  // Told once it can be.
-  expect(await starting).toBeUndefined();
-  expect(agent.history(50).at(-1)).toMatchObject({ kind: 'reverted' });
+  await until(() => agent.history(50).at(-1)?.kind === 'reverted');
+});
+
+it('[A32] H3: an undo that cannot be journaled comes between no other stream and its undo', async () => {
+  const watching = async (stream: string, within: string) => {
+    const agent = await site.start({ clock });
+    site.write(`${stream}/page`, `${stream} original`);
+    const driver = { type: 'directory', files: './files', target: site.path(stream) };
+    const checks = [{ name: 'up', exec: ['true'], every: '50ms' }];
+    const after = { exec: ['sh', '-c', `echo ran >> ${site.path('after')}`], timeout: '5s' };
+    const release = directoryRelease(site, '1.0.0', {
+      stream,
+      driver,
+      checks,
+      after,
+      confirm: { within, healthyFor: '1s' },
+    });
+    const command = site.command(site.publish(release, { 'files/page': `${stream} 1` }));
+    await agent.door.accept(site.sign(command));
+    await until(() => agent.history(50).some((event) => event.kind === 'watching' && event.stream === stream));
+    await agent.stop();
+  };
+  await watching('relay', '2s');
+  const shown = (stream: string) => readFileSync(site.path(stream, 'page'), 'utf8');
+  refuseEvents(6_000);
+  await new Promise((resolve) => setTimeout(resolve, 2_100));
+  expect([page(), shown('relay')]).toEqual(['healthy 1', 'relay 1']);
+  const agent = await site.start({ clock });
+  expect([page(), shown('relay')]).toEqual(['healthy original', 'relay original']);
+  const ends = () => agent.history(50).filter(({ kind }) => kind === 'reverted');
+  expect(ends()).toEqual([]);
+  await until(() => ends().length === 2);
+  // Once for the switch and once for the undo, which is told and not made a second time.
+  expect(readFileSync(site.path('after'), 'utf8')).toBe('ran\nran\n');
+  expect(new Set(ends().map(({ stream }) => stream))).toEqual(new Set(['edge-proxy', 'relay']));
+  expect((await agent.report()).streams).toMatchObject({
+    'edge-proxy': { state: 'reverted' },
+    relay: { state: 'reverted' },
+  });
+});
+
+it('goes on watching what a restart finds watched, though the restart cannot be counted', async () => {
+  const slow = { confirm: { within: '30s', healthyFor: '400ms' } };
+  const first = await site.start({ clock });
+  await until(() => first.history(50).some(({ kind }) => kind === 'reverted' || kind === 'confirmed'));
+  const two = site.publish(directoryRelease(site, '2.0.0', slow), { 'files/page': 'healthy 2' });
+  await first.door.accept(site.sign(site.command(two, { generation: 2 })));
+  await until(() => first.history(50).filter(({ kind }) => kind === 'watching').length === 2);
+  await first.stop();
+  const db = new Database(join(site.data, 'agent.db'));
+  db.exec(`CREATE TRIGGER stuck BEFORE UPDATE ON streams BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END`);
+  db.exec(`CREATE TRIGGER stuck2 BEFORE INSERT ON streams BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END`);
+  db.close();
+  site.write('live/conf/page', 'sick');
+  const again = await site.start({ clock });
+  await until(() => page() !== 'sick');
+  expect(again.history(50).at(-1)).not.toMatchObject({ kind: 'confirmed' });
 });
 
 it('a process id that cannot be noted keeps no agent from its guard', async () => {
