@@ -2,8 +2,10 @@
 import { keyIdOf } from '../policies/signing/keyset.js';
 import type { SignedToken } from '../policies/model/enrolment.js';
 import type { HeldRelease, SiteReport, StorageReport, StreamReport } from '../policies/model/report.js';
+import { timeToUndoAgain } from '../policies/site/decide-undo-again.js';
 import { healthOf } from '../policies/site/decide-watch.js';
 import { liveRelease } from './advance.js';
+import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { holdsReport } from './holds.js';
 import { readRound } from './scrub/scrub.js';
@@ -77,7 +79,7 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
   const waits = row.state === 'staged' ? context.waits.get(row.stream) : undefined;
   return {
     state: row.state,
-    ...(row.safeMode ? { safeMode: row.safeMode } : {}),
+    ...safeModeOf(context, row),
     ...(drift ? { drift } : {}),
     ...(live ? { live: heldRelease(live) } : {}),
     ...(lkg ? { lkg: heldRelease(lkg) } : {}),
@@ -94,6 +96,12 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
       detail: tally.detail,
     })),
   };
+}
+
+function safeModeOf({ clock }: SiteContext, { safeMode, state, trial }: StreamRow): Pick<StreamReport, 'safeMode'> {
+  if (!safeMode) return {};
+  const left = state === 'safe-mode' ? timeToUndoAgain(trial?.stranded, momentOf(clock)) : undefined;
+  return { safeMode: { ...safeMode, ...(left === undefined ? {} : { undoAgainIn: left }) } };
 }
 
 /** Being brought in: named by the command under way, as long as it is not settled. */

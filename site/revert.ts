@@ -7,6 +7,7 @@ import type { Result } from '../policies/model/command.js';
 import type { Component } from '../policies/model/release.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { advance, atRest, journal, messageOf, rejectPending, resultOf } from './advance.js';
+import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import type { UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
@@ -179,6 +180,8 @@ export type EndedUndo = Omit<Revert, 'begun'> & {
   afterFailed: string | undefined;
   /** `reverting` is in the journal. */
   journaled: boolean;
+  /** The site is not to make it again by itself. */
+  forGood?: boolean;
 };
 
 /** The site is as it was; only the telling of it is owed. Nothing else of this stream begins before it is told. */
@@ -221,7 +224,7 @@ function markEnded(context: SiteContext, stream: string, ended: EndedUndo): void
   advance(context, stream, {
     event: failure ? 'strand' : 'undone',
     // A stranded release keeps its trial: the undo can be asked for again.
-    change: (row) => (failure ? stranded(row, { ...trial, undo }, failure, context) : undone(row, undo)),
+    change: (row) => (failure ? stranded(row, ended, failure, context) : undone(row, undo)),
     also: () => {
       if (failure || !held) return;
       store.dropHeld(held.id);
@@ -259,6 +262,9 @@ function resultOfUndo(context: SiteContext, ended: EndedUndo, live: HeldRow | un
   // Undone for a newer converge: the older one is journaled `superseded` already. Not so where a revert asked that the disk
   // did not take: it has no command here that would answer for it.
   if (!converge || (undo.cause === 'command' && converge.result !== undefined)) return undefined;
+  // It has its last word: that an undo which failed was made good later is told by the event.
+  const told = converge.later ?? converge.result;
+  if (told && told.result !== 'confirmed') return undefined;
   const words = {
     result,
     changed: failure !== undefined,
@@ -270,8 +276,16 @@ function resultOfUndo(context: SiteContext, ended: EndedUndo, live: HeldRow | un
   return resultOf(context, converge.command, words);
 }
 
-function stranded(row: StreamRow, trial: Trial, reason: Reason, { clock }: SiteContext): StreamRow {
-  return { ...atRest(row), trial, safeMode: row.safeMode ?? { at: clock.now(), reason } };
+function stranded(row: StreamRow, ended: EndedUndo, reason: Reason, { clock }: SiteContext): StreamRow {
+  const { trial, undo, forGood = false } = ended;
+  const { stranded: before, ...rest } = trial;
+  // Three deaths in the middle of it, or nothing to go back to: not for the site to try once more.
+  const again = forGood || trial.lkgId === undefined ? undefined : { at: momentOf(clock), tries: before?.tries ?? 0 };
+  return {
+    ...atRest(row),
+    trial: { ...rest, undo, ...(again ? { stranded: again } : {}) },
+    safeMode: row.safeMode ?? { at: clock.now(), reason },
+  };
 }
 
 /** An undo that was asked for from afar is no look at the site: only a person's own ends safe mode. */
@@ -283,7 +297,7 @@ function undone(row: StreamRow, { cause }: Undo): StreamRow {
 /** Leaves the stream as it is found, in safe mode: for the guard, when an undo never came to an end. */
 export function strandStream(context: SiteContext, stream: string, trial: Trial, failure: Reason): void {
   const undo = trial.undo ?? { cause: 'boot', reason: failure, begunAt: context.clock.now() };
-  tellEndOnce(context, stream, { trial, undo, failure, afterFailed: undefined, journaled: true });
+  tellEndOnce(context, stream, { trial, undo, failure, afterFailed: undefined, journaled: true, forGood: true });
 }
 
 function nothingVerified(detail: string): Reason {

@@ -1,6 +1,7 @@
 /** Carries out one stream's commands, one step at a time: every step begins from the store and ends with a durable change. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decideWork, type Work } from '../policies/site/decide-work.js';
+import { timeToUndoAgain, type Stranded } from '../policies/site/decide-undo-again.js';
 import { isAtRest } from '../policies/site/transitions.js';
 import type { Reason } from '../policies/model/verdict.js';
 import {
@@ -15,6 +16,7 @@ import {
   resultOf,
 } from './advance.js';
 import { activateConverge, undoBefore } from './activate.js';
+import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { judgeHeldHere } from './holds.js';
 import { watchBeside, type PendingWork } from './pending.js';
@@ -22,6 +24,9 @@ import { revertStream, tellEnd } from './revert.js';
 import { rejectionOf, stageConverge } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { guardedRelease, watchConfirmed, watchRelease } from './watching.js';
+
+/** How often it is looked whether an undo is due again: the elapsed clock counts while the machine sleeps, a timer does not. */
+const LOOK_EVERY_MS = 1_000;
 
 /** By a person at the site, or by a command that the store could not take. */
 export interface AskedUndo {
@@ -146,6 +151,8 @@ export class StreamRunner {
       queued: row.queuedId !== undefined,
       person: this.asked !== undefined,
       guarded: this.guarded() !== undefined,
+      undoAgain:
+        !this.context.observing && timeToUndoAgain(strandedOf(row), momentOf(this.context.clock)) !== undefined,
     });
   }
 
@@ -184,7 +191,7 @@ export class StreamRunner {
   }
 
   private async pause(): Promise<void> {
-    await sleep(1_000, undefined, { signal: this.context.closing }).catch(() => undefined);
+    await pauseFor(1_000, this.context.closing);
   }
 
   private async carryOut(work: Exclude<Work, 'nothing'>, signal: AbortSignal): Promise<void> {
@@ -199,6 +206,8 @@ export class StreamRunner {
         return watchRelease(this.context, this.stream, signal);
       case 'watch-confirmed':
         return this.watchConfirmed(signal);
+      case 'undo-again':
+        return this.undoAgain(signal);
       case 'carry-out-revert':
         return this.carryOutRevert(this.demandCommand());
       case 'supersede':
@@ -225,6 +234,23 @@ export class StreamRunner {
     // A command that has begun meanwhile is carried out with a watch of its own.
     if (!reason || !isAtRest(this.row().state)) return;
     await this.undoSick(held, reason);
+  }
+
+  /** Whatever is wanted meanwhile ends the wait. */
+  private async undoAgain(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.context;
+    const left = () => timeToUndoAgain(strandedOf(this.row()), momentOf(clock)) ?? 0;
+    this.guarding = true;
+    this.onIdle();
+    while (!signal.aborted && left() > 0) await pauseFor(Math.min(left(), LOOK_EVERY_MS), signal);
+    this.guarding = false;
+    const row = this.row();
+    const stranded = strandedOf(row);
+    if (signal.aborted || !stranded || !row.trial?.undo) return;
+    const tries = stranded.tries + 1;
+    log.info({ stream: this.stream, tries }, 'an undo that failed is made again');
+    const trial = { ...row.trial, undoAttempts: 0, stranded: { ...stranded, tries } };
+    await revertStream(this.context, this.stream, { trial, undo: row.trial.undo });
   }
 
   /** Until the switch the guard over what is live goes on; it ends a change that is only under way. */
@@ -404,6 +430,15 @@ export class StreamRunner {
     if (!found) throw new Error(`stream ${this.stream} has no command under way`);
     return found;
   }
+}
+
+/** A person who let the stream out of safe mode has seen what is live, and left it. */
+function strandedOf({ safeMode, state, trial }: StreamRow): Stranded | undefined {
+  return safeMode && state === 'safe-mode' ? trial?.stranded : undefined;
+}
+
+async function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }
 
 /** The answer to a revert of what is not live: nothing is changed, and the result of the converge that is known repeated. */

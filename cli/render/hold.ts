@@ -21,7 +21,8 @@ export function safeModeLines(report: SiteReport, now: number): string[] {
   return Object.entries(report.streams).flatMap(([stream, { safeMode }]) => {
     if (!safeMode) return [];
     const why = `${safeMode.reason.code} (${safeMode.reason.detail})`;
-    return [harmless(`${stream} since ${clock(safeMode.at, now)}: ${why}; ends by a person at the site`)];
+    const again = safeMode.undoAgainIn === undefined ? '' : `; the undo is made again in ${span(safeMode.undoAgainIn)}`;
+    return [harmless(`${stream} since ${clock(safeMode.at, now)}: ${why}; ends by a person at the site${again}`)];
   });
 }
 

@@ -58,7 +58,12 @@ export interface DriftReport {
 export interface StreamReport {
   state: SiteState;
   /** The site is in safe mode for this stream until a person there says otherwise, whatever `state` has become since. */
-  safeMode?: { at: number; reason: Reason };
+  safeMode?: {
+    at: number;
+    reason: Reason;
+    /** Ms until the site makes the undo that failed again; absent: it tries nothing more by itself. */
+    undoAgainIn?: number;
+  };
   drift?: DriftReport;
   live?: HeldRelease;
   /** What an undo of the live (or pending) release goes back to. */

@@ -12,11 +12,14 @@ export interface WorkSituation {
   person: boolean;
   /** What is live was confirmed less than `watchFor` ago. */
   guarded?: boolean;
+  /** In safe mode: the undo that failed will be made again. */
+  undoAgain?: boolean;
 }
 
 /**
  * `undo-crash`: a switch that ended neither way. `supersede`: the command under way ends, with nothing switched.
  * `undo-superseded`: it ends, and what it switched is undone, so that only confirmed releases are ever gone back to.
+ * `undo-again`: waits until an undo that failed is due again, and makes it.
  * `watch-confirmed`: checks go on after the confirmation (design §5 rule 7), until a command or a person wants something.
  */
 export type Work =
@@ -31,9 +34,11 @@ export type Work =
   | 'watch'
   | 'carry-out-revert'
   | 'watch-confirmed'
+  | 'undo-again'
   | 'nothing';
 
-export function decideWork({ state, verb, queued, person, guarded = false }: WorkSituation): Work {
+export function decideWork(situation: WorkSituation): Work {
+  const { state, verb, queued, person, guarded = false, undoAgain = false } = situation;
   if (state === 'switching') return 'undo-crash';
   if (state === 'reverting') return 'finish-undo';
   if (person && mayUndoLive(state, verb)) return 'undo-by-person';
@@ -42,7 +47,8 @@ export function decideWork({ state, verb, queued, person, guarded = false }: Wor
   if (state === 'accepted') return verb === 'revert' ? 'carry-out-revert' : 'stage';
   if (state === 'staged') return 'activate';
   if (state === 'watching') return 'watch';
-  return guarded && state !== 'safe-mode' ? 'watch-confirmed' : 'nothing';
+  if (state === 'safe-mode') return undoAgain ? 'undo-again' : 'nothing';
+  return guarded ? 'watch-confirmed' : 'nothing';
 }
 
 /** Also beside a change that waits to be staged or switched: it can wait for a depot or a link that stays away. */

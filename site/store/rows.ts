@@ -1,4 +1,5 @@
 /** What the site's database holds. Times are epoch ms unless they say elapsed. */
+import type { Stranded } from '../../policies/site/decide-undo-again.js';
 import type { Cause, Command, Envelope, Result, SiteState } from '../../policies/model/command.js';
 import type { Prefetch } from '../../policies/model/prefetch.js';
 import type { Release } from '../../policies/model/release.js';
@@ -40,6 +41,8 @@ export interface Trial {
   restarts: number;
   undoAttempts: number;
   undo?: Undo;
+  /** In safe mode, with something to go back to. */
+  stranded?: Stranded;
 }
 
 /** Why a release is undone. `commandId` is set if a revert command asked; `by` names a person. */
