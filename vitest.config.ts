@@ -18,6 +18,7 @@ const slow = [
   'test/site/guard-disk.test.ts',
   'test/site/guard.test.ts',
   'test/site/hold.test.ts',
+  'test/site/undo-again.test.ts',
   'test/site/watch-confirmed.test.ts',
   'test/site/prefetch.test.ts',
   'test/site/depot-speed.test.ts',

@@ -35,8 +35,12 @@ const FETCH_WITHIN_MS = 60_000;
 const DepotEntry = z.object({ stream: Name, version: z.string(), digest: Digest });
 
 export async function adoptAtRequest(context: SiteContext, request: AdoptRequest): Promise<Adopted> {
-  const { stream, like, vars } = AdoptRequest.parse(request);
-  await context.sweeping;
+  const parsed = AdoptRequest.parse(request);
+  return context.holdings.staging(() => adoptLive(context, parsed));
+}
+
+async function adoptLive(context: SiteContext, request: z.output<typeof AdoptRequest>): Promise<Adopted> {
+  const { stream, like, vars } = request;
   refuseAdopted(context, stream);
   const { release, files, digest } = await modelOf(context, { stream, like });
   const held = await stageHeld(context, { release, files }, { stream, digest, vars, varsDigest: digestOf(vars) });

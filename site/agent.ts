@@ -160,7 +160,6 @@ function openContext(options: AgentOptions): SiteContext {
     lastContact: store.number('lastContact'),
     untidy: false,
     observing: options.observe ?? false,
-    sweeping: Promise.resolve(),
     versions: versionReader(options.reports ?? {}, dataDirectory, () => clock.elapsed()),
     step: options.onStep ?? (() => undefined),
   };
@@ -333,7 +332,7 @@ export class Agent {
     await Promise.all([...this.runners.values()].map((runner) => runner.stop()));
     this.observers.endAll();
     this.context.recorder.flush(this.context);
-    await this.context.sweeping;
+    await this.context.holdings.swept();
     this.context.store.close();
     this.unlock();
   }
@@ -511,16 +510,26 @@ export class Agent {
     return made;
   }
 
+  private async tidy(): Promise<void> {
+    const { context } = this;
+    try {
+      context.untidy = false;
+      // Whatever is being staged beside the commands ends soon.
+      if (await context.holdings.sweep()) return;
+      context.untidy = true;
+      this.tidyLater();
+    } catch (error) {
+      context.log.warn({ error: messageOf(error) }, 'old releases could not be removed');
+    }
+  }
+
   /** Old releases are removed some time after a command has ended, and only while nothing is under way. */
   private tidyLater(): void {
     if (this.stopped || !this.context.untidy || this.tidyTimer) return;
     this.tidyTimer = setTimeout(() => {
       this.tidyTimer = undefined;
       if (this.stopped || this.busy) return;
-      this.context.untidy = false;
-      this.context.sweeping = this.context.holdings.sweep().catch((error: unknown) => {
-        this.context.log.warn({ error: messageOf(error) }, 'old releases could not be removed');
-      });
+      void this.tidy();
     }, TIDY_AFTER_MS);
     this.tidyTimer.unref();
   }

@@ -86,8 +86,6 @@ export interface SiteContext {
   untold: Map<string, EndedUndo>;
   /** Something on disk may be needed no longer. */
   untidy: boolean;
-  /** Removal of what is needed no longer: nothing is staged before it has ended. */
-  sweeping: Promise<void>;
   /** It only looks: nothing of the site is changed. */
   observing: boolean;
   /** How each version is read, and what was read last. */

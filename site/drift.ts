@@ -4,7 +4,14 @@ import { z } from 'zod';
 import { MistakeError } from '../policies/model/failure.js';
 import type { Component } from '../policies/model/release.js';
 import type { DriftedPath, DriftReport } from '../policies/model/report.js';
-import { compareTrees, decideRepair, nextDrift, policyOf, type Compared } from '../policies/site/decide-drift.js';
+import {
+  compareTrees,
+  decideRepair,
+  nextDrift,
+  policyOf,
+  type Compared,
+  type RepairSituation,
+} from '../policies/site/decide-drift.js';
 import { isAtRest } from '../policies/site/transitions.js';
 import { digestOf } from '../policies/signing/jcs.js';
 import { AdoptRequest, modelOf } from './adopt-request.js';
@@ -80,7 +87,15 @@ export class DriftWatch {
     const decision = decideRepair(situation());
     if (decision.kind === 'nothing') return;
     if (decision.kind === 'wait') return this.tell(stream, report, 'waits', decision.why);
-    const staged = await stageRepair(context, wanted, decision.components).catch((error: unknown) => messageOf(error));
+    await context.holdings.staging(() =>
+      this.putBack({ stream, wanted, compared, report, situation }, decision.components),
+    );
+  }
+
+  private async putBack(drifted: Drifted, components: string[]): Promise<void> {
+    const { context } = this;
+    const { stream, wanted, compared, report, situation } = drifted;
+    const staged = await stageRepair(context, wanted, components).catch((error: unknown) => messageOf(error));
     if (typeof staged === 'string') return this.tell(stream, report, 'failed', staged);
     // Decided a second time with the stream to itself: what it waits for may have come while it was staged.
     const began = await this.alone(stream, async () => {
@@ -102,6 +117,14 @@ export class DriftWatch {
     if (isNews) log.warn({ stream, result, why }, 'drift is not put back');
     store.transact(() => store.putDrift(stream, { ...report, repair: { at: clock.now(), result, why } }));
   }
+}
+
+interface Drifted {
+  stream: string;
+  wanted: HeldRow;
+  compared: Compared;
+  report: DriftReport;
+  situation: () => RepairSituation;
 }
 
 /** Nothing of the stream is under way, and nothing of it is on trial. */
@@ -131,12 +154,14 @@ export async function showRelease(context: SiteContext, request: z.input<typeof 
   }
   const { stream, vars = {} } = request;
   const { release, files, digest } = await modelOf(context, request);
-  const held = await stageHeld(context, { release, files }, { stream, digest, vars, varsDigest: digestOf(vars) });
-  context.store.transact(() => {
-    for (const one of context.store.allHeld()) {
-      if (one.stream === stream && one.confirmedAt === undefined) context.store.dropHeld(one.id);
-    }
-    context.store.addHeld(held);
+  await context.holdings.staging(async () => {
+    const held = await stageHeld(context, { release, files }, { stream, digest, vars, varsDigest: digestOf(vars) });
+    context.store.transact(() => {
+      for (const one of context.store.allHeld()) {
+        if (one.stream === stream && one.confirmedAt === undefined) context.store.dropHeld(one.id);
+      }
+      context.store.addHeld(held);
+    });
   });
 }
 

@@ -33,7 +33,7 @@ export class Rejection extends Error {
 /** Fetches, judges and renders the release of a converge; what is on disk afterwards was read back and verified. */
 export async function stageConverge(context: SiteContext, row: CommandRow, signal: AbortSignal): Promise<void> {
   const { command } = row;
-  await context.sweeping;
+  await context.holdings.swept();
   refuseQuarantined(context, command);
   refuseHeld(context, command);
   refuseLate(context, row);

@@ -15,6 +15,9 @@ export const CONFIRMED_KEPT = 3;
 export class Holdings {
   readonly blobs: Blobs;
   readonly incoming: string;
+  /** Removal of what is needed no longer, as far as one is under way. */
+  private sweeping: Promise<void> = Promise.resolve();
+  private stagings = 0;
   /** Set after a release for which there was no room: what was fetched in part is not worth the room of an undo. */
   discardIncoming = false;
 
@@ -101,8 +104,35 @@ export class Holdings {
     }
   }
 
-  /** Deletes directories, saved state, trees and blobs that nothing needs. Not while a release is being staged. */
-  async sweep(): Promise<void> {
+  /**
+   * Runs `work`, which makes directories that the books do not know of yet: nothing is swept from before it until it has put
+   * them on the books, or has no more use for them.
+   */
+  async staging<T>(work: () => Promise<T>): Promise<T> {
+    this.stagings += 1;
+    try {
+      await this.sweeping;
+      return await work();
+    } finally {
+      this.stagings -= 1;
+    }
+  }
+
+  /** Ends once no sweep is under way. */
+  async swept(): Promise<void> {
+    await this.sweeping;
+  }
+
+  /** Deletes directories, saved state, trees and blobs that nothing needs. False, and nothing done, while anything is staged. */
+  async sweep(): Promise<boolean> {
+    if (this.stagings > 0) return false;
+    const swept = this.sweepAll();
+    this.sweeping = swept.catch(() => undefined);
+    await swept;
+    return true;
+  }
+
+  private async sweepAll(): Promise<void> {
     if (this.discardIncoming) await rm(this.incoming, { recursive: true, force: true });
     this.discardIncoming = false;
     const held = this.store.allHeld();

@@ -51,7 +51,7 @@ export async function scrub(context: SiteContext, options: ScrubOptions): Promis
   const round = { at: context.clock.now(), read: reader.files, healed: 0, damaged: [] as StorageReport['damaged'] };
   await restoreBlobs(context, missing);
   for (const one of found) {
-    if (await heal(context, one.held, one.live)) round.healed++;
+    if (await context.holdings.staging(() => heal(context, one.held, one.live))) round.healed++;
     else round.damaged.push(nameOf(one.held, one.live));
   }
   return keepRound(context, round);
