@@ -46,7 +46,7 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
     healthyFrom: context.clock.elapsed(),
     within: trial.within,
     elapsed: () => context.clock.elapsed(),
-    onTallies: (tallies) => takeTallies(context, stream, tallies),
+    onTallies: (tallies) => takeTallies(context, stream, tallies, 'trial'),
     signal,
   });
   if (end.kind === 'stopped') return;
@@ -92,18 +92,18 @@ export async function watchConfirmed(
     confirmedElapsed: onThisBoot(held.confirmed, momentOf(clock)),
     healthyFrom: clock.elapsed(),
     elapsed: () => clock.elapsed(),
-    onTallies: (tallies) => takeTallies(context, held.stream, tallies),
+    onTallies: (tallies) => takeTallies(context, held.stream, tallies, 'confirmed'),
     signal,
   });
   return end.kind === 'undo' ? { code: end.code, detail: end.detail } : undefined;
 }
 
 /** What cannot be recorded of a sample is lost alone: an error here would begin the watch anew, with no failure counted. */
-function takeTallies(context: SiteContext, stream: string, tallies: CheckTally[]): void {
+function takeTallies(context: SiteContext, stream: string, tallies: CheckTally[], on: 'trial' | 'confirmed'): void {
   const before = context.tallies.get(stream) ?? [];
   context.tallies.set(stream, [...tallies]);
   try {
-    context.recorder.sampled(context, stream, before, tallies);
+    context.recorder.sampled(context, stream, before, tallies, on);
   } catch (error) {
     context.storage.note(error, 'samples of checks');
     context.log.error({ stream, error: messageOf(error) }, 'samples of checks could not be recorded');

@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EchoEnd } from './echo.js';
 import type { Check, Release } from '../../policies/model/release.js';
 import {
-  alarmsOf,
   beginTally,
   confirmableAt,
   healthOf,
@@ -26,8 +25,6 @@ export interface SampleTask {
   healthyFrom: number;
   elapsed: () => number;
   onTallies: (tallies: CheckTally[]) => void;
-  /** The required checks that cannot be judged any more, whenever they change. */
-  onAlarms?: (alarms: CheckTally[]) => void;
   signal: AbortSignal;
 }
 export interface WatchTask extends SampleTask {
@@ -96,7 +93,6 @@ interface Rules<Verdict> {
 /** The first verdict. Samples under way are cut off then, and none is waited for: an undo begins at once. */
 async function sampleUntil<Verdict>(task: SampleTask, rules: Rules<Verdict>): Promise<Verdict | Stopped> {
   const tallies = rules.checks.map(beginTally);
-  const alarm = alarmer(task);
   if (task.signal.aborted) return { kind: 'stopped' };
   return new Promise((resolve, reject) => {
     const over = new AbortController();
@@ -116,7 +112,6 @@ async function sampleUntil<Verdict>(task: SampleTask, rules: Rules<Verdict>): Pr
       // First: nothing that is told of a sample may stand before what it decides.
       judge();
       task.onTallies(tallies);
-      alarm(tallies);
     };
     task.signal.addEventListener('abort', stop, { once: true });
     const loops = rules.checks.map((check, index) =>
@@ -133,16 +128,6 @@ async function sampleUntil<Verdict>(task: SampleTask, rules: Rules<Verdict>): Pr
 
 function isWait<Verdict>(verdict: Verdict | { kind: 'wait' }): verdict is { kind: 'wait' } {
   return (verdict as { kind: string }).kind === 'wait';
-}
-
-function alarmer({ onAlarms }: SampleTask): (tallies: CheckTally[]) => void {
-  let last = '';
-  return (tallies) => {
-    const raised = alarmsOf(tallies);
-    const names = raised.map(({ name }) => name).join();
-    if (names !== last) onAlarms?.(raised);
-    last = names;
-  };
 }
 
 interface Sampling {

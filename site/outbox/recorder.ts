@@ -1,7 +1,7 @@
 /** Gathers samples of checks into windows, and tells changes of health at once, as events of the journal. */
 import { aggregate } from '../../policies/site/aggregate.js';
 import type { Sample } from '../../policies/model/telemetry.js';
-import type { CheckTally } from '../../policies/site/decide-watch.js';
+import { alarmsOf, type CheckTally } from '../../policies/site/decide-watch.js';
 import type { SiteContext } from '../context.js';
 
 const SCOPE = { name: 'foothold.checks' };
@@ -20,12 +20,20 @@ export class Recorder {
   private since: number | undefined;
   private readonly health = new Map<string, Health>();
 
-  /** After each sample of a stream: `before` are its tallies until then. */
-  sampled(context: SiteContext, stream: string, before: readonly CheckTally[], after: readonly CheckTally[]): void {
+  /** After each sample of a stream: `before` are its tallies until then, `on` says whether it is a trial that is watched. */
+  sampled(
+    context: SiteContext,
+    stream: string,
+    before: readonly CheckTally[],
+    after: readonly CheckTally[],
+    on: 'trial' | 'confirmed',
+  ): void {
     const now = context.clock.now();
     for (const [index, tally] of after.entries()) {
+      if (tally === before[index]) continue;
+      this.tellHealth(context, stream, tally, on, now);
       const sampled = tally.consecutiveFailures > 0 || tally.lastPassAt !== undefined;
-      if (tally === before[index] || !sampled) continue;
+      if (!sampled) continue;
       const attributes = { 'foothold.stream': stream, 'foothold.check': tally.name, 'foothold.need': tally.need };
       const value = tally.consecutiveFailures === 0 ? 1 : 0;
       this.samples.push({
@@ -36,7 +44,6 @@ export class Recorder {
         timeUnixMs: now,
         value,
       });
-      this.tellHealth(context, stream, tally, now);
     }
     this.since ??= now;
     const due = now - this.since >= context.outbox.windowMs() || now < this.since;
@@ -52,13 +59,23 @@ export class Recorder {
     context.outbox.append('routine', aggregate(samples.filter((one) => !required(one))));
   }
 
-  /** A required check that fails is told by the undo: what would be written first would only delay it. */
-  private tellHealth(context: SiteContext, stream: string, tally: CheckTally, now: number): void {
-    if (tally.need === 'required') return;
+  /**
+   * A required check that fails is told by the undo: what would be written first would only delay it. One that cannot be
+   * judged ends no trial but by its deadline, and undoes nothing confirmed: then this is all that is heard of it.
+   */
+  private tellHealth(
+    context: SiteContext,
+    stream: string,
+    tally: CheckTally,
+    on: 'trial' | 'confirmed',
+    now: number,
+  ): void {
+    const required = tally.need === 'required';
+    if (required && on === 'trial') return;
     const key = `${stream}/${tally.name}`;
     const known = this.health.get(key);
-    const sick = tally.consecutiveFailures >= tally.limit;
-    const healthy = tally.consecutiveFailures === 0;
+    const sick = required ? alarmsOf([tally]).length > 0 : tally.consecutiveFailures >= tally.limit;
+    const healthy = tally.consecutiveFailures === 0 && (!required || tally.consecutiveInconclusive === 0);
     if ((!sick && !healthy) || known?.healthy === healthy) return;
     if (known !== undefined && now >= known.toldAt && now - known.toldAt < HEALTH_EVERY_MS) return;
     // What is healthy from the first sample on is no news.
@@ -66,7 +83,8 @@ export class Recorder {
     this.health.set(key, { healthy, toldAt: news ? now : 0 });
     if (!news) return;
     try {
-      const detail = { check: tally.name, need: tally.need, healthy, detail: tally.detail };
+      const doubt = required && sick ? { inconclusive: true } : {};
+      const detail = { check: tally.name, need: tally.need, healthy, ...doubt, detail: tally.detail };
       context.store.transact(() => context.store.append({ kind: 'health', stream, detail }));
     } catch (error) {
       context.storage.note(error, 'a change of health');

@@ -1,17 +1,18 @@
 /** After the confirmation required checks go on for `watchFor`, and still undo (design §5 rule 7). */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Agent } from '../../site/agent.js';
 import { carryOut, directoryRelease, resultOf, TestSite, until } from './test-site.js';
 
 let site: TestSite;
 let elapsed = 0;
-const clock = { now: Date.now, elapsed: () => performance.now() + elapsed, bootId: () => 'boot' };
+let wall = 0;
+const clock = { now: () => Date.now() + wall, elapsed: () => performance.now() + elapsed, bootId: () => 'boot' };
 const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
 const state = async (agent: Agent) => (await agent.report()).streams['edge-proxy']?.state;
 
 beforeEach(() => {
-  elapsed = 0;
+  [elapsed, wall] = [0, 0];
   site = new TestSite();
   site.write('live/conf/page', 'healthy original');
   site.write('weather', 'healthy');
@@ -109,6 +110,30 @@ describe('a confirmed release', () => {
       '2.0.0',
       '3.0.0',
     ]);
+  });
+
+  it('[A32] tells once that a required check cannot be judged any more, and that it can again; it undoes nothing', async () => {
+    const agent = await site.start({ clock });
+    const exec = ['sh', '-c', `[ ! -e ${site.path('hangs')} ] || sleep 5`];
+    const checks = [{ name: 'weather', exec, every: '30ms', timeout: '60ms', failures: 2 }];
+    await confirmed(agent, '1.0.0', 1, { checks });
+    const told = () => agent.history(100).filter(({ kind }) => kind === 'health');
+    expect(told()).toEqual([]);
+    site.write('hangs', '');
+    await until(() => told().length === 1);
+    expect(told()).toMatchObject([
+      { stream: 'edge-proxy', detail: { check: 'weather', need: 'required', healthy: false, inconclusive: true } },
+    ]);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect([told().length, page(), await state(agent)]).toEqual([1, 'healthy 1.0.0', 'confirmed']);
+    // Told at most once a minute: one that flaps would fill the journal.
+    rmSync(site.path('hangs'));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(told()).toHaveLength(1);
+    wall += 60_000;
+    await until(() => told().length === 2);
+    expect(told()[1]?.detail).toMatchObject({ check: 'weather', healthy: true });
+    expect(told()[1]?.detail).not.toHaveProperty('inconclusive');
   });
 
   it('can be undone by a person, and stops with the agent', async () => {
