@@ -28,6 +28,7 @@ import { openDepot } from './fetch/depot.js';
 import { Holdings } from './files/holdings.js';
 import { DriftWatch, showRelease, type DriftRequest } from './drift.js';
 import { guardAtBoot } from './guard.js';
+import { DiskTakesNoWrite, guardFromCopy } from './guard-from-copy.js';
 import {
   holdsReport,
   liftHold,
@@ -107,13 +108,28 @@ export interface PersonalUndo {
 const KEEP_CONTACT_EVERY_MS = 60_000;
 const TIDY_AFTER_MS = 5_000;
 
-/** Takes the data directory. Throws MistakeError BAD_ARGUMENT; WorldError AGENT_RUNNING, STORE_BROKEN. */
-export async function openAgent(options: AgentOptions): Promise<Agent> {
+/**
+ * Takes the data directory. Throws MistakeError BAD_ARGUMENT; WorldError AGENT_RUNNING, STORE_BROKEN. On a disk that takes
+ * no write, what was half done is undone, unless it was `guarded` already; then throws DiskTakesNoWrite.
+ */
+export async function openAgent(options: AgentOptions, guarded = false): Promise<Agent> {
   options.controlKeysPem.forEach(demandKey);
   const dataDirectory = resolve(options.dataDirectory);
+  const whole = { ...options, dataDirectory };
+  try {
+    return await openWritable(whole);
+  } catch (error) {
+    if (troubleOf(error, dataDirectory) !== 'broken') throw error;
+    if (!guarded) await guardFromCopy(dataDirectory, options, (books) => openContext(whole, books));
+    throw new DiskTakesNoWrite(dataDirectory, error);
+  }
+}
+
+async function openWritable(options: AgentOptions): Promise<Agent> {
+  const { dataDirectory } = options;
   const unlock = withRoom(dataDirectory, () => lockDirectory(dataDirectory));
   try {
-    const context = openContext({ ...options, dataDirectory });
+    const context = openContext(options);
     await context.holdings.prepare();
     return new Agent(context, unlock, options);
   } catch (error) {
@@ -122,11 +138,12 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-function openContext(options: AgentOptions): SiteContext {
+/** `books`: where the database is, if not in the data directory. */
+function openContext(options: AgentOptions, books = options.dataDirectory): SiteContext {
   const { site, dataDirectory, log } = options;
   const clock = options.clock ?? machineClock();
   const storage = new Storage({ dataDirectory, log, now: () => clock.now(), forJournal: options.reserveForJournal });
-  const db = openNoting(storage, dataDirectory);
+  const db = openNoting(storage, books);
   const store = new Store(db, site, () => clock.now());
   const { outboxBytes: bound, sampleEvery } = options;
   const outbox = new Outbox(db, store, { site, now: () => clock.now(), bound, sampleEvery });

@@ -6,6 +6,7 @@ import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { revertAtBoot, strandStream } from './revert.js';
 import type { StreamRow, Trial } from './store/rows.js';
+import { probeLinksLive } from './task.js';
 
 /** Afterwards every stream is at rest, or where its runner can carry on. */
 export async function guardAtBoot(context: SiteContext): Promise<void> {
@@ -44,7 +45,7 @@ async function guardStream(context: SiteContext, row: StreamRow): Promise<void> 
   context.log.info({ stream, state: row.state, decision: decision.kind }, 'found unfinished at start');
   switch (decision.kind) {
     case 'resume-watch':
-      return countRestart(context, row, trial);
+      return resumeWatch(context, row, trial);
     case 'undo': {
       const { cause, reason } = decision;
       return revertAtBoot(context, stream, { trial, undo: { cause, reason, begunAt: clock.now() } });
@@ -55,6 +56,19 @@ async function guardStream(context: SiteContext, row: StreamRow): Promise<void> 
     case 'give-up':
       return strandStream(context, stream, trial, decision.reason);
   }
+}
+
+/**
+ * An undo that a disk did not let be written down leaves books that know nothing of it. Where links say what is live that is
+ * seen at once; programs are asked before the confirmation only: what they ask may just be starting, as the machine is.
+ */
+async function resumeWatch(context: SiteContext, row: StreamRow, trial: Trial): Promise<void> {
+  const held = context.store.held(trial.releaseId);
+  const isLive = held === undefined || (await probeLinksLive(context, held));
+  if (isLive) return countRestart(context, row, trial);
+  const reason = { code: 'NOT_LIVE', detail: `${held.version} is no longer what is live here` } as const;
+  const undo = { cause: 'boot', reason, begunAt: context.clock.now() } as const;
+  return revertAtBoot(context, row.stream, { trial, undo });
 }
 
 /**

@@ -33,7 +33,17 @@ function counterpart(context: SiteContext, component: Component, other: HeldRow)
 
 /** Whether every component of the release is what is live now. */
 export async function probeAllLive(context: SiteContext, held: HeldRow): Promise<boolean> {
-  for (const component of held.release.components) {
+  return probeLive(context, held, held.release.components);
+}
+
+/** The same of those components that a symlink switches: no program is asked. */
+export async function probeLinksLive(context: SiteContext, held: HeldRow): Promise<boolean> {
+  const linked = held.release.components.filter(({ driver }) => driver.type === 'directory');
+  return probeLive(context, held, linked);
+}
+
+async function probeLive(context: SiteContext, held: HeldRow, components: Component[]): Promise<boolean> {
+  for (const component of components) {
     const probe = driverOf(context, component).probeLive(taskFor(context, held, component));
     if (!(await probe.catch(() => false))) return false;
   }

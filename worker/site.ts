@@ -1,7 +1,8 @@
 /** A site's process: the agent, and its link beside it. The guard runs before any connection is tried. */
 import { loadAgent } from '../records/files/agent-file.js';
 import { LINK_TIMERS } from '../policies/model/link.js';
-import { openAgent } from '../site/agent.js';
+import { openAgent, type Agent, type AgentOptions } from '../site/agent.js';
+import { DiskTakesNoWrite } from '../site/guard-from-copy.js';
 import { causeOf, pause, readTemporalSettings, type TemporalChoice } from './connection.js';
 import { openLog, type Log } from './log.js';
 import { installRuntime } from './runtime.js';
@@ -24,17 +25,21 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
   const signal = stopSignal();
   const { agent: file, controlKeysPem } = await loadAgent(options.configPath);
   const log = openLog(`site-${file.site}`);
-  const agent = await openAgent({
-    site: file.site,
-    dataDirectory: file.data,
-    controlKeysPem,
-    depot: file.depot,
-    reports: file.reports,
-    uplink: file.uplink,
-    sampleEvery: LINK_TIMERS[file.link].sampleEvery,
-    log,
-    observe: options.observe ?? false,
-  });
+  const agent = await openOnceWritable(
+    {
+      site: file.site,
+      dataDirectory: file.data,
+      controlKeysPem,
+      depot: file.depot,
+      reports: file.reports,
+      uplink: file.uplink,
+      sampleEvery: LINK_TIMERS[file.link].sampleEvery,
+      log,
+      observe: options.observe ?? false,
+    },
+    signal,
+  );
+  if (!agent) return;
   try {
     await agent.start();
     await agent.serveLocal();
@@ -55,6 +60,23 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
   } finally {
     await agent.stop();
   }
+}
+
+/** Waits for a disk that takes no write: a process that ended for it would be started, and undo the same, again and again. */
+async function openOnceWritable(options: AgentOptions, signal: AbortSignal): Promise<Agent | undefined> {
+  for (let guarded = false; !signal.aborted; guarded = true) {
+    try {
+      return await openAgent(options, guarded);
+    } catch (error) {
+      if (!(error instanceof DiskTakesNoWrite)) throw error;
+      options.log.error(
+        { cause: causeOf(error), retryMs: RETRY_MS },
+        'the agent cannot run on this disk; trying again',
+      );
+      await pause(RETRY_MS, signal);
+    }
+  }
+  return undefined;
 }
 
 /**

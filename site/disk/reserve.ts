@@ -87,10 +87,14 @@ export class Reserve {
     return true;
   }
 
-  /** All of it, for an undo; false if it was given up before. */
+  /** All of it, for an undo; false if it was given up before, or if the disk does not even let a file be removed. */
   giveUp(): boolean {
-    if (statSync(this.path, { throwIfNoEntry: false }) === undefined) return false;
-    rmSync(this.path, { force: true });
-    return true;
+    try {
+      if (statSync(this.path, { throwIfNoEntry: false }) === undefined) return false;
+      rmSync(this.path, { force: true });
+      return true;
+    } catch {
+      return false;
+    }
   }
 }

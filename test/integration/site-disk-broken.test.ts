@@ -6,6 +6,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Settled } from '../../policies/model/command.js';
 import type { SiteReport } from '../../policies/model/report.js';
 import { callAgent } from '../../site/local/client.js';
+import { openAgent } from '../../site/agent.js';
+import { DiskTakesNoWrite } from '../../site/guard-from-copy.js';
 import { carryOut, directoryRelease, TestSite, until } from '../site/test-site.js';
 import { buildRooms, dropRooms, runAgent } from './site-process.js';
 import { SmallDisk, whyNoDisks } from './small-disk.js';
@@ -136,6 +138,9 @@ describe.skipIf(whyNoShim !== undefined)(`H4: fsync fails once${skipped(whyNoShi
 
 describe.skipIf(whyNoMount !== undefined)(`H7: the file system turns read-only${skipped(whyNoMount)}`, () => {
   let disk: SmallDisk;
+  let out: string;
+  beforeAll(() => (out = buildRooms()));
+  afterAll(() => dropRooms(out));
   beforeEach(() => {
     disk = SmallDisk.ext4(64);
     // The targets lie elsewhere: only where the agent keeps its data does the device fail.
@@ -145,6 +150,55 @@ describe.skipIf(whyNoMount !== undefined)(`H7: the file system turns read-only${
   afterEach(async () => {
     await site.clear();
     disk.clear();
+  });
+
+  /** A process that dies in the middle of the watch of 2.0.0, and a disk that takes no write when the next one starts. */
+  async function diedWatching(data: string) {
+    const agent = await site.start({ dataDirectory: data });
+    const one = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': 'healthy 1' });
+    expect(await carryOut(agent, site, site.command(one))).toMatchObject({ result: 'confirmed' });
+    const after = { exec: ['sh', '-c', `echo ran >> ${site.path('after')}`], timeout: '5s' };
+    const slow = { confirm: { within: '1h', healthyFor: '30m' }, after };
+    const two = site.publish(directoryRelease(site, '2.0.0', slow), { 'files/page': 'healthy 2' });
+    await agent.door.accept(site.sign(site.command(two, { generation: 3 })));
+    await until(() => agent.history(50).filter(({ kind }) => kind === 'watching').length === 2);
+    await agent.stop();
+    disk.turnReadOnly();
+  }
+
+  it('[A32] at a start: what was half done is undone first, by books that can only be read', async () => {
+    const data = join(disk.path, 'data');
+    await diedWatching(data);
+    expect(page()).toBe('healthy 2');
+    await expect(site.open({ dataDirectory: data })).rejects.toMatchObject({
+      code: 'STORE_BROKEN',
+      message: expect.stringContaining('expected a data directory that takes writes') as string,
+    });
+    expect(page()).toBe('healthy 1');
+    const ran = () => readFileSync(site.path('after'), 'utf8');
+    expect(ran()).toBe('ran\nran\n');
+    // Asked again by the same process, it waits and undoes nothing a second time.
+    await expect(openAgent(site.options({ dataDirectory: data }), true)).rejects.toBeInstanceOf(DiskTakesNoWrite);
+    expect(ran()).toBe('ran\nran\n');
+    disk.mend();
+    const again = await site.start({ dataDirectory: data });
+    await until(() => again.history(50).findLast(({ kind }) => kind === 'reverted'), 15_000);
+    expect(page()).toBe('healthy 1');
+    expect((await again.report()).streams['edge-proxy']).toMatchObject({ live: { version: '1.0.0' } });
+  });
+
+  it('at a start beside an agent that still runs: refused, and nothing is undone', async () => {
+    const data = join(disk.path, 'data');
+    const agent = await site.start({ dataDirectory: data });
+    const slow = { confirm: { within: '1h', healthyFor: '30m' } };
+    const one = site.publish(directoryRelease(site, '1.0.0', slow), { 'files/page': 'healthy 1' });
+    await agent.door.accept(site.sign(site.command(one)));
+    await until(() => agent.history(50).some(({ kind }) => kind === 'watching'));
+    disk.turnReadOnly();
+    const { log: _, ...options } = site.options({ dataDirectory: data });
+    await expect(runAgent(out, options)).rejects.toThrow(/AGENT_RUNNING/);
+    expect(page()).toBe('healthy 1');
+    await agent.stop();
   });
 
   it('within ten seconds nothing new is begun; it still reports, and still undoes', async () => {

@@ -52,15 +52,19 @@ export class TestSite {
     return full;
   }
 
-  async open(options: Partial<AgentOptions> = {}): Promise<Agent> {
-    const agent = await openAgent({
+  options(change: Partial<AgentOptions> = {}): AgentOptions {
+    return {
       site: this.site,
       dataDirectory: this.data,
       controlKeysPem: [this.publicPem],
       depot: this.depot,
       log: quiet,
-      ...options,
-    });
+      ...change,
+    };
+  }
+
+  async open(change: Partial<AgentOptions> = {}): Promise<Agent> {
+    const agent = await openAgent(this.options(change));
     this.agents.push(agent);
     return agent;
   }
