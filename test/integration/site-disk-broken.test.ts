@@ -4,7 +4,8 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Settled } from '../../policies/model/command.js';
-import type { SiteReport } from '../../policies/model/report.js';
+import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
+import { startProcess } from '../../infra/dev/process.js';
 import { callAgent } from '../../site/local/client.js';
 import { openAgent } from '../../site/agent.js';
 import { DiskTakesNoWrite } from '../../site/guard-from-copy.js';
@@ -12,6 +13,8 @@ import { carryOut, directoryRelease, TestSite, until } from '../site/test-site.j
 import { buildRooms, dropRooms, runAgent } from './site-process.js';
 import { SmallDisk, whyNoDisks } from './small-disk.js';
 
+/** Built by the set-up of `npm test`. */
+const FOOTHOLD = join(import.meta.dirname, '../../dist/cli/main.js');
 let site: TestSite;
 const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
 const whyNoMount = whyNoDisks();
@@ -185,6 +188,36 @@ describe.skipIf(whyNoMount !== undefined)(`H7: the file system turns read-only${
     await until(() => again.history(50).findLast(({ kind }) => kind === 'reverted'), 15_000);
     expect(page()).toBe('healthy 1');
     expect((await again.report()).streams['edge-proxy']).toMatchObject({ live: { version: '1.0.0' } });
+  });
+
+  it('at a start of its process: it undoes, waits, and comes up with the disk', async () => {
+    const data = join(disk.path, 'data');
+    await diedWatching(data);
+    site.write('control.pub', site.publicPem);
+    const file = { apiVersion: 'foothold/v1', kind: 'Agent', site: site.site, data, controlKeys: ['control.pub'] };
+    const config = site.write('agent.yaml', JSON.stringify({ ...file, depot: 'http://127.0.0.1:1/', link: 'fibre' }));
+    const env = { ...process.env, TEMPORAL_ADDRESS: '127.0.0.1:1', TEMPORAL_CONFIG_FILE: site.path('none.toml') };
+    site.write('none.toml', '[profile.default]\n');
+    const started = await startProcess({
+      ...{ name: 'agent', directory: site.path('logs'), path: process.execPath, env },
+      args: [FOOTHOLD, 'agent', 'run', '--config', config],
+    });
+    try {
+      await until(() => page() === 'healthy 1');
+      await until(() => readFileSync(started.logFile, 'utf8').includes('the agent cannot run on this disk'));
+      disk.mend();
+      const ended = async () =>
+        (await callAgent(data, 'history', { limit: 50 }).catch(() => [] as SiteEvent[])).at(-1)?.kind;
+      for (let tries = 0; (await ended()) !== 'reverted'; tries += 1) {
+        expect(tries).toBeLessThan(100);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      expect(readFileSync(site.path('after'), 'utf8')).toBe('ran\n'.repeat(3));
+    } catch (error) {
+      throw new Error(started.tail(20), { cause: error });
+    } finally {
+      await started.stop();
+    }
   });
 
   it('at a start beside an agent that still runs: refused, and nothing is undone', async () => {
