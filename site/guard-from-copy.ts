@@ -6,7 +6,6 @@
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Database from 'libsql';
 import { WorldError } from '../policies/model/failure.js';
 import { decideAtBoot, type BootDecision } from '../policies/site/decide-boot.js';
 import { messageOf } from './advance.js';
@@ -27,14 +26,16 @@ export class DiskTakesNoWrite extends WorldError {
 const PLACES = ['/dev/shm', '/run', tmpdir()];
 const BOOKS = ['agent.db', 'agent.db-wal'];
 
-/** `open` makes a context whose books are in the directory that it is given. Throws WorldError AGENT_RUNNING, STORE_BROKEN. */
+/**
+ * `open` makes a context whose books are in the directory that it is given. Throws WorldError STORE_BROKEN. Whoever calls has
+ * been refused the lock for the disk's sake: an agent that still held it would have been named (AGENT_RUNNING) before that.
+ */
 export async function guardFromCopy(
   dataDirectory: string,
   { log, observe = false }: { log: Log; observe?: boolean },
   open: (books: string) => SiteContext,
 ): Promise<void> {
   if (observe || !BOOKS.slice(0, 1).every((name) => existsSync(join(dataDirectory, name)))) return;
-  const unlock = lockForReading(dataDirectory);
   const copy = copyBooks(dataDirectory);
   try {
     const context = open(copy);
@@ -43,7 +44,6 @@ export async function guardFromCopy(
     context.store.close();
   } finally {
     rmSync(copy, { recursive: true, force: true });
-    unlock();
   }
 }
 
@@ -92,20 +92,4 @@ function copyBooks(dataDirectory: string): string {
   }
   const message = `expected room for a copy of the books of ${dataDirectory} in one of ${PLACES.join(', ')}`;
   throw new WorldError('STORE_BROKEN', `${message}, got: ${refusals.join('; ')}`);
-}
-
-/** A read lock is all that such a disk gives; an agent that was running when it turned read-only still has the other one. */
-function lockForReading(dataDirectory: string): () => void {
-  const path = join(dataDirectory, 'agent.lock');
-  if (!existsSync(path)) return () => undefined;
-  const lock = new Database(path, { readonly: true });
-  try {
-    lock.exec('BEGIN');
-    lock.prepare('SELECT count(*) FROM sqlite_master').get();
-  } catch (error) {
-    lock.close();
-    const message = `expected no other agent on ${dataDirectory}, its lock is held (${messageOf(error)})`;
-    throw new WorldError('AGENT_RUNNING', `${message}; stop that agent`);
-  }
-  return () => lock.close();
 }
