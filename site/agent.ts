@@ -262,7 +262,8 @@ export class Agent {
       observe: (commandId, signal, onState) => this.observe(commandId, signal, onState),
       prefetch: (envelope) => this.prefetch(envelope),
       report: () => this.report(),
-      unacknowledged: (limit) => context.store.eventsAfter(context.store.number('ackedThrough'), limit),
+      unacknowledged: (limit, after = 0) =>
+        context.store.eventsAfter(Math.max(context.store.number('ackedThrough'), after), limit),
       observed: (event) => this.admitting || this.observers.willCarry(event),
       onEvent: (listener) => {
         this.listeners.add(listener);

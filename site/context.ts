@@ -45,6 +45,14 @@ export type Step =
   | 'reverted-all'
   | 'reverted';
 
+/** The last samples of a release's checks. */
+export interface LastTallies {
+  releaseId: number;
+  tallies: CheckTally[];
+  /** Epoch ms, of the check at the same index; undefined: not sampled yet. */
+  sampledAt: (number | undefined)[];
+}
+
 export interface SiteContext {
   site: string;
   dataDirectory: string;
@@ -66,8 +74,8 @@ export interface SiteContext {
   pinnedPems: string[];
   /** Control keys that commands are verified by. */
   trust: TrustedKeys;
-  /** The last samples of each stream's checks, for reports and metrics. */
-  tallies: Map<string, CheckTally[]>;
+  /** By stream, of the release that was watched last: it may be live no more. */
+  tallies: Map<string, LastTallies>;
   /** Endpoints that echo, as agent.yaml declares them. */
   uplink: string[];
   /** When the last echo that came back was begun. */

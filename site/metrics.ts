@@ -7,6 +7,7 @@ import { ECHO_PATH } from '../policies/model/echo.js';
 import { serveEcho } from './serve-echo.js';
 import { liveRelease, messageOf } from './advance.js';
 import type { SiteContext } from './context.js';
+import { lastSamples } from './last-samples.js';
 import { readRound } from './scrub/scrub.js';
 
 /** The exposition text. Exactly one `foothold_release_info` series for each stream that has something live. */
@@ -19,9 +20,11 @@ export async function metricsText(context: SiteContext): Promise<string> {
     ...['site', 'stream', 'digest', 'version', 'state'],
   ]);
   const generation = gauge('foothold_generation', 'Highest generation accepted', ['site', 'stream']);
-  const check = gauge('foothold_check_passing', '1 if the last sample of the check passed', [
-    ...['site', 'stream', 'check', 'need'],
-  ]);
+  const check = gauge(
+    'foothold_check_passing',
+    '1 if the last sample of the check passed; while the release is watched',
+    [...['site', 'stream', 'check', 'need']],
+  );
   const unjudged = gauge('foothold_check_inconclusive', 'Samples of the check in a row that could not be judged', [
     ...['site', 'stream', 'check', 'need'],
   ]);
@@ -31,7 +34,9 @@ export async function metricsText(context: SiteContext): Promise<string> {
     const live = liveRelease(context, row);
     if (live) info.set({ site, stream, digest: live.digest, version: live.version, state }, 1);
     generation.set({ site, stream }, row.generation);
-    for (const tally of context.tallies.get(stream) ?? []) {
+    for (const { tally, sampledAt } of lastSamples(context, row, live)) {
+      // A series has no time of its own: of what is sampled no longer it would claim that it is so now.
+      if (sampledAt !== undefined) continue;
       const labels = { site, stream, check: tally.name, need: tally.need };
       check.set(labels, healthOf(tally) === 'healthy' ? 1 : 0);
       unjudged.set(labels, tally.consecutiveInconclusive);

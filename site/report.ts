@@ -8,6 +8,7 @@ import { liveRelease } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { holdsReport } from './holds.js';
+import { lastSamples } from './last-samples.js';
 import { readRound } from './scrub/scrub.js';
 import type { HeldRow, StreamRow } from './store/rows.js';
 import type { Store } from './store/store.js';
@@ -88,12 +89,13 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
     ...(waits ? { waits } : {}),
     generation: row.generation,
     try: row.try,
-    checks: (context.tallies.get(row.stream) ?? []).map((tally) => ({
+    checks: lastSamples(context, row, live).map(({ tally, sampledAt }) => ({
       name: tally.name,
       need: tally.need,
       healthy: healthOf(tally) === 'healthy',
       ...(healthOf(tally) === 'inconclusive' ? { inconclusive: true as const } : {}),
       detail: tally.detail,
+      ...(sampledAt === undefined ? {} : { sampledAt }),
     })),
   };
 }

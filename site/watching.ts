@@ -1,6 +1,6 @@
 /** From the switch to the confirmation and for a while after it: samples the checks, and confirms or undoes on their verdict. */
 import { switchOf } from '../policies/site/decide-boot.js';
-import type { CheckTally } from '../policies/site/decide-watch.js';
+import { healthOf, type CheckTally } from '../policies/site/decide-watch.js';
 import { elapsedSince, onThisBoot } from '../policies/site/elapsed.js';
 import { advance, atRest, liveRelease, messageOf, resultOf } from './advance.js';
 import type { Surroundings } from './checks/probe.js';
@@ -46,7 +46,7 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
     healthyFrom: context.clock.elapsed(),
     within: trial.within,
     elapsed: () => context.clock.elapsed(),
-    onTallies: (tallies) => takeTallies(context, stream, tallies, 'trial'),
+    onTallies: (tallies) => takeTallies(context, held, tallies, 'trial'),
     signal,
   });
   if (end.kind === 'stopped') return;
@@ -92,18 +92,29 @@ export async function watchConfirmed(
     confirmedElapsed: onThisBoot(held.confirmed, momentOf(clock)),
     healthyFrom: clock.elapsed(),
     elapsed: () => clock.elapsed(),
-    onTallies: (tallies) => takeTallies(context, held.stream, tallies, 'confirmed'),
+    onTallies: (tallies) => takeTallies(context, held, tallies, 'confirmed'),
     signal,
   });
   return end.kind === 'undo' ? { code: end.code, detail: end.detail } : undefined;
 }
 
 /** What cannot be recorded of a sample is lost alone: an error here would begin the watch anew, with no failure counted. */
-function takeTallies(context: SiteContext, stream: string, tallies: CheckTally[], on: 'trial' | 'confirmed'): void {
-  const before = context.tallies.get(stream) ?? [];
-  context.tallies.set(stream, [...tallies]);
+function takeTallies(
+  context: SiteContext,
+  { id: releaseId, stream }: HeldRow,
+  tallies: CheckTally[],
+  on: 'trial' | 'confirmed',
+): void {
+  const known = context.tallies.get(stream);
+  const before = known?.releaseId === releaseId ? known : { tallies: [], sampledAt: [] };
+  const now = context.clock.now();
+  const sampledAt = tallies.map((tally, index) => {
+    if (healthOf(tally) === 'not sampled') return undefined;
+    return tally === before.tallies[index] ? before.sampledAt[index] : now;
+  });
+  context.tallies.set(stream, { releaseId, tallies: [...tallies], sampledAt });
   try {
-    context.recorder.sampled(context, stream, before, tallies, on);
+    context.recorder.sampled(context, stream, before.tallies, tallies, on);
   } catch (error) {
     context.storage.note(error, 'samples of checks');
     context.log.error({ stream, error: messageOf(error) }, 'samples of checks could not be recorded');

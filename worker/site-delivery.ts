@@ -61,7 +61,7 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
     try {
       if (due.is || Date.now() >= reportAt) {
         due.is = false;
-        await deliver(options, sent);
+        if (await deliver(options, sent)) due.set();
         reportAt = nextReport(options);
       } else if (Date.now() >= contactAt) {
         await echo(options);
@@ -133,15 +133,19 @@ function nextReport({ timers = LINK_TIMERS.fibre, reportEvery = timers.reportEve
   return Date.now() + reportEvery * (0.75 + Math.random() / 2);
 }
 
-/** Everything unacknowledged that this connection has not carried yet; the report also when there is nothing. */
-async function deliver(options: DeliveryOptions, sent: Sent): Promise<void> {
+/**
+ * What is unacknowledged and was not carried over this connection yet; the report also when there is nothing. True: there
+ * may be more than one delivery takes, and the rest is due.
+ */
+async function deliver(options: DeliveryOptions, sent: Sent): Promise<boolean> {
   const { site, door, client } = options;
   await learnAcks(options, sent);
-  const events = door.unacknowledged(MOST).filter((event) => event.sequence > sent.through);
+  const events = door.unacknowledged(MOST, sent.through);
+  const isCut = events.length === MOST;
   const report = await door.report();
   for (let pages = 0; pages <= MOST / PAGE; pages++) {
     const { page, entries } = nextPage(door, events, sent);
-    if (pages > 0 && page.length === 0 && entries.length === 0) return;
+    if (pages > 0 && page.length === 0 && entries.length === 0) return isCut;
     const outbox = entries.length > 0 && door.outbox ? { outbox: door.outbox.page(entries) } : {};
     await echoed(options, () =>
       client.workflow.signalWithStart('inbox', {
@@ -157,6 +161,7 @@ async function deliver(options: DeliveryOptions, sent: Sent): Promise<void> {
     sent.through = page.at(-1)?.sequence ?? sent.through;
     for (const { priority, sequence } of entries) sent[priority] = Math.max(sent[priority], sequence);
   }
+  return true;
 }
 
 /** The journal in its own order: its mark is one number. What may be dropped has marks of its own, and holds nothing up. */

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { MistakeError } from '../../policies/model/failure.js';
 import type { AgentFile } from '../../policies/model/project.js';
+import type { CheckReport } from '../../policies/model/report.js';
 import type { Vars } from '../../policies/model/names.js';
 import type { AgentMethods, AgentStatus } from '../../site/local/client.js';
 import { done, type Answer } from '../answer.js';
@@ -144,7 +145,7 @@ function statusText(context: Context, status: AgentStatus): string {
     stream.live?.version ?? '-',
     stream.lkg?.version ?? '-',
     stream.pending?.version ?? '-',
-    stream.checks.map((check) => `${check.name} ${checkWord(context, check)}`).join(', '),
+    stream.checks.map((check) => `${check.name} ${checkWord(context, check)}${lastSampled(check, now)}`).join(', '),
   ]);
   const contact =
     status.lastContact === 0 ? 'the centre was never reached' : `last contact ${span(now - status.lastContact)} ago`;
@@ -155,7 +156,7 @@ function statusText(context: Context, status: AgentStatus): string {
     ['drift', Object.entries(status.streams).flatMap(([name, { drift }]) => driftLines(name, drift, now))],
     ['waits, staged', waitingStreams(status)],
     ['disk', diskLines(status)],
-    ['sick', sickChecks(status)],
+    ['sick', sickChecks(status, now)],
     [
       `quarantined (foothold allow RELEASE --site ${status.site} lifts it)`,
       status.quarantined.map((one) => `${one.stream}@${one.version} since ${clock(one.at, now)}: ${one.code}`),
@@ -183,9 +184,14 @@ function linkText(context: Context, { link }: AgentStatus, now: number): string 
   return `${context.paint('yellow', 'link down')} ${since}${tried}${link.cause === undefined ? '' : `: ${harmless(link.cause)}`}`;
 }
 
-function checkWord(context: Context, check: { healthy: boolean; inconclusive?: true }): string {
+function checkWord(context: Context, check: CheckReport): string {
   if (check.healthy) return 'ok';
   return check.inconclusive ? context.paint('yellow', 'inconclusive') : context.paint('red', 'sick');
+}
+
+/** Empty while it is sampled: only then is its word one of now. */
+function lastSampled({ sampledAt }: CheckReport, now: number): string {
+  return sampledAt === undefined ? '' : ` ${span(now - sampledAt)} ago`;
 }
 
 function waitingStreams(status: AgentStatus): string[] {
@@ -194,11 +200,11 @@ function waitingStreams(status: AgentStatus): string[] {
   );
 }
 
-function sickChecks(status: AgentStatus): string[] {
+function sickChecks(status: AgentStatus, now: number): string[] {
   return Object.entries(status.streams).flatMap(([name, stream]) =>
     stream.checks
       .filter((check) => !check.healthy)
-      .map((check) => `${name} ${check.name} (${check.need}): ${harmless(check.detail)}`),
+      .map((check) => `${name} ${check.name} (${check.need})${lastSampled(check, now)}: ${harmless(check.detail)}`),
   );
 }
 

@@ -160,7 +160,8 @@ function streamsText(context: Context, { declared, known, desired }: Known): str
     const [report, wanted] = [streams[name], desired.find(({ stream }) => stream === name)];
     const same = wanted === undefined || report?.live?.digest === wanted.release.digest;
     const live = report?.live?.version ?? '-';
-    const sick = (report?.checks ?? []).filter((check) => !check.healthy).map((check) => check.name);
+    const sampled = (report?.checks ?? []).filter((check) => check.sampledAt === undefined);
+    const sick = sampled.filter((check) => !check.healthy).map((check) => check.name);
     const meaning = report ? explainSiteState(report.state) : 'it told nothing of this stream';
     return [
       name,

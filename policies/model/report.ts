@@ -55,6 +55,17 @@ export interface DriftReport {
   adoptable?: 'yes' | 'no' | 'unknown';
 }
 
+export interface CheckReport {
+  name: string;
+  need: 'required' | 'wanted';
+  healthy: boolean;
+  /** The last sample could not be judged. */
+  inconclusive?: true;
+  detail: string;
+  /** When it was sampled last, epoch ms, where the release is watched no longer. Agents of before never say it. */
+  sampledAt?: number;
+}
+
 export interface StreamReport {
   state: SiteState;
   /** The site is in safe mode for this stream until a person there says otherwise, whatever `state` has become since. */
@@ -75,8 +86,8 @@ export interface StreamReport {
   /** Highest (generation, try) ever accepted: the floor below which commands are `STALE`. */
   generation: number;
   try: number;
-  /** `inconclusive`: the last sample could not be judged. */
-  checks: { name: string; need: 'required' | 'wanted'; healthy: boolean; inconclusive?: true; detail: string }[];
+  /** The last samples of what is live. */
+  checks: CheckReport[];
   /** Why a staged release is not switched to yet. */
   waits?: Reason;
 }

@@ -16,8 +16,8 @@ export interface SiteDoor {
   /** Takes a wish for files durably; they come in the background. A reason: it was not taken. Nothing is answered for it. */
   prefetch?(envelope: PrefetchEnvelope): Promise<Reason | undefined>;
   report(): Promise<SiteReport>;
-  /** Events not acknowledged yet, oldest first, at most `limit`. */
-  unacknowledged(limit: number): SiteEvent[];
+  /** Events not acknowledged yet, oldest first, at most `limit`; given `after`, only those with a sequence above it. */
+  unacknowledged(limit: number, after?: number): SiteEvent[];
   /**
    * True if a result will carry this event: an observer is attached to its command, or it was journaled while a command
    * was taken in, which is observed next. Asked from within `onEvent`.

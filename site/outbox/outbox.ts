@@ -48,6 +48,8 @@ export class Outbox {
   private readonly bound: number;
   /** Records that the disk did not take: counted into the next gap. */
   private readonly lost: Record<SparePriority, number> = { performance: 0, routine: 0 };
+  /** What the table has of an epoch. Absent: something was deleted or undone since it was counted. */
+  private counted: { epoch: number; stored: Record<SparePriority, Stored> } | undefined;
 
   constructor(
     private readonly db: Connection,
@@ -56,6 +58,8 @@ export class Outbox {
   ) {
     this.bound = options.bound ?? OUTBOX_BYTES;
     db.exec(SCHEMA);
+    // Of any transaction: one of somebody else's may have held what was appended.
+    store.onUndone(() => (this.counted = undefined));
   }
 
   /** Never throws: what may be lost must not stop what may not. */
@@ -77,8 +81,9 @@ export class Outbox {
       const draft = { site: this.options.site, epoch, priority, at: this.options.now(), record };
       const entry = linkOutboxEntry(draft, head.sequence === 0 ? undefined : head);
       const body = JSON.stringify(entry);
-      const row = [epoch, priority, entry.sequence, Buffer.byteLength(body), body];
-      this.db.prepare('INSERT INTO outbox VALUES (?, ?, ?, ?, ?)').run(row);
+      const bytes = Buffer.byteLength(body);
+      this.db.prepare('INSERT INTO outbox VALUES (?, ?, ?, ?, ?)').run([epoch, priority, entry.sequence, bytes, body]);
+      this.countIn(epoch, priority, bytes);
       head = { ...head, sequence: entry.sequence, hash: entry.hash };
     }
     this.putHead(epoch, priority, head);
@@ -119,6 +124,7 @@ export class Outbox {
   }
 
   private drop(priority: SparePriority, entries: number): void {
+    this.counted = undefined;
     const epoch = this.store.number('epoch');
     const rows = this.db
       .prepare('SELECT body FROM outbox WHERE epoch = ? AND priority = ? ORDER BY sequence LIMIT ?')
@@ -165,14 +171,29 @@ export class Outbox {
         this.putHead(epoch, priority, { ...head, acked });
         const sql = 'DELETE FROM outbox WHERE epoch = ? AND priority = ? AND sequence <= ?';
         this.db.prepare(sql).run([epoch, priority, acked]);
+        this.counted = undefined;
       });
     }
   }
 
+  /** Of the current epoch. Counted in the table only after a deletion or a failure: it is asked at every sample. */
   stored(): Record<SparePriority, Stored> {
+    const epoch = this.store.number('epoch');
+    if (this.counted?.epoch !== epoch) this.counted = { epoch, stored: this.count(epoch) };
+    return this.counted.stored;
+  }
+
+  private countIn(epoch: number, priority: SparePriority, added: number): void {
+    if (this.counted?.epoch !== epoch) return;
+    const { stored } = this.counted;
+    const { entries, bytes } = stored[priority];
+    this.counted = { epoch, stored: { ...stored, [priority]: { entries: entries + 1, bytes: bytes + added } } };
+  }
+
+  private count(epoch: number): Record<SparePriority, Stored> {
     const sql =
       'SELECT priority, count(*) AS entries, sum(bytes) AS bytes FROM outbox WHERE epoch = ? GROUP BY priority';
-    const rows = this.db.prepare(sql).all([this.store.number('epoch')]) as (Stored & { priority: SparePriority })[];
+    const rows = this.db.prepare(sql).all([epoch]) as (Stored & { priority: SparePriority })[];
     const none = { entries: 0, bytes: 0 };
     const found = { performance: none, routine: none };
     for (const { priority, entries, bytes } of rows)

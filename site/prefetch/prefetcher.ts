@@ -2,6 +2,7 @@
  * Fetches what is wished for, in the background: one file at a time, within the bandwidth that came with the wish, and only
  * while nothing is being changed. It has no result, and no failure: what is not there is fetched when the site converges.
  */
+import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { judgeRoom } from '../../policies/site/judge-disk.js';
 import { WorldError } from '../../policies/model/failure.js';
@@ -17,12 +18,17 @@ import type { PrefetchRow } from '../store/rows.js';
 /** After a failure; doubled for each further one. */
 const RETRY_MS = 60_000;
 const LONGEST_MS = 3_600_000;
+/** A depot that is away, or lacks a file, may be whole again at any time. */
+const LONGEST_FOR_DEPOT_MS = 30_000;
+/** While others wait, a longer pause than this within one attempt ends it. */
+const PATIENCE_MS = 2_000;
 const LOOK_MS = 1_000;
 
 export class Prefetcher {
   private running: Promise<void> | undefined;
   private transfer: { ended: Promise<void>; controller: AbortController } | undefined;
-  private failures = 0;
+  /** By stream: failures in a row, and from when on it is tried again, ms of the monotonic clock. */
+  private readonly failed = new Map<string, { times: number; again: number }>();
   private readonly stopped = new AbortController();
   private woken = new AbortController();
   private untidy = false;
@@ -52,7 +58,7 @@ export class Prefetcher {
   /** Looks at once whether there is something to fetch. */
   wake(): void {
     if (this.stopped.signal.aborted) return;
-    this.failures = 0;
+    this.failed.clear();
     this.woken.abort();
     this.woken = new AbortController();
     this.begin();
@@ -88,16 +94,23 @@ export class Prefetcher {
   private async run(): Promise<void> {
     const { signal } = this.stopped;
     for (let row = this.next(); (row || this.untidy) && !signal.aborted; row = this.next()) {
+      const early = row ? this.dueAt(row) - performance.now() : 0;
       if (!this.quiet()) await this.pause(LOOK_MS);
       else if (this.untidy) await this.tidy();
-      else if (row && (await this.attempt(row))) this.failures = 0;
-      else if (!signal.aborted && this.quiet()) await this.pause(this.backOff());
+      else if (early > 0) await this.pause(early);
+      else if (row) await this.attempt(row);
     }
   }
 
-  private backOff(): number {
-    this.failures += 1;
-    return Math.min(LONGEST_MS, this.retryMs * 2 ** Math.min(this.failures - 1, 20)) * (0.5 + Math.random() / 2);
+  private holdBack(stream: string, error: unknown): void {
+    const times = (this.failed.get(stream)?.times ?? 0) + 1;
+    const longest = isOfDepot(error) ? LONGEST_FOR_DEPOT_MS : LONGEST_MS;
+    const ms = Math.min(longest, this.retryMs * 2 ** Math.min(times - 1, 20)) * (0.5 + Math.random() / 2);
+    this.failed.set(stream, { times, again: performance.now() + ms });
+  }
+
+  private dueAt({ wish }: PrefetchRow): number {
+    return this.failed.get(wish.stream)?.again ?? 0;
   }
 
   private async pause(ms: number): Promise<void> {
@@ -105,16 +118,26 @@ export class Prefetcher {
     await sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);
   }
 
+  /** What failed comes after what did not, and then in the order in which it is due: nothing starves behind it. */
   private next(): PrefetchRow | undefined {
+    return this.wanted().toSorted((a, b) => this.dueAt(a) - this.dueAt(b))[0];
+  }
+
+  private wanted(): PrefetchRow[] {
     const { observing, prefetched, storage, store } = this.context;
-    if (observing || storage.fault) return undefined;
-    return store.prefetches().find((row) => {
+    if (observing || storage.fault) return [];
+    return store.prefetches().filter((row) => {
       const stream = store.stream(row.wish.stream);
       return !prefetched.isWhole(row) && wantsFiles(row, stream, liveRelease(this.context, stream)?.digest);
     });
   }
 
-  private async attempt(row: PrefetchRow): Promise<boolean> {
+  private othersWait(stream: string): boolean {
+    return this.wanted().some((row) => row.wish.stream !== stream && this.dueAt(row) <= performance.now());
+  }
+
+  private async attempt(row: PrefetchRow): Promise<void> {
+    const { wish } = row;
     const controller = new AbortController();
     const work = this.fetch(row, controller.signal);
     const ended = work.then(
@@ -124,14 +147,13 @@ export class Prefetcher {
     this.transfer = { ended, controller };
     try {
       await work;
-      return true;
+      this.failed.delete(wish.stream);
     } catch (error) {
-      if (controller.signal.aborted) return false;
-      const { wish } = row;
+      if (!this.stopped.signal.aborted && this.quiet()) this.holdBack(wish.stream, error);
+      if (controller.signal.aborted) return;
       this.context.log.warn({ stream: wish.stream, version: wish.releaseVersion, error: messageOf(error) }, FAILED);
       // What was written in part takes the room that something else may be short of.
       if (this.context.storage.note(error, 'a prefetch') === 'full') this.context.prefetched.giveWay();
-      return false;
     } finally {
       this.transfer = undefined;
     }
@@ -149,7 +171,7 @@ export class Prefetcher {
       signal,
       // Room to stage it later as well: files that keep their own converge from its room are worse than none.
       room: async (files) => this.judgeRoom(await roomFor(this.context, files)),
-      timeLeft: () => Infinity,
+      timeLeft: () => (this.othersWait(wish.stream) ? PATIENCE_MS : Infinity),
       log: (message, detail) => log.debug({ stream: wish.stream, ...detail }, message),
     });
     signal.throwIfAborted();
@@ -184,6 +206,10 @@ export class Prefetcher {
     const objection = judgeRoom({ free: reserve.free(), needed, reserveWhole: reserve.whole });
     if (objection !== undefined) throw new WorldError('DISK_FULL', objection);
   }
+}
+
+function isOfDepot(error: unknown): boolean {
+  return error instanceof WorldError && (error.code === 'DEPOT_UNREACHABLE' || error.code === 'STAGE_FAILED');
 }
 
 /** Nothing more is asked for while something is being changed, or once the disk has no room beside the reserve. */

@@ -40,6 +40,7 @@ export class Store {
   private readonly statements = new Map<string, Statement>();
   private readonly listeners = new Set<(event: SiteEvent) => void>();
   private fresh: SiteEvent[] | undefined;
+  private readonly undoneListeners = new Set<() => void>();
   private trouble: TroubleListener = { broken: () => undefined, makeRoom: () => false };
 
   constructor(
@@ -81,6 +82,7 @@ export class Store {
       return { ok: true, result, fresh };
     } catch (error) {
       this.rollBack();
+      for (const listener of this.undoneListeners) listener();
       this.trouble.broken(error);
       return { ok: false, error };
     } finally {
@@ -99,6 +101,11 @@ export class Store {
 
   onTrouble(listener: TroubleListener): void {
     this.trouble = listener;
+  }
+
+  /** Hears of each transaction that failed, once nothing of it is in the books. */
+  onUndone(listener: () => void): void {
+    this.undoneListeners.add(listener);
   }
 
   onEvent(listener: (event: SiteEvent) => void): () => void {

@@ -97,6 +97,20 @@ describe('at the site', () => {
     expect((await run('status')).out).not.toMatch(/safe mode\n/);
   });
 
+  it('status tells the age of what is sampled no longer, and nothing of a release that was undone', async () => {
+    await start();
+    const wanted = { name: 'lamp', exec: ['false'], every: '50ms', need: 'wanted' };
+    const [ok] = directoryRelease(site, '1.0.0').checks;
+    const over = directoryRelease(site, '1.0.0', { checks: [ok, wanted], watchFor: '0s' });
+    await carryOut(agent, site, site.command(site.publish(over, { 'files/page': 'healthy 1' })));
+    const { out } = await run('status');
+    expect(out).toMatch(/edge-proxy +confirmed +1\.0\.0 .* ok ok \S+ ago, lamp sick \S+ ago\n/);
+    expect(out).toMatch(/sick\n {2}edge-proxy lamp \(wanted\) \S+ ago: /);
+    const bad = site.publish(directoryRelease(site, '2.0.0'), { 'files/page': 'broken' });
+    await carryOut(agent, site, site.command(bad, { generation: 2 }));
+    expect((await run('status')).out).not.toMatch(/sick/);
+  });
+
   it('[A46] status tells what has drifted, path by path; --drift looks now', async () => {
     await start();
     await confirm(1);
@@ -156,20 +170,18 @@ describe('at the centre', () => {
 
   it('is shown with what the site itself reports, in fleet status, site show and the plan', async () => {
     const live = { version: '2.3.0', digest: await project.digest('2.3.0') };
-    const path = {
-      component: 'main',
-      path: 'a.conf',
-      kind: 'changed',
-      detail: 'content x, not y',
-      policy: 'alert',
-    } as const;
+    const place = { component: 'main', path: 'a.conf', kind: 'changed' } as const;
+    const path = { ...place, detail: 'content x, not y', policy: 'alert' } as const;
     const drift = { against: live, at: NOW, since: NOW, paths: [path], total: 1 };
     const safeMode = { at: NOW, reason: { code: 'REVERT_FAILED', detail: 'reload' } } as const;
     const its = { state: 'safe-mode', live, generation: 1, try: 1, checks: [] } as const;
+    const sick = { name: 'lamp', need: 'wanted', healthy: false, detail: 'dark' } as const;
+    const checks = [sick, { ...sick, name: 'mast', sampledAt: NOW - 86_400_000 }];
     await project.withRegistry(async (registry) => {
       const holds = [{ by: 'kari', reason: 'mast', at: NOW, endsIn: 3_600_000 }];
       await registry.recordReport(reportOf('osl-01', live, { holds }), NOW);
       const streams = { 'edge-proxy': { ...its, checks: [], safeMode, drift } };
+      await registry.recordReport(reportOf('osl-03', live, { streams: { 'edge-proxy': { ...its, checks } } }), NOW);
       await registry.recordReport(reportOf('osl-02', live, { streams }), NOW);
     });
     await run('site', 'hold', 'osl-03', ...reason);
@@ -181,6 +193,7 @@ describe('at the centre', () => {
     const shown = (await run('site', 'show', 'osl-02')).out;
     expect(shown).toMatch(/safe mode\n {2}edge-proxy since .*REVERT_FAILED/);
     expect(shown).toMatch(/drift, by the clock of the site\n.*edge-proxy against 2\.3\.0.*\n.*changed main\/a\.conf/);
+    expect((await run('site', 'show', 'osl-03')).out).toMatch(/sick: lamp\n/);
     const plan = await run('plan', 'edge-proxy@2.4.0', 'steps', '--json');
     const { findings } = json(plan) as { findings: { site?: string; code: string; result: string }[] };
     const held = findings.filter(({ code }) => code === 'HELD' || code === 'SAFE_MODE');

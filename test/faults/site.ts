@@ -92,8 +92,9 @@ export class SimulatedSite implements SiteDoor {
     return { ...this.books.report(), ...this.self.reported() };
   }
 
-  unacknowledged(limit: number): SiteEvent[] {
-    return this.books.events.filter(({ sequence }) => sequence > this.books.ackedThrough).slice(0, limit);
+  unacknowledged(limit: number, after = 0): SiteEvent[] {
+    const told = Math.max(this.books.ackedThrough, after);
+    return this.books.events.filter(({ sequence }) => sequence > told).slice(0, limit);
   }
 
   observed({ commandId }: SiteEvent): boolean {

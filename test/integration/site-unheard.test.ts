@@ -31,7 +31,8 @@ async function linked(site: string) {
     journal.push({ sequence: 1 });
     return { kind: 'result', commandId } as Settled;
   });
-  const unasked = { unacknowledged: () => journal, report: async () => ({ site }) };
+  const unacknowledged = (_: number, after = 0) => journal.filter(({ sequence }) => sequence > after);
+  const unasked = { unacknowledged, report: async () => ({ site }) };
   const door = { ...observing, ...unasked } as unknown as SiteDoor;
   const end = new AbortController();
   const settings = { connection: { address: stage.server.address }, namespace: 'default' };

@@ -214,9 +214,12 @@ describe('the door', () => {
     expect(judgeSiteEvents(events)).toEqual({ ok: true });
     expect(heard).toEqual(events.slice(1).map((event) => event.sequence));
     const last = events.at(-1)?.sequence ?? 0;
+    expect(agent.door.unacknowledged(2, 1)).toEqual(events.slice(1, 3));
+    expect(agent.door.unacknowledged(1_000, last)).toEqual([]);
     const next = site.command(good, { verb: 'revert', generation: 2, ackedThrough: { epoch: 1, sequence: last } });
     await carryOut(agent, site, next);
     expect(agent.door.unacknowledged(1_000)[0]?.sequence).toBe(last + 1);
+    expect(agent.door.unacknowledged(1_000, 1)[0]?.sequence).toBe(last + 1);
     const lie = site.command(good, { generation: 3, ackedThrough: { epoch: 1, sequence: 99_999 } });
     await agent.door.accept(site.sign(lie));
     expect(agent.door.unacknowledged(1_000)[0]?.sequence).toBe(last + 1);

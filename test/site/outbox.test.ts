@@ -1,15 +1,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SiteEvent } from '../../policies/model/report.js';
-import { isGapEvent, SEVERITY, type LogRecord, type SparePriority } from '../../policies/model/telemetry.js';
+import { isGapEvent, SEVERITY, SPARE, type LogRecord, type SparePriority } from '../../policies/model/telemetry.js';
 import { judgeSiteEvents } from '../../policies/signing/chain.js';
 import { judgeOutbox, type Link } from '../../policies/signing/outbox-chain.js';
+import { windowFor } from '../../policies/site/plan-outbox.js';
 import { tellingLog } from '../../site/outbox/log-lines.js';
 import { Outbox } from '../../site/outbox/outbox.js';
 import { openDatabase, type Connection } from '../../site/store/database.js';
 import { Store } from '../../site/store/store.js';
+import { chanceOf, type Chance } from '../faults/random.js';
 import { carryOut, directoryRelease, TestSite, until } from './test-site.js';
 
 let directory: string;
@@ -131,6 +133,96 @@ describe('the outbox', () => {
     expect(outbox.stored().routine.entries).toBe(0);
     expect(outbox.stored().performance.entries).toBe(before);
     expect(gapsOf('routine')).toMatchObject([{ from: 1, to: 100, count: 100 }]);
+  });
+});
+
+/** What lies in the table of the epoch that counts. */
+function tabled(): Record<SparePriority, { entries: number; bytes: number }> {
+  const of = (priority: SparePriority) => {
+    const rows = db
+      .prepare('SELECT bytes FROM outbox WHERE epoch = ? AND priority = ?')
+      .all([store.number('epoch'), priority]) as { bytes: number }[];
+    return { entries: rows.length, bytes: rows.reduce((sum, { bytes }) => sum + bytes, 0) };
+  };
+  return { performance: of('performance'), routine: of('routine') };
+}
+
+function whileFull(work: () => void): void {
+  const [{ page_count: pages }] = db.pragma('page_count') as [{ page_count: number }];
+  db.pragma(`max_page_count = ${pages}`);
+  work();
+  db.pragma('max_page_count = 1000000');
+}
+
+/** What an agent may do to its outbox, failures of the disk and of whoever writes beside it included. */
+function acts(outbox: Outbox, chance: Chance): [() => void, ...(() => void)[]] {
+  const append = (count = chance.between(1, 30)) =>
+    outbox.append(
+      chance.pick(SPARE),
+      Array.from({ length: count }, (_, n) => line(n)),
+    );
+  const fails = (work: () => void) =>
+    expect(() =>
+      store.transact(() => {
+        work();
+        throw new Error('the transaction failed');
+      }),
+    ).toThrow('the transaction failed');
+  const enrol = () => store.putFact('epoch', store.number('epoch') + 1);
+  return [
+    append,
+    append,
+    append,
+    () => void outbox.shed(),
+    () => outbox.acknowledge({ epoch: store.number('epoch'), performance: chance.between(0, 400), routine: 0 }),
+    () => outbox.acknowledge({ epoch: store.number('epoch'), performance: 0, routine: chance.between(0, 400) }),
+    () => store.transact(() => append()),
+    () => fails(append),
+    () => fails(() => (append(), outbox.stored(), outbox.shed())),
+    () => fails(() => (outbox.shed(), outbox.windowMs(), append())),
+    () => fails(() => (enrol(), append(), outbox.stored())),
+    () => void (chance.in(0.2) && store.transact(() => (enrol(), append()))),
+    () => whileFull(() => append(150)),
+    () =>
+      whileFull(() => {
+        try {
+          store.transact(() => (append(150), store.append({ kind: 'staged', detail: { text: 'y'.repeat(9_000) } })));
+        } catch {
+          // what the disk did not take was rolled back, by it or by the store
+        }
+      }),
+  ];
+}
+
+describe('how much is kept', () => {
+  it.each([1, 2, 3, 4, 5, 6])('is known as the table has it, whatever failed before (seed %i)', (seed) => {
+    const outbox = open(60_000);
+    const chance = chanceOf(seed);
+    const todo = acts(outbox, chance);
+    let most = 0;
+    for (let n = 0; n < 250; n++) {
+      chance.pick(todo)();
+      const table = tabled();
+      const bytes = table.performance.bytes + table.routine.bytes;
+      if (chance.in(0.7)) expect([n, outbox.stored()]).toEqual([n, table]);
+      if (chance.in(0.7)) expect(outbox.windowMs()).toBe(windowFor(bytes / 60_000));
+      most = Math.max(most, bytes);
+    }
+    expect(most).toBeGreaterThan(30_000);
+    expect(outbox.stored()).toEqual(tabled());
+    expect(open(60_000).stored()).toEqual(tabled());
+  });
+
+  it('is not looked up for a sample, nor for a record that is added: a site may sample every second for months', () => {
+    const outbox = open();
+    fill(outbox, 'routine', 100);
+    outbox.windowMs();
+    const asked = vi.spyOn(db, 'prepare');
+    for (let n = 0; n < 100; n++) outbox.windowMs();
+    outbox.append('performance', [line(1)]);
+    outbox.windowMs();
+    expect(asked.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes('FROM outbox '))).toEqual([]);
+    asked.mockRestore();
   });
 });
 

@@ -1,6 +1,6 @@
 /** Files fetched ahead of a converge, by a real agent from a real depot over HTTP. */
 import { generateKeyPairSync } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -258,6 +258,54 @@ describe('a prefetch', () => {
     expect(await carryOut(agent, site, undo)).toMatchObject({ result: 'reverted', changed: false });
     await until(() => !existsSync(site.path('data', 'prefetched', 'edge-proxy')));
     expect(await reported(agent)).toBeUndefined();
+  });
+});
+
+describe('a prefetch that keeps failing', () => {
+  const ALPHA = 'alpha '.repeat(1_000);
+  const alpha = () =>
+    site.publish(
+      { ...directoryRelease(site, '1.0.0'), stream: 'alpha' },
+      { 'files/page': 'healthy alpha', 'files/large': ALPHA },
+    );
+  const ofAlpha = () => served.filter(({ path }) => path === blobOf(ALPHA)).length;
+  const fetchedOf = (agent: Agent, stream: string) =>
+    until(() => agent.history(1_000).some((event) => event.kind === 'prefetched' && event.stream === stream));
+
+  it.each([
+    ['under a wrong digest', ALPHA.toUpperCase()],
+    ['because the depot does not have it', undefined],
+  ])('%s lets every other stream have its turn, and comes once it can', async (_, text) => {
+    const broken = alpha();
+    const path = blobPath(`sha256:${sha256Hex(ALPHA)}`);
+    if (text === undefined) rmSync(site.path('depot', path));
+    else site.put(path, text);
+    const agent = await start({ prefetchRetryMs: 200 });
+    await ask(agent, wish(broken));
+    await until(() => ofAlpha() > 0);
+    const psk = site.publish({ ...directoryRelease(site, '1.0.0'), stream: 'psk' }, { 'files/page': 'healthy psk' });
+    await ask(agent, wish(publish()));
+    await ask(agent, wish(psk));
+    await fetchedOf(agent, 'edge-proxy');
+    await fetchedOf(agent, 'psk');
+    expect(agent.history(100).filter(({ kind }) => kind === 'prefetched')).toHaveLength(2);
+    const before = ofAlpha();
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(ofAlpha() - before).toBeLessThan(12);
+    site.put(path, ALPHA);
+    await fetchedOf(agent, 'alpha');
+  });
+
+  it('with another that does as well, is tried in turn', async () => {
+    const agent = await start({ prefetchRetryMs: 100 });
+    const [one, two] = [alpha(), publish()];
+    for (const text of [ALPHA, LARGE]) site.put(blobPath(`sha256:${sha256Hex(text)}`), text.toUpperCase());
+    await ask(agent, wish(one));
+    await ask(agent, wish(two));
+    const tries = (text: string) => served.filter(({ path }) => path === blobOf(text)).length;
+    await until(() => tries(ALPHA) >= 9 && tries(LARGE) >= 9, 20_000);
+    site.put(blobPath(`sha256:${sha256Hex(LARGE)}`), LARGE);
+    await fetchedOf(agent, 'edge-proxy');
   });
 });
 

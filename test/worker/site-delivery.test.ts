@@ -1,6 +1,8 @@
 import type { Client } from '@temporalio/client';
 import { expect, test, vi } from 'vitest';
+import type { SiteEvent } from '../../policies/model/report.js';
 import type { SiteDoor } from '../../policies/model/site-door.js';
+import type { OutboxEntry, SparePriority } from '../../policies/model/telemetry.js';
 import { openLog } from '../../worker/log.js';
 import { keepDelivering } from '../../worker/site-delivery.js';
 
@@ -65,4 +67,144 @@ test('a report that is not taken is told with what is below the words of the SDK
   end.abort();
   await running;
   expect(told[0]).toBe('the centre did not answer: Failed to signal: 14 UNAVAILABLE: no route');
+});
+
+/** A site whose journal nobody acknowledges, as the centre hears of it over one connection after the other. */
+class Unacknowledged {
+  readonly told: number[] = [];
+  readonly deliveries: number[] = [];
+  readonly outbox: number[] = [];
+  private readonly journal: { sequence: number }[];
+  private readonly listeners = new Set<(event: SiteEvent) => void>();
+  private refusals = 0;
+
+  constructor(
+    private readonly acked: number,
+    events: number,
+    private readonly samples = 0,
+  ) {
+    this.journal = Array.from({ length: events }, (_, index) => ({ sequence: acked + 1 + index }));
+  }
+
+  get last(): number {
+    return this.journal.at(-1)?.sequence ?? this.acked;
+  }
+
+  get expected(): number[] {
+    return this.journal.map(({ sequence }) => sequence);
+  }
+
+  append(): void {
+    const event = { sequence: this.last + 1 };
+    this.journal.push(event);
+    for (const listener of this.listeners) listener(event as SiteEvent);
+  }
+
+  refuse(times: number): void {
+    this.refusals = times;
+  }
+
+  private take(delivery: { events: SiteEvent[]; outbox?: { entries: OutboxEntry[] } }): void {
+    if (this.refusals-- > 0) throw new Error('14 UNAVAILABLE');
+    this.told.push(...delivery.events.map(({ sequence }) => sequence));
+    this.deliveries.push(delivery.events.length);
+    this.outbox.push(...(delivery.outbox?.entries ?? []).map(({ sequence }) => sequence));
+  }
+
+  private readonly door = {
+    onEvent: (listener: (event: SiteEvent) => void) => {
+      this.listeners.add(listener);
+      return () => this.listeners.delete(listener);
+    },
+    observed: () => false,
+    unacknowledged: (limit: number, after = 0) =>
+      this.journal.filter(({ sequence }) => sequence > Math.max(this.acked, after)).slice(0, limit),
+    report: async () => ({ site: 'osl-01' }),
+    contacted: () => undefined,
+    outbox: {
+      waiting: (priority: SparePriority, after: number, limit: number) =>
+        priority === 'routine'
+          ? Array.from({ length: Math.min(limit, this.samples - after) }, (_, n) => ({
+              priority,
+              sequence: after + 1 + n,
+            }))
+          : [],
+      page: (entries: OutboxEntry[]) => ({ entries }),
+      acknowledge: () => undefined,
+    },
+  } as unknown as SiteDoor;
+
+  private readonly client = {
+    workflow: {
+      signalWithStart: async (_: string, { signalArgs }: { signalArgs: Parameters<Unacknowledged['take']> }) =>
+        this.take(...signalArgs),
+      getHandle: () => ({ describe: async () => ({ status: { name: 'RUNNING' } }) }),
+    },
+    workflowService: { describeNamespace: async () => ({}) },
+    options: { namespace: 'default' },
+    withDeadline: async (_deadline: number, ask: () => Promise<unknown>) => ask(),
+  } as unknown as Client;
+
+  /** One connection, which reports of its own accord once an hour; `during` is over before it ends. */
+  async connect(during: () => Promise<void>): Promise<void> {
+    const end = new AbortController();
+    const log = openLog('test');
+    log.level = 'silent';
+    const { door, client } = this;
+    const running = keepDelivering({ site: 'osl-01', door, client, log, reportEvery: 3_600_000 }, end.signal);
+    await during().finally(() => end.abort());
+    await running;
+  }
+}
+
+const heard = (site: Unacknowledged) =>
+  vi.waitFor(() => expect(site.told.at(-1)).toBe(site.last), { timeout: 8_000, interval: 20 });
+
+test('[A43] of a journal with more than one delivery takes, all is told at once, in order, and what comes after it too', async () => {
+  const site = new Unacknowledged(7, 12_345);
+  await site.connect(async () => {
+    await heard(site);
+    expect(site.told).toEqual(site.expected);
+    site.append();
+    await heard(site);
+  });
+  expect(site.told).toEqual(site.expected);
+});
+
+test('exactly as much as one delivery takes is told, and what is journaled then as well', async () => {
+  const site = new Unacknowledged(0, 5_000);
+  await site.connect(async () => {
+    await heard(site);
+    site.append();
+    await heard(site);
+  });
+  expect(site.told).toEqual(site.expected);
+});
+
+test('what the floor of log lines pushed out of one delivery goes on at once, and so do the lines', async () => {
+  const site = new Unacknowledged(0, 5_000, 2_000);
+  await site.connect(async () => {
+    await heard(site);
+    await vi.waitFor(() => expect(site.outbox.at(-1)).toBe(2_000), { timeout: 8_000, interval: 20 });
+  });
+  expect(site.told).toEqual(site.expected);
+  expect(site.outbox).toEqual(Array.from({ length: 2_000 }, (_, n) => n + 1));
+});
+
+test('over the next connection everything unacknowledged is told again, from where it was acknowledged', async () => {
+  const site = new Unacknowledged(7, 6_000);
+  await site.connect(() => heard(site));
+  site.told.length = 0;
+  await site.connect(() => heard(site));
+  expect(site.told).toEqual(site.expected);
+});
+
+test('a call that fails in the midst of it leaves nothing out', async () => {
+  const site = new Unacknowledged(7, 6_000);
+  await site.connect(async () => {
+    await vi.waitFor(() => expect(site.told.length).toBeGreaterThan(0), { interval: 1 });
+    site.refuse(1);
+    await heard(site);
+  });
+  expect([...new Set(site.told)]).toEqual(site.expected);
 });
