@@ -24,7 +24,9 @@ export class Observers {
   constructor(private readonly context: SiteContext) {}
 
   /** True if the result of an observed command is still to come and will carry the event: an adoption names none. */
-  willCarry({ commandId, stream }: SiteEvent): boolean {
+  willCarry({ commandId, sequence, stream }: SiteEvent): boolean {
+    // Behind a long journal it would not be among them, and come an hour later with the next report.
+    if (sequence > this.context.store.number('ackedThrough') + EVENTS_WITH_RESULT) return false;
     if (commandId !== undefined) return this.byCommand.has(commandId);
     return [...this.byCommand.values()].some((observer) => observer.stream === stream);
   }

@@ -1,13 +1,15 @@
 /** `agent hold|unhold|revert|history`: a person at the site, with no network. File permissions say who may. */
 import type { Command } from 'commander';
 import { MistakeError } from '../../policies/model/failure.js';
-import type { SiteHold } from '../../policies/model/report.js';
+import type { SiteEvent, SiteHold, StreamReport } from '../../policies/model/report.js';
+import { isChanging } from '../../policies/site/transitions.js';
 import { EXIT, done, type Answer } from '../answer.js';
 import type { Context } from '../context.js';
 import type { Execute } from '../execute.js';
 import { operatorName, requireReason } from '../operator.js';
 import { eventLine } from '../render/event.js';
 import { siteHoldLine } from '../render/hold.js';
+import { harmless } from '../render/paint.js';
 import { indent } from '../render/table.js';
 import { untilOf } from './freeze.js';
 import { limitOf } from './owed.js';
@@ -135,7 +137,7 @@ const LOOK_AGAIN_MS = 200;
 const UNDO_WITHIN_MS = 120_000;
 const EVENTS_LOOKED_AT = 50;
 
-/** `{ stream, state, live }` once the undo has ended; exit code 1 if that is not `reverted`. */
+/** `{ stream, state, live, cause }` once an undo of the stream has ended; exit code 1 if that is not `reverted`. */
 export async function revert(context: Context, stream: string, flags: Flags): Promise<Answer> {
   const request = {
     stream,
@@ -145,28 +147,38 @@ export async function revert(context: Context, stream: string, flags: Flags): Pr
   const data = await dataDirectory(context, flags.config);
   const callAgent = await client();
   const before = await callAgent(data, 'status', {});
-  const { live, lkg } = before.streams[stream] ?? {};
-  if (flags.dryRun === true) {
-    if (!live || !lkg) throw new MistakeError('LKG_MISSING', `stream ${stream} has nothing to go back to`);
-    return done({ stream, undo: live, to: lkg, dryRun: true }, `would go back from ${live.version} to ${lkg.version}`);
-  }
+  if (flags.dryRun === true) return wouldRevert(stream, before.streams[stream]);
   await callAgent(data, 'revert', request);
   const { setTimeout: pause } = await import('node:timers/promises');
   for (const end = Date.now() + UNDO_WITHIN_MS; Date.now() < end; await pause(LOOK_AGAIN_MS)) {
     const events = await callAgent(data, 'history', { limit: EVENTS_LOOKED_AT });
-    const ended = events.find(
-      (event) =>
-        event.sequence > before.sequence &&
-        event.stream === stream &&
-        (event.kind === 'reverted' || event.kind === 'safe-mode'),
-    );
+    const ended = events.find((event) => event.sequence > before.sequence && event.stream === stream && isUndo(event));
     if (!ended) continue;
     const now = (await callAgent(data, 'status', {})).streams[stream]?.live;
-    const text = `${ended.kind}: ${stream} runs ${now?.version ?? 'nothing that is known'}`;
-    const document = { stream, state: ended.kind, live: now ?? null };
+    const cause = String(ended.detail['cause']);
+    // Whoever is faster: the agent undoes what was live when it was asked, and nothing before that.
+    const other = cause === 'person' ? '' : ` (undone by ${cause} just now; nothing further was undone)`;
+    const text = harmless(`${ended.kind}: ${stream} runs ${now?.version ?? 'nothing that is known'}${other}`);
+    const document = { stream, state: ended.kind, live: now ?? null, cause };
     return { exit: ended.kind === 'reverted' ? EXIT.done : EXIT.no, document, text };
   }
-  return { exit: EXIT.no, document: { stream, state: 'reverting', live: null }, text: `${stream} is still going back` };
+  const { state = 'idle', live } = (await callAgent(data, 'status', {})).streams[stream] ?? {};
+  const text = `no undo has ended within ${UNDO_WITHIN_MS / 1_000} s: ${stream} is ${state}; look again with foothold agent status`;
+  return { exit: EXIT.no, document: { stream, state, live: live ?? null }, text: harmless(text) };
+}
+
+/** An answer that nothing was changed is none. */
+function isUndo({ kind, detail }: SiteEvent): boolean {
+  return (kind === 'reverted' || kind === 'safe-mode') && detail['changed'] !== false;
+}
+
+function wouldRevert(stream: string, report: StreamReport | undefined): Answer {
+  const { state, live, lkg } = report ?? {};
+  if (!live || !lkg) throw new MistakeError('LKG_MISSING', `stream ${stream} has nothing to go back to`);
+  if (state !== undefined && isChanging(state)) {
+    throw new MistakeError('AGENT_BUSY', `stream ${stream} is ${state}; ask again once that has ended`);
+  }
+  return done({ stream, undo: live, to: lkg, dryRun: true }, `would go back from ${live.version} to ${lkg.version}`);
 }
 
 /** The events as the site journaled them. */

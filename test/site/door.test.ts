@@ -200,6 +200,9 @@ describe('the door', () => {
     expect(await first).toMatchObject({ kind: 'unsettled', commandId: command.id });
     const [event] = agent.door.unacknowledged(1_000).filter((one) => one.commandId === command.id);
     expect(event && agent.door.observed(event)).toBe(true);
+    // A result carries the first 200 that nobody has acknowledged, and no more.
+    expect(event && agent.door.observed({ ...event, sequence: 200 })).toBe(true);
+    expect(event && agent.door.observed({ ...event, sequence: 201 })).toBe(false);
     await agent.stop();
     expect(await second.catch(() => 'ended')).toBeDefined();
   });
