@@ -80,14 +80,16 @@ function undoOf(decision: BootDecision, { trial }: StreamRow, begunAt: number): 
 function copyBooks(dataDirectory: string): string {
   const refusals: string[] = [];
   for (const place of PLACES) {
+    let copy: string | undefined;
     try {
-      const copy = mkdtempSync(join(place, 'foothold-books-'));
+      copy = mkdtempSync(join(place, 'foothold-books-'));
       for (const name of BOOKS) {
         if (existsSync(join(dataDirectory, name))) copyFileSync(join(dataDirectory, name), join(copy, name));
       }
       return copy;
     } catch (error) {
       refusals.push(messageOf(error));
+      if (copy !== undefined) rmSync(copy, { recursive: true, force: true });
     }
   }
   const message = `expected room for a copy of the books of ${dataDirectory} in one of ${PLACES.join(', ')}`;

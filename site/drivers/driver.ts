@@ -29,10 +29,12 @@ export interface DriverTask {
 
 /**
  * What going back needs. `link`: the symlink at `target` pointed at `to` (absent: nothing was there); with `tree`, `to` is
- * the agent's own directory and has to hold that tree. `saved`: a file or directory with saved state, and its digest.
+ * the agent's own directory and has to hold that tree. `saved`: a file or directory with saved state, and its digest;
+ * `drifted`: it is not the state of the release before, whose own `verify` said no when it was saved.
  */
 export type UndoPoint =
-  { kind: 'link'; target: string; to?: string; tree?: string } | { kind: 'saved'; path: string; digest: string };
+  | { kind: 'link'; target: string; to?: string; tree?: string }
+  | { kind: 'saved'; path: string; digest: string; drifted?: boolean };
 
 /** What is live at the places that a component names, copied. */
 export interface Adoption {

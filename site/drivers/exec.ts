@@ -24,7 +24,8 @@ export const execDriver: SiteDriver = {
   async stageUndo(task) {
     const saved = await save(task, task.saved);
     if (!saved.ok) throw new WorldError('STAGE_FAILED', `component ${task.component.name}: save ${saved.detail}`);
-    return { kind: 'saved', path: saved.path, digest: await savedDigest(saved.path) };
+    const drifted = hasOwnVerify(task.before) && !(await verifyBefore(task, task.before));
+    return { kind: 'saved', path: saved.path, digest: await savedDigest(saved.path), ...(drifted ? { drifted } : {}) };
   },
 
   async activate(task) {
@@ -46,10 +47,9 @@ export const execDriver: SiteDriver = {
   },
 
   async probeReverted(task, point) {
-    const before = task.before;
-    if (before?.component.driver.type === 'exec' && !isStandIn(before.component)) {
-      return (await run({ ...task, ...before }, 'verify')).ok;
-    }
+    const { before } = task;
+    // What the books call the last release was not what ran: it is gone back to all the same, and its `verify` cannot say so.
+    if (hasOwnVerify(before) && savedOf(point).drifted !== true) return verifyBefore(task, before);
     const again = await save(task, `${task.saved}.after`);
     return again.ok && (await savedDigest(again.path)) === savedOf(point).digest;
   },
@@ -63,6 +63,16 @@ export function standInFor(component: Component): Component {
 const STAND_IN = 'adopted';
 export function isStandIn(component: Component): boolean {
   return component.driver.type === 'exec' && component.driver.verify[0] === STAND_IN;
+}
+
+type Before = NonNullable<DriverTask['before']>;
+
+function hasOwnVerify(before: Before | undefined): before is Before {
+  return before?.component.driver.type === 'exec' && !isStandIn(before.component);
+}
+
+async function verifyBefore(task: DriverTask, before: Before): Promise<boolean> {
+  return (await run({ ...task, ...before }, 'verify')).ok;
 }
 
 type Step = 'save' | 'apply' | 'verify' | 'revert';

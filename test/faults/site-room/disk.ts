@@ -119,7 +119,7 @@ export class SimDisk {
   call(name: string, given: unknown[]): unknown {
     const path = typeof given[0] === 'number' ? this.open.get(given[0]) : given[0];
     const second = given[1];
-    const there = within === 0 && this.isHere(name === 'symlink' ? second : path);
+    const there = within === 0 && this.isHere(name === 'symlink' || name === 'copyFile' ? second : path);
     if (!there) return this.plainly(name, given);
     demandAlive();
     if (this.refuses(String(path))) throw Object.assign(new Error('EIO: the depot is away'), { code: 'EIO' });

@@ -278,7 +278,6 @@ export class SiteScenario {
 
   private troubled(ms: number): void {
     this.troubleUntil = Math.max(this.troubleUntil, time.now + ms + CALM_AFTER_MS);
-    this.excuseAll();
   }
 
   private excuseAll(): void {
