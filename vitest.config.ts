@@ -51,6 +51,7 @@ const alone = [
   'test/integration/site-nginx.test.ts',
   'test/integration/site-link-faults.test.ts',
   'test/integration/agent-limits.test.ts',
+  'test/integration/site-crash.test.ts',
   'test/site/clock.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',
