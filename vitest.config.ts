@@ -38,6 +38,7 @@ const slow = [
 const background = [
   'test/integration/faults-site.test.ts',
   'test/integration/site-power-cut.test.ts',
+  'test/integration/site-torn.test.ts',
   'test/integration/site-kill.test.ts',
 ];
 
