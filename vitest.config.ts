@@ -13,6 +13,7 @@ const slow = [
   'test/lint.test.ts',
   'test/site/check-kept.test.ts',
   'test/site/check-kinds.test.ts',
+  'test/site/clock.test.ts',
   'test/site/door.test.ts',
   'test/site/drift.test.ts',
   'test/site/guard-disk.test.ts',
@@ -38,6 +39,7 @@ const slow = [
 const background = [
   'test/integration/faults-site.test.ts',
   'test/integration/site-power-cut.test.ts',
+  'test/integration/site-torn.test.ts',
   'test/integration/site-kill.test.ts',
 ];
 
@@ -51,6 +53,8 @@ const alone = [
   'test/integration/site-nginx.test.ts',
   'test/integration/site-link-faults.test.ts',
   'test/integration/agent-limits.test.ts',
+  'test/integration/site-crash.test.ts',
+  'test/site/clock.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',
   // Two minutes are enough for it, but not behind everybody else: it was starved there.

@@ -509,11 +509,12 @@ export class Agent {
 
   private contacted(at: number): void {
     const { context } = this;
-    context.lastContact = Math.max(context.lastContact, at);
-    if (at - this.contactKept < KEEP_CONTACT_EVERY_MS) return;
+    // No floor: a clock that was ahead and is set right would say for as long that contact is to come.
+    context.lastContact = at;
+    if (Math.abs(at - this.contactKept) < KEEP_CONTACT_EVERY_MS) return;
     this.contactKept = at;
     try {
-      context.store.transactSpare(() => context.store.raiseFact('lastContact', at));
+      context.store.transactSpare(() => context.store.putFact('lastContact', at));
     } catch (error) {
       // The site goes on reporting from a disk that takes nothing.
       context.log.warn({ error: messageOf(error) }, 'the last contact could not be kept');

@@ -1,4 +1,7 @@
-/** docs/requirements.md and the names of the tests say the same: an id that is called proved is in the name of a test that runs. */
+/**
+ * docs/requirements.md and the names of the tests say the same: an id that is called proved is in the name of a test that
+ * runs, and what does not apply has a reason.
+ */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -19,13 +22,18 @@ function readRequirements(page: string): Requirement[] {
   return [...rows].map(([, id = '', text = '', status = '']) => ({ id, text: text.trim(), status: status.trim() }));
 }
 
+/** With its reason, in words. */
+function isExcused(status: string): boolean {
+  return /^does not apply: (\S+ ){3,}\S+$/.test(status);
+}
+
 function judge(requirements: Requirement[], named: string[]): string[] {
   const ids = requirements.map(({ id }) => id);
   return [
     ...ids.filter((id, index) => ids.indexOf(id) !== index).map((id) => `${id} is listed twice`),
     ...requirements.filter(({ text }) => text === '').map(({ id }) => `${id} has no words`),
     ...requirements
-      .filter(({ status }) => !['proved', 'planned'].includes(status))
+      .filter(({ status }) => !['proved', 'planned'].includes(status) && !isExcused(status))
       .map(({ id, status }) => `${id} is ${status}`),
     ...requirements
       .filter(({ id, status }) => status === 'proved' && !named.includes(id))
@@ -33,6 +41,9 @@ function judge(requirements: Requirement[], named: string[]): string[] {
     ...requirements
       .filter(({ id, status }) => status === 'planned' && named.includes(id))
       .map(({ id }) => `${id} is in the name of a test, and called planned`),
+    ...requirements
+      .filter(({ id, status }) => isExcused(status) && named.includes(id))
+      .map(({ id }) => `${id} is in the name of a test, and said not to apply`),
     ...new Set(named.filter((id) => !ids.includes(id)).map((id) => `${id} is in the name of a test, and not listed`)),
   ];
 }
@@ -63,6 +74,16 @@ describe('the judge of requirements', () => {
     expect(judge([row('proved')], ['A1', 'B2', 'B2'])).toEqual(['B2 is in the name of a test, and not listed']);
     expect(judge([row('planned'), row('planned')], [])).toEqual(['A1 is listed twice']);
     expect(judge([row('done')], [])).toEqual(['A1 is done']);
+  });
+
+  it('takes what does not apply only with a reason, and not if a test claims it', () => {
+    expect(judge([row('does not apply: nothing here looks at it')], [])).toEqual([]);
+    expect(judge([row('does not apply: nothing here looks at it')], ['A1'])).toEqual([
+      'A1 is in the name of a test, and said not to apply',
+    ]);
+    for (const status of ['does not apply', 'does not apply:', 'does not apply: later']) {
+      expect(judge([row(status)], [])).toEqual([`A1 is ${status}`]);
+    }
   });
 
   it('reads ids from the names of tests that run, and from nothing else', () => {

@@ -47,6 +47,9 @@ export interface DeliveryOptions {
   onEcho?: (failure?: string) => void;
 }
 
+/** What is due is told by the monotonic clock: a wall clock that is set back would keep a site silent for as long. */
+const elapsed = () => performance.now();
+
 /** Delivers until `signal` is aborted; never throws. */
 export async function keepDelivering(options: DeliveryOptions, signal: AbortSignal): Promise<void> {
   const { door, log, timers = LINK_TIMERS.fibre, due = new Due() } = options;
@@ -55,20 +58,20 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
   const stopListening = door.onEvent((event) => {
     if (!door.observed(event)) due.set();
   });
-  let contactAt = Date.now() + timers.contactEvery;
+  let contactAt = elapsed() + timers.contactEvery;
   let reportAt = nextReport(options);
   while (!signal.aborted) {
     try {
-      if (due.is || Date.now() >= reportAt) {
+      if (due.is || elapsed() >= reportAt) {
         due.is = false;
         if (await deliver(options, sent)) due.set();
         reportAt = nextReport(options);
-      } else if (Date.now() >= contactAt) {
+      } else if (elapsed() >= contactAt) {
         await echo(options);
       } else {
         await new Promise<void>((resolve) => {
           due.wake = resolve;
-          void pause(Math.min(contactAt, reportAt) - Date.now(), signal).then(resolve);
+          void pause(Math.min(contactAt, reportAt) - elapsed(), signal).then(resolve);
         });
         await pause(timers.gather, signal);
         continue;
@@ -76,7 +79,7 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
       door.contacted(Date.now());
       options.onEcho?.();
       failures = 0;
-      contactAt = Date.now() + timers.contactEvery;
+      contactAt = elapsed() + timers.contactEvery;
     } catch (error) {
       due.is = true;
       failures += 1;
@@ -130,7 +133,7 @@ function wholeCause(error: unknown): string {
 }
 
 function nextReport({ timers = LINK_TIMERS.fibre, reportEvery = timers.reportEvery }: DeliveryOptions): number {
-  return Date.now() + reportEvery * (0.75 + Math.random() / 2);
+  return elapsed() + reportEvery * (0.75 + Math.random() / 2);
 }
 
 /**

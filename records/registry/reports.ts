@@ -21,6 +21,9 @@ export async function adoptGeneration(db: Db, stream: string, generation: number
   await db.transaction().execute((tx) => adoptHigher(tx, new Map([[stream, generation]])));
 }
 
+/** A report that comes so long after the one that is kept was made after it, whatever the clock of its site says. */
+const LATEST_DELIVERY = 10 * 60_000;
+
 /** Keeps the latest report of each site, by (epoch, sequence, at), and adopts the generations that sites report. */
 export async function recordReports(tx: Tx, reports: SiteReport[], now: number): Promise<SiteAnomaly[]> {
   const wellFormed = reports.filter((report) => isReport(report));
@@ -71,7 +74,10 @@ async function keepLatest(tx: Tx, reports: SiteReport[], now: number): Promise<v
             return eb.or([
               eb('reports.epoch', '<', report.epoch),
               eb.and([same('epoch'), eb('reports.sequence', '<', report.sequence)]),
-              eb.and([same('epoch'), same('sequence'), eb('reports.at', '<=', report.at)]),
+              eb.and([
+                ...[same('epoch'), same('sequence')],
+                eb.or([eb('reports.at', '<=', report.at), eb('reports.received_at', '<=', now - LATEST_DELIVERY)]),
+              ]),
             ]);
           }),
       )

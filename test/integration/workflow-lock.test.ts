@@ -39,6 +39,25 @@ const cancelRequests = async (runId: string) =>
     (event) => event.workflowExecutionCancelRequestedEventAttributes,
   ).length;
 
+describe('rollouts that something starts at one instant, as schedules do', () => {
+  it('H14 [B36]: one has the stream, each other is refused by name, and the site is commanded once', async () => {
+    await stage.bringUp('h1', { converge: 'confirmed', afterMs: 3_000 });
+    const planned = [1, 2, 3, 4, 5].map((n) => outlineOf(`edge-proxy-5.0.${n}-1`, { all: [['h1']] }));
+    const started = await Promise.all(planned.map((outline, n) => stage.start(outline, `cron/${n}`)));
+    const ends = await Promise.allSettled(started.map((handle) => handle.result()));
+    const refused = started.filter((_, n) => ends[n]?.status === 'rejected');
+    expect(refused).toHaveLength(4);
+    for (const handle of refused) {
+      expect((await failureOf(handle.result())).message).toMatch(/STREAM_LOCKED.*cron\/\d/);
+    }
+    expect(ends).toContainEqual(
+      expect.objectContaining({ value: expect.objectContaining({ outcome: 'promoted' }) as object }),
+    );
+    expect(commandsOf(stage, ['h1'])).toEqual(['converge h1']);
+    await stage.bringDown('h1');
+  });
+});
+
 describe('a lock that is slow to go', () => {
   it('is looked after by its own run: the lock that the successor has taken by then is not cancelled', async () => {
     for (const site of ['a1', 'a2']) await stage.bringUp(site, { converge: 'confirmed' });

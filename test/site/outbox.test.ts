@@ -58,7 +58,7 @@ function linksOf(outbox: Outbox, priority: SparePriority): Link[] {
 }
 
 describe('the outbox', () => {
-  it('keeps within its bound; routine goes first, each drop is a gap, and both chains verify over them', () => {
+  it('[A41] keeps within its bound; routine goes first, each drop is a gap, and both chains verify over them', () => {
     const outbox = open(100_000);
     fill(outbox, 'performance', 60);
     fill(outbox, 'routine', 1_000);
@@ -119,7 +119,7 @@ describe('the outbox', () => {
     expect(judgeOutbox(linksOf(outbox, 'routine'))).toEqual({ ok: true });
   });
 
-  it('makes room for a safety event that finds the disk full', () => {
+  it('[A41] makes room for a safety event that finds the disk full', () => {
     const outbox = open();
     store.onTrouble({ broken: () => undefined, makeRoom: () => outbox.shed() });
     fill(outbox, 'performance', 20);

@@ -43,6 +43,22 @@ test('and not before its time', async () => {
   expect(await delivered(600_000, (all) => all.length > 1, 800)).toHaveLength(1);
 });
 
+test('C1: a wall clock that is set back for days keeps no report waiting', async () => {
+  const now = Date.now.bind(Date);
+  let off = 0;
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + off);
+  try {
+    const setBack = (sent: unknown[]) => {
+      if (sent.length > 0) off = -10 * 86_400_000;
+      return sent.length >= 3;
+    };
+    const sent = await delivered(200, setBack, 5_000);
+    expect(sent.length).toBeGreaterThanOrEqual(3);
+  } finally {
+    clock.mockRestore();
+  }
+});
+
 test('a report that is not taken is told with what is below the words of the SDK', async () => {
   const told: (string | undefined)[] = [];
   const client = {

@@ -6,7 +6,7 @@ import { judgeDiskError, judgeRoom, roomToStage } from '../../../policies/site/j
 import { decideDrop, planPage, windowFor } from '../../../policies/site/plan-outbox.js';
 
 describe('a page', () => {
-  it('is filled strictly in order, with a floor for the last', () => {
+  it('[A41] is filled strictly in order, with a floor for the last', () => {
     const much = { safety: 1_000, performance: 1_000, routine: 1_000 };
     expect(planPage(much, 100)).toEqual({ safety: 90, performance: 0, routine: 10 });
     expect(planPage({ ...much, safety: 20 }, 100)).toEqual({ safety: 20, performance: 70, routine: 10 });
@@ -30,7 +30,7 @@ describe('a page', () => {
 
 describe('dropping', () => {
   const of = (entries: number, bytes: number) => ({ entries, bytes });
-  it('takes routine first, then performance, nothing below the bound', () => {
+  it('[A41] takes routine first, then performance, nothing below the bound', () => {
     expect(decideDrop({ routine: of(8, 800), performance: of(8, 800) }, 1_600)).toBeUndefined();
     expect(decideDrop({ routine: of(8, 800), performance: of(8, 800) }, 1_599)).toEqual({
       priority: 'routine',

@@ -235,6 +235,17 @@ describe('reports', () => {
     expect(known).toEqual({ report: { ...rest, enrolment: { tokenId, instance } }, receivedAt: kept ? 4_000 : 3_000 });
   });
 
+  it('C1: are kept from a site whose clock was set back, once no delivery can be as late as that', async () => {
+    const ahead = report(SITE, { sequence: 5, at: 10 * 86_400_000 });
+    const setRight = report(SITE, { sequence: 5, at: 60_000 });
+    await registry.recordReport(ahead, 0);
+    const heardAt = async () => (await registry.reports([SITE])).get(SITE)?.receivedAt;
+    await registry.recordReport(setRight, 599_999);
+    expect(await heardAt()).toBe(0);
+    await registry.recordReport(setRight, 600_000);
+    expect(await heardAt()).toBe(600_000);
+  });
+
   it('raise the generations that the next rollout takes, and cannot exhaust them', async () => {
     const streams = (generation: number) => ({ [STREAM]: { state: 'idle' as const, generation, try: 1, checks: [] } });
     await registry.recordReport(report(SITE, { streams: streams(41) }), 3_000);
