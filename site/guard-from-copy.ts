@@ -3,11 +3,12 @@
  * even the books open. They are read from a copy in memory, and what they say is half done is undone, before anything
  * else is tried. Nothing of it can be journaled: the next start that can write finds the same books, and does it again.
  */
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WorldError } from '../policies/model/failure.js';
 import { decideAtBoot, type BootDecision } from '../policies/site/decide-boot.js';
+import { sha256Hex } from '../policies/signing/jcs.js';
 import { messageOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { Log, SiteContext } from './context.js';
@@ -82,7 +83,10 @@ function copyBooks(dataDirectory: string): string {
   for (const place of PLACES) {
     let copy: string | undefined;
     try {
-      copy = mkdtempSync(join(place, 'foothold-books-'));
+      copy = join(place, `foothold-books-${sha256Hex(dataDirectory).slice(0, 16)}`);
+      // Left by one that was killed; where it is somebody else's, another place is taken.
+      rmSync(copy, { recursive: true, force: true });
+      mkdirSync(copy, { mode: 0o700 });
       for (const name of BOOKS) {
         if (existsSync(join(dataDirectory, name))) copyFileSync(join(dataDirectory, name), join(copy, name));
       }

@@ -1,6 +1,6 @@
 /** Carries out one stream's commands, one step at a time: every step begins from the store and ends with a durable change. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decideWork, type Work } from '../policies/site/decide-work.js';
+import { decideWork, mayUndoLive, type Work } from '../policies/site/decide-work.js';
 import { timeToUndoAgain, type Stranded } from '../policies/site/decide-undo-again.js';
 import { isAtRest } from '../policies/site/transitions.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -23,6 +23,7 @@ import { watchBeside, type PendingWork } from './pending.js';
 import { revertStream, tellEnd } from './revert.js';
 import { rejectionOf, stageConverge } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
+import { isUndoneUnbooked } from './unbooked.js';
 import { guardedRelease, watchConfirmed, watchRelease } from './watching.js';
 
 /** How often it is looked whether an undo is due again: the elapsed clock counts while the machine sleeps, a timer does not. */
@@ -45,6 +46,8 @@ export class StreamRunner {
   /** What is no command has the stream. */
   private lone = false;
   private asked: AskedUndo | undefined;
+  /** Whether the books were held against what is live. */
+  private looked = false;
 
   constructor(
     private readonly context: SiteContext,
@@ -118,6 +121,7 @@ export class StreamRunner {
       this.woken = false;
       try {
         await this.tellUntold();
+        await this.finishUnbooked();
         for (let work = this.next(); work !== 'nothing' && !this.stopping && !this.lone; work = this.next()) {
           this.controller = new AbortController();
           await this.attempt(work);
@@ -132,6 +136,22 @@ export class StreamRunner {
   private async tellUntold(): Promise<void> {
     const ended = this.context.untold.get(this.stream);
     if (ended) await tellEnd(this.context, this.stream, ended);
+  }
+
+  /** Once in the life of a process, before anything else: the books are what all the rest goes by. */
+  private async finishUnbooked(): Promise<void> {
+    if (this.looked || this.context.observing) return;
+    this.looked = true;
+    const row = this.row();
+    const live = row.trial || !mayUndoLive(row.state, this.command(row)?.command.verb) ? undefined : this.live();
+    if (!live?.confirmedAt || !(await isUndoneUnbooked(this.context, live)) || this.stopping) return;
+    const detail = `${live.version} had been undone, and the disk had not let it be written down`;
+    const undo = { cause: 'boot', reason: { code: 'NOT_LIVE', detail }, begunAt: this.context.clock.now() } as const;
+    await this.undoLive(live, undo, { code: 'ALREADY_SICK', detail });
+  }
+
+  private live(): HeldRow | undefined {
+    return liveAtRest(this.context, this.row());
   }
 
   /** A store that cannot even be read must not end the process, and with it every watch: looked at again after a pause. */
@@ -367,7 +387,7 @@ export class StreamRunner {
   private async undoAskedFor(): Promise<void> {
     const { asked, context, stream } = this;
     this.asked = undefined;
-    const live = liveAtRest(context, this.row());
+    const live = this.live();
     if (!asked || !live) return;
     if (live.id !== asked.live.id) {
       const detail = { stream, asked: asked.live.version, live: live.version };

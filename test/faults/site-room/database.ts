@@ -1,7 +1,7 @@
 /** The site's real database, with a door for faults: commits that fail or are where the process dies, and a full disk. */
 import Database from 'libsql';
 import { basename } from 'node:path';
-import { realFs, type DiskFault } from './disk.js';
+import { disk, realFs, type DiskFault } from './disk.js';
 import { demandAlive, Killed, machine } from './machine.js';
 
 type Connection = Database.Database;
@@ -38,7 +38,7 @@ export function readAll<T>(sql: string, ...given: unknown[]): T[] {
 export function patchDatabase(): void {
   prototype.prepare = function (this: Connection, sql: string) {
     demandAlive();
-    take(this, sql);
+    take(this);
     const statement = prepare.call(this, sql);
     if (this !== books.db) return statement;
     const { run, get, all } = { run: statement.run, get: statement.get, all: statement.all };
@@ -64,17 +64,18 @@ export function patchDatabase(): void {
   };
   prototype.exec = function (this: Connection, sql: string) {
     demandAlive();
-    take(this, sql);
+    take(this);
     exec.call(this, sql);
   };
 }
 
-/** libsql keeps no name of a connection's file: what is asked of it tells which it is. */
-function take(db: Connection, sql: string): void {
+/** A copy of the books outside the simulated disk is not the books. */
+function take(db: Connection): void {
   if (opened.has(db)) return;
-  const lock = /journal_mode = DELETE/i.test(sql);
-  opened.set(db, lock ? 'agent.lock' : 'agent.db');
-  if (!lock) books.db = db;
+  const [main] = prepare.call(db, 'PRAGMA database_list').all() as { file: string }[];
+  const file = main?.file ?? '';
+  opened.set(db, basename(file));
+  if (basename(file) === 'agent.db' && disk.isHere(file)) books.db = db;
 }
 
 /** SQLite's own answers, at the places where the disk would have given them. */

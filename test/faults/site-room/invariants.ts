@@ -61,6 +61,7 @@ export class Judge {
   private readonly results = new Map<string, string>();
   private readonly switches = new Set<string>();
   private readonly rotten = new Set<string>();
+  private readonly unknown = new Set<string>();
   /** Ms that each stream has been watched while the agent ran. */
   private readonly watched = new Map<string, { trial: string; ms: number }>();
 
@@ -74,6 +75,7 @@ export class Judge {
     this.head = undefined;
     this.results.clear();
     this.switches.clear();
+    this.unknown.clear();
   }
 
   know(digest: string, release: Known): void {
@@ -83,6 +85,11 @@ export class Judge {
   /** What is live was damaged behind the agent's back; what it makes live from now on must be whole all the same. */
   damaged(stream: string): void {
     this.rotten.add(stream);
+  }
+
+  /** Nobody can know what the books should say is live, until something is confirmed. */
+  unsure(stream: string): void {
+    this.unknown.add(stream);
   }
 
   see(sight: Sight): void {
@@ -114,6 +121,7 @@ export class Judge {
       // The first sight of a journal tells of what was long ago.
       if (activates && this.before) this.rotten.delete(event.stream ?? '');
       if (event.kind === 'switching') this.judgeSwitch(books, event, switching);
+      if (event.kind === 'confirmed') this.unknown.delete(event.stream ?? '');
       if (event.kind === 'confirmed') this.judgeConfirmed(books, event);
     }
   }
@@ -199,7 +207,7 @@ export class Judge {
 
   private judgeLive({ books, live, trouble }: Sight, row: StreamRow): void {
     const { stream, state } = row;
-    if (trouble || books.conversions > 0 || this.rotten.has(stream)) return;
+    if (trouble || books.conversions > 0 || this.rotten.has(stream) || this.unknown.has(stream)) return;
     const expected = this.expectedLive(books, row);
     if (expected === undefined) return;
     const shown = live[stream] ?? [];

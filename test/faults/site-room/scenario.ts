@@ -371,8 +371,9 @@ export class SiteScenario {
     this.faults += doom ? 1 : 0;
     [this.agent, this.upSince, this.stopping] = [undefined, undefined, false];
     this.observing.clear();
-    // Known (docs/faults.md): an undo that could not be journaled dies with its process, and nobody knows of it.
-    for (const stream of this.unwritten) this.judge.damaged(stream);
+    // Known (docs/faults.md): where only programs say what is live, and the fault of the disk could not be kept either.
+    for (const stream of this.unwritten)
+      if (this.world.streams.get(stream)?.shape === 'exec') this.judge.unsure(stream);
     this.unwritten.clear();
     time.dropAgentTimers();
     dropPrograms();

@@ -1,0 +1,26 @@
+/**
+ * An undo that a disk did not let be written down is made all the same. If the process dies before it can be, the books go on
+ * naming a release that is no longer live. Found at the next start, by what only that undo leaves behind.
+ */
+import type { SiteContext } from './context.js';
+import type { HeldRow } from './store/rows.js';
+import { driverOf, taskFor } from './task.js';
+
+/**
+ * True if some component of `held` is not live, and what was live before it is: whoever drifted would have left neither. Links tell
+ * at once; programs are asked only where the disk is known to have failed: they may take their time limits, or just be starting.
+ */
+export async function isUndoneUnbooked(context: SiteContext, held: HeldRow): Promise<boolean> {
+  const confirmed = context.store.confirmed(held.stream);
+  const lkg = confirmed[confirmed.findIndex((one) => one.id === held.id) + 1];
+  if (!lkg) return false;
+  for (const component of held.release.components) {
+    const point = held.undo[component.name];
+    if (!point || (component.driver.type !== 'directory' && !context.storage.fault)) continue;
+    const driver = driverOf(context, component);
+    const is = (probe: Promise<boolean>) => probe.catch(() => undefined);
+    if ((await is(driver.probeLive(taskFor(context, held, component)))) !== false) continue;
+    if (await is(driver.probeReverted(taskFor(context, held, component, lkg), point))) return true;
+  }
+  return false;
+}

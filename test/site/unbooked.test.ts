@@ -1,0 +1,142 @@
+/** Books that name a release which is no longer live: an undo that a disk did not let be written down, or somebody's hand. */
+import { lstatSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Agent } from '../../site/agent.js';
+import { carryOut, directoryRelease, resultOf, TestSite, until } from './test-site.js';
+
+let site: TestSite;
+const conf = () => site.path('live', 'conf');
+const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
+const reported = async (agent: Agent) => (await agent.report()).streams['edge-proxy'];
+
+beforeEach(() => {
+  site = new TestSite();
+  site.write('live/conf/page', 'healthy original');
+});
+afterEach(() => site.clear());
+
+const release = (version: string, change: Record<string, unknown> = {}) =>
+  site.publish(directoryRelease(site, version, change), { 'files/page': `healthy ${version}` });
+const confirm = async (agent: Agent, version: string, generation: number) =>
+  expect(await carryOut(agent, site, site.command(release(version), { generation }))).toMatchObject({
+    result: 'confirmed',
+  });
+
+function pointTo(path: string): void {
+  rmSync(conf());
+  symlinkSync(path, conf());
+}
+
+/** 1.0.0 and then 2.0.0 confirmed, and the link as the undo of 2.0.0 leaves it. */
+async function undoneBehindTheBooks(): Promise<void> {
+  const agent = await site.start();
+  await confirm(agent, '1.0.0', 1);
+  const before = readlinkSync(conf());
+  await confirm(agent, '2.0.0', 2);
+  await agent.stop();
+  pointTo(before);
+}
+
+describe('at a start', () => {
+  it('[A32] an undo that is not in the books is told, and they go on from what is live', async () => {
+    await undoneBehindTheBooks();
+    const agent = await site.start();
+    const told = await until(() => agent.history(50).findLast(({ kind }) => kind === 'reverted'));
+    expect(told).toMatchObject({
+      detail: { cause: 'boot', reason: { code: 'NOT_LIVE' }, undone: { version: '2.0.0' } },
+    });
+    expect(page()).toBe('healthy 1.0.0');
+    expect(await reported(agent)).toMatchObject({ state: 'reverted', live: { version: '1.0.0' } });
+    expect((await agent.report()).quarantined).toMatchObject([{ version: '2.0.0', code: 'NOT_LIVE' }]);
+    await confirm(agent, '3.0.0', 3);
+  });
+
+  it('the same beside a change that waits: that one ends, and is offered again', async () => {
+    const first = await site.start();
+    await confirm(first, '1.0.0', 1);
+    const before = readlinkSync(conf());
+    await confirm(first, '2.0.0', 2);
+    await first.stop();
+    const away = await site.start({ depot: 'http://127.0.0.1:1/' });
+    const three = site.command(release('3.0.0'), { generation: 3 });
+    await away.door.accept(site.sign(three));
+    await away.stop();
+    pointTo(before);
+    const agent = await site.start();
+    const settled = resultOf(await agent.door.observe(three.id, AbortSignal.timeout(5_000), () => undefined));
+    expect(settled).toMatchObject({ result: 'rejected', reason: { code: 'ALREADY_SICK' } });
+    await until(() => agent.history(50).some(({ kind }) => kind === 'reverted'));
+    expect(await reported(agent)).toMatchObject({ state: 'reverted', live: { version: '1.0.0' } });
+  });
+
+  it('what somebody else put there is drift, and undoes nothing', async () => {
+    const first = await site.start();
+    await confirm(first, '1.0.0', 1);
+    await confirm(first, '2.0.0', 2);
+    await first.stop();
+    site.write('own/page', 'healthy by hand');
+    pointTo(site.path('own'));
+    const agent = await site.start();
+    await agent.drift({});
+    expect(await reported(agent)).toMatchObject({
+      state: 'confirmed',
+      live: { version: '2.0.0' },
+      drift: { total: 2 },
+    });
+    expect(agent.history(50).filter(({ kind }) => kind === 'reverted')).toEqual([]);
+    expect(lstatSync(conf()).isSymbolicLink()).toBe(true);
+  });
+});
+
+describe('a legacy controller that was changed by hand', () => {
+  /** The controller's state is one file; `verify` knows the release by its version. */
+  const legacy = (version: string, change: Record<string, unknown> = {}) => {
+    const state = site.path('controller');
+    const sh = (text: string) => ['sh', '-c', text];
+    return site.publish(
+      {
+        ...{ stream: 'edge-proxy', version, confirm: { within: '5s', healthyFor: '100ms' } },
+        driver: {
+          ...{ type: 'exec', files: './files' },
+          save: sh(`cat ${state} > "$FOOTHOLD_SAVED"`),
+          apply: sh(`echo ${version} > ${state}`),
+          verify: sh(`grep -qx ${version} ${state} && [ ! -e ${site.path('broken')} ]`),
+          revert: sh(`cat "$FOOTHOLD_SAVED" > ${state}`),
+        },
+        checks: [{ name: 'ok', exec: ['true'], every: '50ms' }],
+        ...change,
+      },
+      { 'files/state': version },
+    );
+  };
+  const state = () => readFileSync(site.path('controller'), 'utf8');
+  const bad = { checks: [{ name: 'no', exec: ['false'], every: '30ms', failures: 2 }], alreadySick: 'proceed' };
+
+  it('[A32] is gone back to as it was found, which its last release cannot verify', async () => {
+    writeFileSync(site.path('controller'), 'original\n');
+    const agent = await site.start();
+    expect(await carryOut(agent, site, site.command(legacy('1.0.0')))).toMatchObject({
+      result: 'confirmed',
+      changed: true,
+    });
+    writeFileSync(site.path('controller'), 'by hand\n');
+    const two = site.command(legacy('2.0.0', bad), { generation: 2 });
+    expect(await carryOut(agent, site, two)).toMatchObject({ result: 'reverted', cause: 'check' });
+    expect(state()).toBe('by hand\n');
+  });
+
+  it('is not believed to be back on the word of what was saved, where its last release was what ran', async () => {
+    writeFileSync(site.path('controller'), 'original\n');
+    const agent = await site.start();
+    expect(await carryOut(agent, site, site.command(legacy('1.0.0')))).toMatchObject({
+      result: 'confirmed',
+      changed: true,
+    });
+    // What it is switched to breaks something that the saved file does not hold.
+    const after = { exec: ['touch', site.path('broken')], timeout: '5s' };
+    const two = site.command(legacy('2.0.0', { ...bad, after }), { generation: 2 });
+    const result = await carryOut(agent, site, two);
+    expect(state()).toBe('1.0.0\n');
+    expect(result).toMatchObject({ result: 'safe-mode', reason: { code: 'REVERT_FAILED' } });
+  });
+});
