@@ -19,6 +19,9 @@ const slow = [
   'test/site/guard-disk.test.ts',
   'test/site/guard.test.ts',
   'test/site/hold.test.ts',
+  'test/site/outbox.test.ts',
+  'test/site/pending.test.ts',
+  'test/site/unbooked.test.ts',
   'test/site/undo-again.test.ts',
   'test/site/watch-confirmed.test.ts',
   'test/site/prefetch.test.ts',
@@ -31,7 +34,10 @@ const slow = [
   'test/infra/setup/debian.test.ts',
   'test/infra/setup/cache.test.ts',
   'test/activities/gate/sample-gate.test.ts',
+  'test/cli/agent-revert.test.ts',
   'test/cli/day-two.test.ts',
+  'test/cli/going-back.test.ts',
+  'test/cli/owed.test.ts',
   'test/cli/holding.test.ts',
 ];
 
