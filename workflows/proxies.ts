@@ -1,11 +1,20 @@
 /** Every activity proxy, named by its patience. */
-import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
+import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
 import type { ControlActivities, SiteActivities } from '../activities/contract.js';
 
 /** Short central effects that must happen: retried for ever, because a record that is not written holds changes. */
 export const patient = proxyActivities<ControlActivities>({
   startToCloseTimeout: '10s',
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
+});
+
+/**
+ * Within the workflow's own task, for short central effects of workflows that are begun by the hundred: neither a task nor a
+ * queue of their own. Two tries, then it fails: a registry that is away is waited for by `patient`.
+ */
+export const atOnce = proxyLocalActivities<ControlActivities>({
+  startToCloseTimeout: '5s',
+  retry: { initialInterval: '200ms', maximumAttempts: 2 },
 });
 
 /** Before anything runs: the world gets a minute or so, then the rollout is refused with the reason. */
