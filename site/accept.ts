@@ -10,7 +10,7 @@ import { advance, journal, liveAtRest, liveRelease, resultOf } from './advance.j
 import type { SiteContext } from './context.js';
 import { judgeHeldHere } from './holds.js';
 import type { CommandRow, StreamRow } from './store/rows.js';
-import { notLive, type AskedUndo } from './stream-runner.js';
+import { notLive, type AskedUndo } from './stream-work.js';
 import { learnFromCommand } from './trust.js';
 
 /** `wake`: there may be work; `interrupt`: what is under way is to end; `nothing`: it is answered. */

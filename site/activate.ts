@@ -253,6 +253,8 @@ function beginSwitch(context: SiteContext, command: Command, held: HeldRow, lkg:
   });
   context.switched.add(held.id);
   context.step('switching');
+  // Whatever becomes of the log from here on, the next start knows that something was switched, and goes back.
+  context.store.checkpoint();
   return trial;
 }
 

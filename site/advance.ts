@@ -1,4 +1,5 @@
 /** Every change of a stream's state: one transaction with the event that tells of it, and the results that it ends. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command, Result } from '../policies/model/command.js';
 import type { SiteEventKind } from '../policies/model/report.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -128,4 +129,9 @@ export function dropStaged(context: SiteContext, stagedId: number | undefined): 
 
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Ends early, and quietly, once `signal` is aborted. */
+export async function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -1,9 +1,7 @@
 /**
- * The site agent (design §5). `openAgent` takes the data directory; `start` guards, then carries on; the door takes
- * commands. Nothing here waits for a link, and nothing here knows which link there is.
+ * The site agent (design §5); open-agent.ts makes one. `start` guards, then carries on; the door takes commands. Nothing here
+ * waits for a link, and nothing here knows which link there is.
  */
-import { createPublicKey } from 'node:crypto';
-import { resolve } from 'node:path';
 import type { Envelope, Result, Settled, SiteState } from '../policies/model/command.js';
 import { MistakeError, WorldError } from '../policies/model/failure.js';
 import type { LinkState } from '../policies/model/link.js';
@@ -16,19 +14,9 @@ import { adoptAtRequest, type AdoptRequest, type Adopted } from './adopt-request
 import { mayUndoLive } from '../policies/site/decide-work.js';
 import { liveAtRest, messageOf } from './advance.js';
 import { makeReserveWhole, watchDisk } from './disk/monitor.js';
-import { Reserve } from './disk/reserve.js';
-import { Storage } from './disk/storage.js';
-import { troubleOf } from './disk/trouble.js';
-import { machineClock, type Clock } from './clock.js';
-import type { Log, SiteContext, Step } from './context.js';
-import { directoryDriver } from './drivers/directory.js';
-import type { SiteDriver } from './drivers/driver.js';
-import { execDriver } from './drivers/exec.js';
-import { openDepot } from './fetch/depot.js';
-import { Holdings } from './files/holdings.js';
+import type { SiteContext } from './context.js';
 import { DriftWatch, showRelease, type DriftRequest } from './drift.js';
 import { guardAtBoot } from './guard.js';
-import { DiskTakesNoWrite, guardFromCopy } from './guard-from-copy.js';
 import {
   holdsReport,
   liftHold,
@@ -42,62 +30,17 @@ import { beginObserving, lookForDrift, refuseObserving } from './observing.js';
 import type { AgentStatus } from './local/protocol.js';
 import { serveLocal, type LocalServer } from './local/server.js';
 import { answerCheck, type Answered, type PersonalAnswer } from './answer-check.js';
-import { tellingLog } from './outbox/log-lines.js';
-import { Outbox } from './outbox/outbox.js';
-import { Prefetched } from './prefetch/prefetched.js';
 import { Prefetcher } from './prefetch/prefetcher.js';
 import { takePrefetch } from './prefetch/take.js';
-import { Recorder } from './outbox/recorder.js';
 import { readBackWhole } from './scrub/mended.js';
 import { scheduleScrub } from './scrub/schedule.js';
 import { scrub } from './scrub/scrub.js';
 import { metricsText, serveMetrics } from './metrics.js';
 import { Observers } from './observers.js';
+import type { AgentOptions } from './options.js';
 import { reportOf } from './report.js';
 import { pollKeyset } from './keyset-poll.js';
-import { lockDirectory, openDatabase } from './store/database.js';
-import { Store } from './store/store.js';
 import { StreamRunner } from './stream-runner.js';
-import { readTrust } from './trust.js';
-import { versionReader } from './versions.js';
-
-export interface AgentOptions {
-  site: string;
-  /** Made if it does not exist. One agent at a time. */
-  dataDirectory: string;
-  /** Pinned public keys, PEM. */
-  controlKeysPem: string[];
-  /** `http://…`, `file://…` or a directory. */
-  depot: string;
-  /** How each version is read. */
-  reports?: Record<string, string[]>;
-  /** Endpoints that echo, for releases with `uplink: required`. */
-  uplink?: string[];
-  log: Log;
-  clock?: Clock;
-  /** By component type; replaces or adds to `directory` and `exec`. */
-  drivers?: Record<string, SiteDriver>;
-  /** Hears of every instant at which a crash would matter: tests kill the process there. */
-  onStep?: (step: Step) => void;
-  /** How often, in ms, the depot is asked for newer control keys; an hour if absent. */
-  keysetEveryMs?: number;
-  /** It only looks: nothing of the site is changed, and every converge refused. */
-  observe?: boolean;
-  /** How often, in ms, what is live is compared with the confirmed release; ten minutes if absent. */
-  driftEveryMs?: number;
-  /** Of the disk reserve, what is kept for the journal beside the undo itself, in bytes. */
-  reserveForJournal?: number;
-  /** How often, in ms, the disk is looked at. */
-  diskEveryMs?: number;
-  /** Bytes that samples and log lines may take until the centre has them. */
-  outboxBytes?: number;
-  /** How long samples of checks are gathered into one, ms; a minute if absent. */
-  sampleEvery?: number;
-  /** How often, in ms, all that is kept is read back; a day if absent. */
-  scrubEveryMs?: number;
-  /** After how many ms a prefetch that failed is tried again, at first; a minute if absent. */
-  prefetchRetryMs?: number;
-}
 
 /** Who wants something undone or said to be well, and why. */
 export interface PersonalUndo {
@@ -107,124 +50,6 @@ export interface PersonalUndo {
 
 const KEEP_CONTACT_EVERY_MS = 60_000;
 const TIDY_AFTER_MS = 5_000;
-
-/**
- * Takes the data directory. Throws MistakeError BAD_ARGUMENT; WorldError AGENT_RUNNING, STORE_BROKEN. On a disk that takes
- * no write, what was half done is undone, unless it was `guarded` already; then throws DiskTakesNoWrite.
- */
-export async function openAgent(options: AgentOptions, guarded = false): Promise<Agent> {
-  options.controlKeysPem.forEach(demandKey);
-  const dataDirectory = resolve(options.dataDirectory);
-  const whole = { ...options, dataDirectory };
-  try {
-    return await openWritable(whole);
-  } catch (error) {
-    if (troubleOf(error, dataDirectory) !== 'broken') throw error;
-    if (!guarded) await guardFromCopy(dataDirectory, options, (books) => openContext(whole, books));
-    throw new DiskTakesNoWrite(dataDirectory, error);
-  }
-}
-
-async function openWritable(options: AgentOptions): Promise<Agent> {
-  const { dataDirectory } = options;
-  const unlock = withRoom(dataDirectory, () => lockDirectory(dataDirectory));
-  try {
-    const context = openContext(options);
-    await context.holdings.prepare();
-    return new Agent(context, unlock, options);
-  } catch (error) {
-    unlock();
-    throw error;
-  }
-}
-
-/** `books`: where the database is, if not in the data directory. */
-function openContext(options: AgentOptions, books = options.dataDirectory): SiteContext {
-  const { site, dataDirectory, log } = options;
-  const clock = options.clock ?? machineClock();
-  const storage = new Storage({ dataDirectory, log, now: () => clock.now(), forJournal: options.reserveForJournal });
-  const db = openNoting(storage, books);
-  const store = new Store(db, site, () => clock.now());
-  const { outboxBytes: bound, sampleEvery } = options;
-  const outbox = new Outbox(db, store, { site, now: () => clock.now(), bound, sampleEvery });
-  const holdings = new Holdings(dataDirectory, store);
-  const prefetched = new Prefetched(dataDirectory, store, holdings.blobs);
-  storage.watch(store, () => prefetched.giveWay() || outbox.shed());
-  claimFor(store, site, dataDirectory);
-  return {
-    site,
-    dataDirectory,
-    clock,
-    log: tellingLog(log, outbox, () => clock.now()),
-    store,
-    holdings,
-    storage,
-    prefetched,
-    standAside: async () => undefined,
-    outbox,
-    recorder: new Recorder(),
-    closing: new AbortController().signal,
-    depot: openDepot(options.depot),
-    drivers: { directory: directoryDriver, exec: execDriver, ...options.drivers },
-    pinnedPems: options.controlKeysPem,
-    trust: readTrust(store, options.controlKeysPem),
-    tallies: new Map(),
-    uplink: options.uplink ?? [],
-    waits: new Map(),
-    verified: new Set(),
-    switched: new Set(),
-    untold: new Map(),
-    lastContact: store.number('lastContact'),
-    untidy: false,
-    observing: options.observe ?? false,
-    versions: versionReader(options.reports ?? {}, dataDirectory, () => clock.elapsed()),
-    step: options.onStep ?? (() => undefined),
-  };
-}
-
-/** What the disk says here is remembered as well: the next start may find it quiet. */
-function openNoting(storage: Storage, dataDirectory: string): ReturnType<typeof openDatabase> {
-  try {
-    return withRoom(dataDirectory, () => openDatabase(dataDirectory));
-  } catch (error) {
-    storage.note(error, 'opening the database');
-    throw error;
-  }
-}
-
-/** On a disk that is full neither the lock nor the database opens: the guard comes first, and needs the reserve for it. */
-function withRoom<T>(dataDirectory: string, open: () => T): T {
-  try {
-    return open();
-  } catch (error) {
-    if (troubleOf(error, dataDirectory) !== 'full' || !new Reserve(dataDirectory).giveUp()) throw error;
-    return open();
-  }
-}
-
-/** A data directory belongs to one site: its journal and its floors mean nothing anywhere else. */
-function claimFor(store: Store, site: string, dataDirectory: string): void {
-  const owner = store.fact('site');
-  if (owner === site) return;
-  if (owner !== undefined) {
-    store.close();
-    const message = `expected ${dataDirectory} to be the data directory of site ${site}, it is that of ${owner}`;
-    throw new MistakeError('BAD_ARGUMENT', `${message}; give each site a data directory of its own`);
-  }
-  store.transact(() => {
-    store.putFact('site', site);
-    store.putFact('epoch', 1);
-  });
-}
-
-function demandKey(pem: string): void {
-  try {
-    if (createPublicKey(pem).asymmetricKeyType === 'ed25519') return;
-  } catch {
-    // told below
-  }
-  throw new MistakeError('BAD_ARGUMENT', 'expected pinned control keys to be Ed25519 public keys in PEM form');
-}
 
 export class Agent {
   readonly door: SiteDoor;

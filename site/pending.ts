@@ -2,9 +2,8 @@
  * What happens beside a change that is accepted or staged and not switched: what is live was confirmed, and is watched on
  * (design §5 rule 7). A depot or an uplink that is away keeps a change waiting for days, and nobody may go unwatched for it.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Reason } from '../policies/model/verdict.js';
-import { messageOf } from './advance.js';
+import { messageOf, pauseFor } from './advance.js';
 import type { SiteContext } from './context.js';
 import type { HeldRow } from './store/rows.js';
 import { watchConfirmed } from './watching.js';
@@ -51,7 +50,7 @@ async function watchPatiently(context: SiteContext, held: HeldRow, signal: Abort
     } catch (error) {
       context.storage.note(error, `stream ${held.stream}, its watch`);
       context.log.error({ stream: held.stream, error: messageOf(error) }, 'a watch failed; beginning it anew');
-      await sleep(AGAIN_AFTER_MS, undefined, { signal }).catch(() => undefined);
+      await pauseFor(AGAIN_AFTER_MS, signal);
     }
   }
   return undefined;

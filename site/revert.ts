@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Result } from '../policies/model/command.js';
 import type { Component } from '../policies/model/release.js';
 import type { Reason } from '../policies/model/verdict.js';
-import { advance, atRest, journal, messageOf, rejectPending, resultOf } from './advance.js';
+import { advance, atRest, journal, messageOf, pauseFor, rejectPending, resultOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import type { UndoPoint } from './drivers/driver.js';
@@ -187,7 +187,7 @@ export type EndedUndo = Omit<Revert, 'begun'> & {
 /** The site is as it was; only the telling of it is owed. Nothing else of this stream begins before it is told. */
 export async function tellEnd(context: SiteContext, stream: string, ended: EndedUndo): Promise<void> {
   while (!tellEndOnce(context, stream, ended) && !context.closing.aborted) {
-    await sleep(1_000, undefined, { signal: context.closing }).catch(() => undefined);
+    await pauseFor(1_000, context.closing);
   }
 }
 

@@ -1,5 +1,6 @@
 /** The SDK's runtime: its signal handlers stay off (processes end by `stopSignal`), its log lines join ours. */
 import { Runtime } from '@temporalio/worker';
+import { outliveClosedChannels } from './closed-channel.js';
 import type { Log } from './log.js';
 
 export interface RuntimeChoice {
@@ -13,6 +14,7 @@ export interface RuntimeChoice {
 }
 
 export function installRuntime(log: Log, { heartbeats = true, metrics }: RuntimeChoice = {}): void {
+  outliveClosedChannels(log);
   Runtime.install({
     shutdownSignals: [],
     ...(heartbeats ? {} : { workerHeartbeatInterval: 0 }),

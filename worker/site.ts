@@ -1,7 +1,9 @@
 /** A site's process: the agent, and its link beside it. The guard runs before any connection is tried. */
 import { loadAgent } from '../records/files/agent-file.js';
 import { LINK_TIMERS } from '../policies/model/link.js';
-import { openAgent, type Agent, type AgentOptions } from '../site/agent.js';
+import type { Agent } from '../site/agent.js';
+import { openAgent } from '../site/open-agent.js';
+import type { AgentOptions } from '../site/options.js';
 import { DiskTakesNoWrite } from '../site/guard-from-copy.js';
 import { causeOf, pause, readTemporalSettings, type TemporalChoice } from './connection.js';
 import { openLog, type Log } from './log.js';

@@ -1,7 +1,7 @@
 /** One real agent in a process of its own, without any link: commands come over the parent's channel. */
 import { pino } from 'pino';
 import type { Envelope, SiteState } from '../../policies/model/command.js';
-import { openAgent } from '../../site/agent.js';
+import { openAgent } from '../../site/open-agent.js';
 
 export interface AgentOrder {
   site: string;

@@ -1,6 +1,6 @@
 /**
  * What a driver is. To add one: give its `type` a schema in policies/model/release.ts, write a file beside this one that
- * makes a SiteDriver, enter it in `openContext` of site/agent.ts, and run test/site/drivers.test.ts over it.
+ * makes a SiteDriver, enter it in `openContext` of site/open-context.ts, and go on as docs/recipes/add-a-driver.md says.
  *
  * The rules a driver keeps, because the agent may be killed between any two instructions:
  * - every method can be repeated, and `revert` can be called when `activate` was never begun;

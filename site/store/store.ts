@@ -118,6 +118,20 @@ export class Store {
     if (wrong !== undefined) this.trouble.broken(wrong);
   }
 
+  /**
+   * Moves what is committed from the log into the database: damage of the log takes everything after it without a word, and what
+   * has gone this way is out of its reach (fault H5). False if it could not be; the log holds it all the same.
+   */
+  checkpoint(): boolean {
+    try {
+      const [done] = this.all<{ busy: number }>('PRAGMA wal_checkpoint(TRUNCATE)');
+      return done?.busy === 0;
+    } catch (error) {
+      this.trouble.broken(error);
+      return false;
+    }
+  }
+
   /** Reads the whole database back; throws with what SQLite found. */
   demandIntact(): void {
     const [found] = this.all<{ integrity_check: string }>('PRAGMA integrity_check');

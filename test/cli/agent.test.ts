@@ -2,7 +2,8 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { openAgent, type Agent } from '../../site/agent.js';
+import type { Agent } from '../../site/agent.js';
+import { openAgent } from '../../site/open-agent.js';
 import { emptyDirectory, foothold, json } from './operator.js';
 import { testProject } from './project.js';
 

@@ -14,7 +14,7 @@ import type { ControlDeps } from '../../activities/control/deps.js';
 import { probeControlKey } from '../../cli/doctor/machine.js';
 import { openRegistry } from '../../records/registry/open.js';
 import type { Registry } from '../../records/registry/registry.js';
-import { openAgent } from '../../site/agent.js';
+import { openAgent } from '../../site/open-agent.js';
 import { foothold, json } from './operator.js';
 import { testProject, type TestProject } from './project.js';
 

@@ -93,6 +93,7 @@ export class SiteWork {
       case 'carry-out-revert':
         return this.carryOutRevert(known);
       case 'watch-confirmed':
+      case 'undo-again':
       case 'undo-crash':
       case 'finish-undo':
       case 'nothing':

@@ -14,6 +14,8 @@ import { Control, type ControlListener } from './control.js';
 import { Fleet } from './fleet.js';
 import { makeKeys, SHARED_QUEUE, type Keys } from './project.js';
 import { serveScriptedPrometheus, type ScriptedPrometheus } from './prometheus.js';
+import { outliveClosedChannels } from '../../worker/closed-channel.js';
+import { openLog } from '../../worker/log.js';
 
 export interface Lane {
   namespace: string;
@@ -38,6 +40,8 @@ const NAMESPACE_WITHIN_MS = 30_000;
 
 export async function openStand(): Promise<Stand> {
   const closers: (() => Promise<unknown>)[] = [];
+  // Calls of operators and sites that nobody waits for any more are under way when it closes.
+  outliveClosedChannels(openLog('stand'));
   const close = async () => {
     for (const closer of closers.reverse()) await closer();
   };

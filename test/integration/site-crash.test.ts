@@ -14,7 +14,7 @@ import { buildRooms, dropRooms } from './site-process.js';
 
 /** By the machine's own clocks. Tells every step as a line; at one of them it stops itself, or eats all the memory there is. */
 const RUN = `
-import { openAgent } from './site/agent.js';
+import { openAgent } from './site/open-agent.js';
 const { envelope, commandId, stopAt, eatAt, ...options } = JSON.parse(process.argv[2]);
 const nothing = () => undefined;
 const say = (line) => process.stdout.write(line + '\\n');

@@ -7,7 +7,7 @@ import type { Settled } from '../../policies/model/command.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import { startProcess } from '../../infra/dev/process.js';
 import { callAgent } from '../../site/local/client.js';
-import { openAgent } from '../../site/agent.js';
+import { openAgent } from '../../site/open-agent.js';
 import { DiskTakesNoWrite } from '../../site/guard-from-copy.js';
 import { carryOut, directoryRelease, TestSite, until } from '../site/test-site.js';
 import { buildRooms, dropRooms, runAgent } from './site-process.js';

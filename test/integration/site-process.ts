@@ -82,7 +82,7 @@ export async function runAgent(
 const RUN = `
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { openAgent } from './site/agent.js';
+import { openAgent } from './site/open-agent.js';
 const options = JSON.parse(process.argv[2]);
 const nothing = () => undefined;
 let times = 0;

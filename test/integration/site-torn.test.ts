@@ -79,6 +79,30 @@ describe('H5: the last write to the log of the database is', () => {
   });
 });
 
+describe('H5: the log is damaged at its beginning, which takes all that it holds', () => {
+  it.each(['activated', 'watching', 'reverting'])(
+    '[A32] after the step %s: that something was switched is known all the same, and it is undone',
+    async (step) => {
+      const one = site.publish(directoryRelease(site, '1.0.0'), {
+        'files/page': step === 'reverting' ? 'broken' : 'healthy 1',
+      });
+      const command = site.command(one);
+      const envelope = site.sign(command);
+      const killed = await runAgent(out, { ...base(), envelope, commandId: command.id, killAt: { step, nth: 1 } });
+      expect(killed.signal).toBe('SIGKILL');
+      expect(page()).not.toBe('healthy original');
+      const fd = openSync(log(), 'r+');
+      writeSync(fd, Buffer.from([4]), 0, 1, 0);
+      closeSync(fd);
+      const { printed } = await runAgent(out, { ...base(), envelope, commandId: command.id });
+      const { settled, report } = JSON.parse(printed) as Printed;
+      expect(settled).toMatchObject({ result: { result: 'reverted', cause: 'boot' } });
+      expect(report.streams['edge-proxy']?.state).toBe('reverted');
+      expect(page()).toBe('healthy original');
+    },
+  );
+});
+
 describe('H5: a database that cannot be believed', () => {
   it.each<[string, (bytes: Buffer) => Buffer]>([
     ['has lost its head', (bytes) => bytes.fill(0, 0, 100)],

@@ -9,7 +9,8 @@ import type { Prefetch } from '../../policies/model/prefetch.js';
 import { signCommand, signPrefetch } from '../../policies/signing/dsse.js';
 import { sha256Hex } from '../../policies/signing/jcs.js';
 import { answerRequest, type Served } from '../../records/depot/answer-request.js';
-import type { Agent, AgentOptions } from '../../site/agent.js';
+import type { Agent } from '../../site/agent.js';
+import type { AgentOptions } from '../../site/options.js';
 import { carryOut, directoryRelease, TestSite, until, type Published } from './test-site.js';
 
 let site: TestSite;

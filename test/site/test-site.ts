@@ -8,7 +8,9 @@ import { blobPath, manifestPath, releasePath } from '../../policies/model/depot.
 import type { Prefetch } from '../../policies/model/prefetch.js';
 import { signCommand } from '../../policies/signing/dsse.js';
 import { canonicalJson, sha256Hex } from '../../policies/signing/jcs.js';
-import { openAgent, type Agent, type AgentOptions } from '../../site/agent.js';
+import type { Agent } from '../../site/agent.js';
+import { openAgent } from '../../site/open-agent.js';
+import type { AgentOptions } from '../../site/options.js';
 import type { Log } from '../../site/context.js';
 
 export const quiet: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };

@@ -1,7 +1,9 @@
 /** One seed: the real agent on a simulated machine, from the first order of the centre to the last word of the judge. */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openAgent, type Agent, type AgentOptions } from '../../../site/agent.js';
+import type { Agent } from '../../../site/agent.js';
+import { openAgent } from '../../../site/open-agent.js';
+import type { AgentOptions } from '../../../site/options.js';
 import type { SiteEvent } from '../../../policies/model/report.js';
 import { chanceOf, type Chance } from '../random.js';
 import { Centre, EPOCH_MS, KEYS, SITE, type Order } from './centre.js';
