@@ -36,7 +36,10 @@ export interface HoldMoment {
 /** A site that was off for longer than this has to be unheld by a person: its clock is believed no further. */
 export const LONGEST_OFF = 31 * 24 * 3_600_000;
 
-/** Ms that the hold has lasted. Too little where a reboot leaves doubt, never too much. */
+/**
+ * Ms that the hold has lasted. Too little where a reboot leaves doubt; too much only if the wall clock comes back from a reboot
+ * ahead by no more than `LONGEST_OFF`, which nothing at the site can tell from having been off.
+ */
 export function servedOf(hold: StoredHold, moment: HoldMoment): number {
   if (moment.bootId === hold.bootId) return hold.served + Math.max(0, moment.elapsed - hold.markedElapsed);
   // What this boot itself has seen is certain; what lay before it rests on the wall clock.
