@@ -7,13 +7,12 @@ import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WorldError } from '../policies/model/failure.js';
-import { decideAtBoot, type BootDecision } from '../policies/site/decide-boot.js';
 import { sha256Hex } from '../policies/signing/jcs.js';
 import { messageOf } from './advance.js';
-import { momentOf } from './clock.js';
 import type { Log, SiteContext } from './context.js';
+import { guardAtBoot } from './guard.js';
 import { revertAtBoot } from './revert.js';
-import type { StreamRow, Undo } from './store/rows.js';
+import type { StreamRow, Trial } from './store/rows.js';
 
 /** The books can be read and not written. Whoever opens the agent again later has it `guarded` already. */
 export class DiskTakesNoWrite extends WorldError {
@@ -36,66 +35,50 @@ export async function guardFromCopy(
   { log, observe = false }: { log: Log; observe?: boolean },
   open: (books: string) => SiteContext,
 ): Promise<void> {
-  if (observe || !BOOKS.slice(0, 1).every((name) => existsSync(join(dataDirectory, name)))) return;
+  if (observe || !existsSync(join(dataDirectory, 'agent.db'))) return;
   const copy = copyBooks(dataDirectory);
   try {
     const context = open(copy);
     log.error({ dataDirectory }, 'the disk takes no write; guarding from a copy of the books');
-    for (const row of context.store.streams()) await guardStream(context, row);
+    // What could not be undone is in the log; that the disk takes no write is what the caller has to hear.
+    await guardAtBoot(context, undoWatched).catch(() => undefined);
     context.store.close();
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
 }
 
-async function guardStream(context: SiteContext, row: StreamRow): Promise<void> {
-  const { stream, trial } = row;
-  const undo = undoOf(decideAtBoot(row.state, trial, momentOf(context.clock)), row, context.clock.now());
-  if (!trial || !undo) return;
-  try {
-    await revertAtBoot(context, stream, { trial, undo });
-    const { state } = context.store.stream(stream);
-    context.log.warn({ stream, state, cause: undo.cause, reason: undo.reason }, 'undone, and not journaled');
-  } catch (error) {
-    context.log.error({ stream, error: messageOf(error) }, 'not undone');
-  }
-}
-
-/** What is on trial is undone as well: on this disk it could never be confirmed, and nobody may watch it until its deadline. */
-function undoOf(decision: BootDecision, { trial }: StreamRow, begunAt: number): Undo | undefined {
-  switch (decision.kind) {
-    case 'carry-on':
-    case 'give-up':
-      return undefined;
-    case 'undo':
-      return { cause: decision.cause, reason: decision.reason, begunAt };
-    case 'finish-undo':
-      return trial?.undo;
-    case 'resume-watch': {
-      const detail = 'found watching at a start whose disk takes no write';
-      return { cause: 'boot', reason: { code: 'STORAGE_FAULT', detail }, begunAt };
-    }
-  }
+/** On this disk it could never be confirmed, and nobody may watch it until its deadline. */
+async function undoWatched(context: SiteContext, { stream }: StreamRow, trial: Trial): Promise<void> {
+  const detail = 'found watching at a start whose disk takes no write';
+  const undo = { cause: 'boot', reason: { code: 'STORAGE_FAULT', detail }, begunAt: context.clock.now() } as const;
+  await revertAtBoot(context, stream, { trial, undo });
 }
 
 function copyBooks(dataDirectory: string): string {
   const refusals: string[] = [];
   for (const place of PLACES) {
-    let copy: string | undefined;
     try {
-      copy = join(place, `foothold-books-${sha256Hex(dataDirectory).slice(0, 16)}`);
-      // Left by one that was killed; where it is somebody else's, another place is taken.
-      rmSync(copy, { recursive: true, force: true });
-      mkdirSync(copy, { mode: 0o700 });
-      for (const name of BOOKS) {
-        if (existsSync(join(dataDirectory, name))) copyFileSync(join(dataDirectory, name), join(copy, name));
-      }
-      return copy;
+      return copyBooksTo(join(place, `foothold-books-${sha256Hex(dataDirectory).slice(0, 16)}`), dataDirectory);
     } catch (error) {
       refusals.push(messageOf(error));
-      if (copy !== undefined) rmSync(copy, { recursive: true, force: true });
     }
   }
   const message = `expected room for a copy of the books of ${dataDirectory} in one of ${PLACES.join(', ')}`;
   throw new WorldError('STORE_BROKEN', `${message}, got: ${refusals.join('; ')}`);
+}
+
+/** What one that was killed has left there goes first; where it is somebody else's, that throws, and another place is taken. */
+function copyBooksTo(copy: string, dataDirectory: string): string {
+  rmSync(copy, { recursive: true, force: true });
+  mkdirSync(copy, { mode: 0o700 });
+  try {
+    for (const name of BOOKS) {
+      if (existsSync(join(dataDirectory, name))) copyFileSync(join(dataDirectory, name), join(copy, name));
+    }
+    return copy;
+  } catch (error) {
+    rmSync(copy, { recursive: true, force: true });
+    throw error;
+  }
 }

@@ -7,9 +7,13 @@ import type { SiteContext } from './context.js';
 import { revertAtBoot, strandStream } from './revert.js';
 import type { StreamRow, Trial } from './store/rows.js';
 import { probeLinksLive } from './task.js';
+import { noLongerLive } from './watching.js';
+
+/** What becomes of a release that is found watched, within its deadline and its restarts. */
+export type FoundWatched = (context: SiteContext, row: StreamRow, trial: Trial) => Promise<void>;
 
 /** Afterwards every stream is at rest, or where its runner can carry on. */
-export async function guardAtBoot(context: SiteContext): Promise<void> {
+export async function guardAtBoot(context: SiteContext, onWatched: FoundWatched = resumeWatch): Promise<void> {
   const { clock, store } = context;
   try {
     finishConversions(context);
@@ -33,11 +37,11 @@ export async function guardAtBoot(context: SiteContext): Promise<void> {
     }
   };
   // One after another: two undos at once could want the same program.
-  for (const row of store.streams()) await attempt(async () => guardStream(context, row));
+  for (const row of store.streams()) await attempt(async () => guardStream(context, row, onWatched));
   if (failures.length > 0) throw failures[0];
 }
 
-async function guardStream(context: SiteContext, row: StreamRow): Promise<void> {
+async function guardStream(context: SiteContext, row: StreamRow, onWatched: FoundWatched): Promise<void> {
   const { clock } = context;
   const { stream, trial } = row;
   const decision = decideAtBoot(row.state, trial, momentOf(clock));
@@ -45,7 +49,7 @@ async function guardStream(context: SiteContext, row: StreamRow): Promise<void> 
   context.log.info({ stream, state: row.state, decision: decision.kind }, 'found unfinished at start');
   switch (decision.kind) {
     case 'resume-watch':
-      return resumeWatch(context, row, trial);
+      return onWatched(context, row, trial);
     case 'undo': {
       const { cause, reason } = decision;
       return revertAtBoot(context, stream, { trial, undo: { cause, reason, begunAt: clock.now() } });
@@ -66,9 +70,7 @@ async function resumeWatch(context: SiteContext, row: StreamRow, trial: Trial): 
   const held = context.store.held(trial.releaseId);
   const isLive = held === undefined || (await probeLinksLive(context, held));
   if (isLive) return countRestart(context, row, trial);
-  const reason = { code: 'NOT_LIVE', detail: `${held.version} is no longer what is live here` } as const;
-  const undo = { cause: 'boot', reason, begunAt: context.clock.now() } as const;
-  return revertAtBoot(context, row.stream, { trial, undo });
+  return revertAtBoot(context, row.stream, { trial, undo: noLongerLive(context, held) });
 }
 
 /**

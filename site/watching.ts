@@ -10,7 +10,7 @@ import type { SiteContext } from './context.js';
 import { CONFIRMED_KEPT } from './files/holdings.js';
 import { revertStream } from './revert.js';
 import type { Reason } from '../policies/model/verdict.js';
-import type { HeldRow, Trial } from './store/rows.js';
+import type { HeldRow, Trial, Undo } from './store/rows.js';
 import { probeAllLive } from './task.js';
 import { needsUplink, probeUplink } from './uplink.js';
 
@@ -64,8 +64,13 @@ async function confirmLive(context: SiteContext, held: HeldRow, trial: Trial, si
   const isLive = context.switched.has(held.id) || (await probeAllLive(context, held));
   if (signal.aborted) return;
   if (isLive) return confirmRelease(context, held.stream, held, trial);
-  const reason = { code: 'NOT_LIVE', detail: `${held.version} is no longer what is live here` } as const;
-  await revertStream(context, held.stream, { trial, undo: { cause: 'boot', reason, begunAt: context.clock.now() } });
+  await revertStream(context, held.stream, { trial, undo: noLongerLive(context, held) });
+}
+
+/** Why a release is undone that the books go on watching and that is not what is live. */
+export function noLongerLive({ clock }: SiteContext, held: HeldRow): Undo {
+  const detail = `${held.version} is no longer what is live here`;
+  return { cause: 'boot', reason: { code: 'NOT_LIVE', detail }, begunAt: clock.now() };
 }
 
 /** What is live and was confirmed less than `watchFor` ago; undefined: nothing here needs watching. */

@@ -1,10 +1,11 @@
 /** Faults H4 and H7 on real system calls and a real file system: what the disk said once is not forgotten. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Settled } from '../../policies/model/command.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
+import { sha256Hex } from '../../policies/signing/jcs.js';
 import { startProcess } from '../../infra/dev/process.js';
 import { callAgent } from '../../site/local/client.js';
 import { openAgent } from '../../site/open-agent.js';
@@ -72,32 +73,26 @@ describe.skipIf(whyNoShim !== undefined)(`H4: fsync fails once${skipped(whyNoShi
   });
   afterEach(() => site.clear());
 
-  const options = () => ({
-    site: site.site,
-    dataDirectory: site.data,
-    controlKeysPem: [site.publicPem],
-    depot: site.depot,
-  });
   const syncs = [...Array.from({ length: 24 }, (_, n) => n + 1), 28, 32, 36, 40, 46, 52, 60];
   const seen = new Set<string>();
 
   it.each(syncs)(
     'at the %i. call: nothing new is begun, nothing half done stays, and a restart does not end it',
     async (n) => {
-      await runAgent(out, options());
+      await runAgent(out, site.options());
       const one = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': 'healthy 1' });
       const command = site.command(one);
       const mark = site.path('failed');
       const faulty = { LD_PRELOAD: shim, FAIL_SYNC_AT: String(n), FAIL_SYNC_MARK: mark };
       // The process may end with the error: a command that was not taken is sent again by its link.
-      await runAgent(out, { ...options(), envelope: site.sign(command), commandId: command.id }, faulty).catch(
+      await runAgent(out, { ...site.options(), envelope: site.sign(command), commandId: command.id }, faulty).catch(
         () => undefined,
       );
       const fired = existsSync(mark);
       seen.add(fired ? 'failed' : 'not reached');
       const two = site.publish(directoryRelease(site, '2.0.0'), { 'files/page': 'healthy 2' });
       const next = site.command(two, { generation: 3 });
-      const after = await runAgent(out, { ...options(), envelope: site.sign(next), commandId: next.id });
+      const after = await runAgent(out, { ...site.options(), envelope: site.sign(next), commandId: next.id });
       const { report, settled } = JSON.parse(after.printed) as { report: SiteReport; settled: Settled };
       if (!fired) return expect(page()).toBe('healthy 2');
       // SQLite's own syncs of the directory while it opens, whose errors it passes over; the agent syncs it once more.
@@ -190,6 +185,22 @@ describe.skipIf(whyNoMount !== undefined)(`H7: the file system turns read-only${
     expect((await again.report()).streams['edge-proxy']).toMatchObject({ live: { version: '1.0.0' } });
   });
 
+  it('at a start whose first place for a copy of the books is taken: another one is', async () => {
+    const data = join(disk.path, 'data');
+    await diedWatching(data);
+    // A mount point cannot be removed, not even by root.
+    const taken = `/dev/shm/foothold-books-${sha256Hex(data).slice(0, 16)}`;
+    mkdirSync(taken);
+    execFileSync('mount', ['-t', 'tmpfs', 'none', taken]);
+    try {
+      await expect(site.open({ dataDirectory: data })).rejects.toBeInstanceOf(DiskTakesNoWrite);
+      expect(page()).toBe('healthy 1');
+    } finally {
+      execFileSync('umount', [taken]);
+      rmSync(taken, { recursive: true });
+    }
+  });
+
   it('at a start of its process: it undoes, waits, and comes up with the disk', async () => {
     const data = join(disk.path, 'data');
     await diedWatching(data);
@@ -228,8 +239,7 @@ describe.skipIf(whyNoMount !== undefined)(`H7: the file system turns read-only${
     await agent.door.accept(site.sign(site.command(one)));
     await until(() => agent.history(50).some(({ kind }) => kind === 'watching'));
     disk.turnReadOnly();
-    const { log: _, ...options } = site.options({ dataDirectory: data });
-    await expect(runAgent(out, options)).rejects.toThrow(/AGENT_RUNNING/);
+    await expect(runAgent(out, site.options({ dataDirectory: data }))).rejects.toThrow(/AGENT_RUNNING/);
     expect(page()).toBe('healthy 1');
     await agent.stop();
   });
