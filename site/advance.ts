@@ -1,11 +1,11 @@
 /** Every change of a stream's state: one transaction with the event that tells of it, and the results that it ends. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command, Result } from '../policies/model/command.js';
 import type { SiteEventKind } from '../policies/model/report.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { nextState, type StreamEvent } from '../policies/site/transitions.js';
 import type { SiteContext } from './context.js';
 import type { CommandRow, HeldRow, StreamRow } from './store/rows.js';
+import type { Store } from './store/store.js';
 
 export interface Advance {
   event: StreamEvent;
@@ -96,6 +96,10 @@ export function liveAtRest(context: SiteContext, row: StreamRow): HeldRow | unde
   return liveRelease(context, row.state === 'accepted' || row.state === 'staged' ? { ...row, state: 'rejected' } : row);
 }
 
+export function commandUnderWay(store: Store, { commandId }: StreamRow): CommandRow | undefined {
+  return commandId === undefined ? undefined : store.command(commandId);
+}
+
 /** The row with nothing under way. */
 export function atRest(row: StreamRow): StreamRow {
   const { commandId: _command, beforeBegun: _before, stagedId: _staged, trial: _trial, ...rest } = row;
@@ -129,9 +133,4 @@ export function dropStaged(context: SiteContext, stagedId: number | undefined): 
 
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** Ends early, and quietly, once `signal` is aborted. */
-export async function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -12,7 +12,7 @@ import type { Reason } from '../policies/model/verdict.js';
 import { acceptEnvelope, stateOf, type Accepted } from './accept.js';
 import { adoptAtRequest, type AdoptRequest, type Adopted } from './adopt-request.js';
 import { mayUndoLive } from '../policies/site/decide-work.js';
-import { liveAtRest, messageOf } from './advance.js';
+import { commandUnderWay, liveAtRest, messageOf } from './advance.js';
 import { makeReserveWhole, watchDisk } from './disk/monitor.js';
 import type { SiteContext } from './context.js';
 import { DriftWatch, showRelease, type DriftRequest } from './drift.js';
@@ -245,8 +245,7 @@ export class Agent {
       const instead = `to keep what is under way from being switched to: foothold agent hold ${stream}`;
       throw new MistakeError('LKG_MISSING', `stream ${stream} has nothing to go back to; ${instead}`);
     }
-    const verb = row.commandId === undefined ? undefined : store.command(row.commandId)?.command.verb;
-    if (!mayUndoLive(row.state, verb)) {
+    if (!mayUndoLive(row.state, commandUnderWay(store, row)?.command.verb)) {
       throw new MistakeError('AGENT_BUSY', `stream ${stream} is ${row.state}; ask again once that has ended`);
     }
     const undo = { cause: 'person', reason: { code: 'PERSON', detail: reason }, by, begunAt: clock.now() } as const;

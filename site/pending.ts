@@ -3,8 +3,9 @@
  * (design §5 rule 7). A depot or an uplink that is away keeps a change waiting for days, and nobody may go unwatched for it.
  */
 import type { Reason } from '../policies/model/verdict.js';
-import { messageOf, pauseFor } from './advance.js';
+import { messageOf } from './advance.js';
 import type { SiteContext } from './context.js';
+import { pauseFor } from './pause.js';
 import type { HeldRow } from './store/rows.js';
 import { watchConfirmed } from './watching.js';
 

@@ -10,7 +10,10 @@ import { driverOf, taskFor } from './task.js';
 /** By component: the whole directory that it is switched to; absent for a component without one (`exec`). */
 export type StagedRepair = Map<string, string | undefined>;
 
-/** Nothing of the site is changed. Within `Holdings.staging`: the books do not know of it. Throws WorldError NOTHING_VERIFIED, STAGE_FAILED. */
+/**
+ * Nothing of the site is changed. Within `Holdings.staging`: the books do not know of it. Throws WorldError
+ * NOTHING_VERIFIED, STAGE_FAILED.
+ */
 export async function stageRepair(context: SiteContext, held: HeldRow, names: string[]): Promise<StagedRepair> {
   const staged: StagedRepair = new Map();
   for (const component of held.release.components) {

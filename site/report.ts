@@ -4,7 +4,7 @@ import type { SignedToken } from '../policies/model/enrolment.js';
 import type { HeldRelease, SiteReport, StorageReport, StreamReport } from '../policies/model/report.js';
 import { timeToUndoAgain } from '../policies/site/decide-undo-again.js';
 import { healthOf } from '../policies/site/decide-watch.js';
-import { liveRelease } from './advance.js';
+import { commandUnderWay, liveRelease } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { holdsReport } from './holds.js';
@@ -12,6 +12,7 @@ import { lastSamples } from './last-samples.js';
 import { readRound } from './scrub/scrub.js';
 import type { HeldRow, StreamRow } from './store/rows.js';
 import type { Store } from './store/store.js';
+import { strandedOf } from './trial.js';
 
 export const AGENT_VERSION = '0.1.0';
 
@@ -100,15 +101,16 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
   };
 }
 
-function safeModeOf({ clock }: SiteContext, { safeMode, state, trial }: StreamRow): Pick<StreamReport, 'safeMode'> {
+function safeModeOf({ clock }: SiteContext, row: StreamRow): Pick<StreamReport, 'safeMode'> {
+  const { safeMode } = row;
   if (!safeMode) return {};
-  const left = state === 'safe-mode' ? timeToUndoAgain(trial?.stranded, momentOf(clock)) : undefined;
+  const left = timeToUndoAgain(strandedOf(row), momentOf(clock));
   return { safeMode: { ...safeMode, ...(left === undefined ? {} : { undoAgainIn: left }) } };
 }
 
 /** Being brought in: named by the command under way, as long as it is not settled. */
 function pendingRelease({ store }: SiteContext, row: StreamRow): HeldRelease | undefined {
-  const under = row.commandId === undefined ? undefined : store.command(row.commandId);
+  const under = commandUnderWay(store, row);
   if (under?.command.verb !== 'converge') return undefined;
   return { version: under.command.releaseVersion, digest: under.command.digest };
 }

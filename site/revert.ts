@@ -6,11 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Result } from '../policies/model/command.js';
 import type { Component } from '../policies/model/release.js';
 import type { Reason } from '../policies/model/verdict.js';
-import { advance, atRest, journal, messageOf, pauseFor, rejectPending, resultOf } from './advance.js';
+import { advance, atRest, journal, messageOf, rejectPending, resultOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import type { UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
+import { pauseFor } from './pause.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { driverOf, taskFor, verifiedDirectory } from './task.js';
 

@@ -1,8 +1,9 @@
 /** Gives one stream its turns: one step at a time, each of which begins from the store. What a step does is in stream-work.ts. */
 import type { Work } from '../policies/site/decide-work.js';
-import { messageOf, pauseFor } from './advance.js';
+import { messageOf } from './advance.js';
 import type { SiteContext } from './context.js';
 import { judgeHeldHere } from './holds.js';
+import { pauseFor } from './pause.js';
 import { StreamWork, type AskedUndo } from './stream-work.js';
 
 export class StreamRunner {

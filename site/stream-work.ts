@@ -5,18 +5,19 @@ import { isAtRest } from '../policies/site/transitions.js';
 import type { Reason } from '../policies/model/verdict.js';
 import {
   advance,
+  commandUnderWay,
   dropStaged,
   ended,
   journal,
   liveAtRest,
   liveRelease,
-  pauseFor,
   rejectPending,
   resultOf,
 } from './advance.js';
 import { activateConverge, undoBefore } from './activate.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
+import { pauseFor } from './pause.js';
 import { watchBeside, type PendingWork } from './pending.js';
 import { revertStream, tellEnd } from './revert.js';
 import { rejectionOf, stageConverge } from './stage.js';
@@ -292,7 +293,7 @@ export class StreamWork {
   }
 
   private command(row: StreamRow): CommandRow | undefined {
-    return row.commandId === undefined ? undefined : this.context.store.command(row.commandId);
+    return commandUnderWay(this.context.store, row);
   }
 
   private demandCommand(): CommandRow {

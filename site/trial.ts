@@ -2,13 +2,13 @@
 import type { Stranded } from '../policies/site/decide-undo-again.js';
 import type { SiteContext } from './context.js';
 import type { HeldRow, StreamRow, Trial } from './store/rows.js';
+import type { Store } from './store/store.js';
 
 /** The trial under way, or one made of a confirmed release that is to be undone. */
 export function trialOf({ clock, store }: SiteContext, live: HeldRow): Trial {
   const { trial } = store.stream(live.stream);
   if (trial?.releaseId === live.id) return { ...trial, undoAttempts: 0 };
-  const confirmed = store.confirmed(live.stream);
-  const lkg = confirmed[confirmed.findIndex((one) => one.id === live.id) + 1];
+  const lkg = releaseBefore(store, live);
   const brought = live.adopted ? undefined : store.latestConverge(live.stream, live.digest);
   return {
     releaseId: live.id,
@@ -21,6 +21,12 @@ export function trialOf({ clock, store }: SiteContext, live: HeldRow): Trial {
     restarts: 0,
     undoAttempts: 0,
   };
+}
+
+/** What an undo of `live` goes back to: the release confirmed last before it. */
+export function releaseBefore(store: Store, live: HeldRow): HeldRow | undefined {
+  const confirmed = store.confirmed(live.stream);
+  return confirmed[confirmed.findIndex((one) => one.id === live.id) + 1];
 }
 
 /** What an undo left that did not succeed: it may be live still, whatever was confirmed before it. */

@@ -5,14 +5,14 @@
 import type { SiteContext } from './context.js';
 import type { HeldRow } from './store/rows.js';
 import { driverOf, taskFor } from './task.js';
+import { releaseBefore } from './trial.js';
 
 /**
  * True if some component of `held` is not live, and what was live before it is: whoever drifted would have left neither. Links tell
  * at once; programs are asked only where the disk is known to have failed: they may take their time limits, or just be starting.
  */
 export async function isUndoneUnbooked(context: SiteContext, held: HeldRow): Promise<boolean> {
-  const confirmed = context.store.confirmed(held.stream);
-  const lkg = confirmed[confirmed.findIndex((one) => one.id === held.id) + 1];
+  const lkg = releaseBefore(context.store, held);
   if (!lkg) return false;
   for (const component of held.release.components) {
     const point = held.undo[component.name];

@@ -1,6 +1,5 @@
 /** Samples a release's checks, each at its own pace, until a verdict or the signal. */
 import { performance } from 'node:perf_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { EchoEnd } from './echo.js';
 import type { Check, Release } from '../../policies/model/release.js';
 import {
@@ -15,6 +14,7 @@ import {
   type UplinkTally,
   type WatchVerdict,
 } from '../../policies/site/decide-watch.js';
+import { pauseFor } from '../pause.js';
 import { KeptConnection } from './kept.js';
 import { openProbe, type Surroundings } from './probe.js';
 
@@ -43,8 +43,6 @@ type Stopped = { kind: 'stopped' };
 export type WatchEnd = Exclude<WatchVerdict, { kind: 'wait' }> | Stopped;
 export type ConfirmedEnd = Exclude<ConfirmedVerdict, { kind: 'wait' }> | Stopped;
 
-/** setTimeout overflows beyond this. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** How often the uplink is asked for an echo. */
 export const ECHO_EVERY_MS = 5_000;
 const MIN_PAUSE_MS = 50;
@@ -175,7 +173,7 @@ async function sampleCheck(
  */
 async function pauseOrNews(ms: number, over: AbortSignal, kept?: KeptConnection): Promise<boolean> {
   if (!kept) {
-    await pause(ms, over);
+    await pauseFor(ms, over);
     return false;
   }
   let isNews = false;
@@ -186,7 +184,7 @@ async function pauseOrNews(ms: number, over: AbortSignal, kept?: KeptConnection)
     isNews = true;
     stop();
   });
-  await pause(ms, cut.signal);
+  await pauseFor(ms, cut.signal);
   kept.onEnd(undefined);
   over.removeEventListener('abort', stop);
   return isNews;
@@ -213,7 +211,7 @@ async function keepEchoing(
     const healthy = task.switchedElapsed + task.release.confirm.healthyFor - task.elapsed();
     const spent = task.elapsed() - begunAt;
     const pauseMs = healthy > 0 ? Math.min(ECHO_EVERY_MS - spent, healthy) : ECHO_EVERY_MS - spent;
-    await pause(Math.max(MIN_PAUSE_MS, pauseMs), over);
+    await pauseFor(Math.max(MIN_PAUSE_MS, pauseMs), over);
   }
 }
 
@@ -221,14 +219,10 @@ async function waitUntil(task: SampleTask, elapsed: number, then: () => void, ov
   for (;;) {
     const left = elapsed - task.elapsed();
     if (left <= 0) break;
-    await pause(Math.min(left + 1, LONGEST_TIMER_MS), over);
+    await pauseFor(left + 1, over);
     if (over.aborted) return;
   }
   then();
-}
-
-async function pause(ms: number, over: AbortSignal): Promise<void> {
-  await sleep(Math.min(ms, LONGEST_TIMER_MS), undefined, { signal: over }).catch(() => undefined);
 }
 
 /**
@@ -258,6 +252,6 @@ async function probeUntilJudged(check: Check, around: Surroundings, signal: Abor
     if (tally.consecutiveFailures + tally.consecutiveInconclusive >= check.failures) {
       return { name: check.name, detail: sample.detail };
     }
-    await pause(Math.max(0, check.every - (performance.now() - begun)), signal);
+    await pauseFor(Math.max(0, check.every - (performance.now() - begun)), signal);
   }
 }

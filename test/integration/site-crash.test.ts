@@ -63,9 +63,8 @@ class Running {
 
   /** `groups`: files of control groups that it enters first. */
   constructor(site: TestSite, order: Order, groups: string[] = []) {
-    const base = { site: site.site, dataDirectory: site.data, depot: site.depot, controlKeysPem: [site.publicPem] };
     const enter = groups.map((group) => `echo $$ > ${group}/cgroup.procs && `).join('');
-    const args = [process.execPath, join(out, 'crash.js'), JSON.stringify({ ...base, ...order })];
+    const args = [process.execPath, join(out, 'crash.js'), JSON.stringify({ ...site.options(), ...order })];
     this.child = spawn('/bin/sh', ['-c', `${enter}exec "$@"`, 'sh', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
     running.add(this.child);
     this.ended = new Promise((resolve) =>

@@ -48,10 +48,6 @@ interface Printed {
   events: SiteEvent[];
 }
 
-const base = () => ({
-  ...{ site: site.site, dataDirectory: site.data, depot: site.depot, controlKeysPem: [site.publicPem] },
-});
-
 describe('H5: the last write to the log of the database is', () => {
   it.each<[string, string, string, () => void, string]>([
     ['short by a byte', 'switching', 'healthy 1', () => short(1), 'confirmed'],
@@ -63,11 +59,16 @@ describe('H5: the last write to the log of the database is', () => {
     const one = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': text });
     const command = site.command(one);
     const envelope = site.sign(command);
-    const killed = await runAgent(out, { ...base(), envelope, commandId: command.id, killAt: { step, nth: 1 } });
+    const killed = await runAgent(out, {
+      ...site.options(),
+      envelope,
+      commandId: command.id,
+      killAt: { step, nth: 1 },
+    });
     expect(killed.signal).toBe('SIGKILL');
     expect(existsSync(log())).toBe(true);
     damage();
-    const { printed } = await runAgent(out, { ...base(), envelope, commandId: command.id });
+    const { printed } = await runAgent(out, { ...site.options(), envelope, commandId: command.id });
     const { atStart, settled, report, events } = JSON.parse(printed) as Printed;
     expect(atStart.filter((state) => state === 'switching' || state === 'reverting')).toEqual([]);
     if (settled.kind !== 'result') throw new Error(`unsettled: ${settled.state}`);
@@ -88,13 +89,18 @@ describe('H5: the log is damaged at its beginning, which takes all that it holds
       });
       const command = site.command(one);
       const envelope = site.sign(command);
-      const killed = await runAgent(out, { ...base(), envelope, commandId: command.id, killAt: { step, nth: 1 } });
+      const killed = await runAgent(out, {
+        ...site.options(),
+        envelope,
+        commandId: command.id,
+        killAt: { step, nth: 1 },
+      });
       expect(killed.signal).toBe('SIGKILL');
       expect(page()).not.toBe('healthy original');
       const fd = openSync(log(), 'r+');
       writeSync(fd, Buffer.from([4]), 0, 1, 0);
       closeSync(fd);
-      const { printed } = await runAgent(out, { ...base(), envelope, commandId: command.id });
+      const { printed } = await runAgent(out, { ...site.options(), envelope, commandId: command.id });
       const { settled, report } = JSON.parse(printed) as Printed;
       expect(settled).toMatchObject({ result: { result: 'reverted', cause: 'boot' } });
       expect(report.streams['edge-proxy']?.state).toBe('reverted');
@@ -111,14 +117,14 @@ describe('H5: a database that cannot be believed', () => {
   ])('and %s is no database to begin with: nothing is changed at the site', async (_, damage) => {
     const one = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': 'healthy 1' });
     const command = site.command(one);
-    await runAgent(out, { ...base(), envelope: site.sign(command), commandId: command.id });
+    await runAgent(out, { ...site.options(), envelope: site.sign(command), commandId: command.id });
     const path = join(site.data, 'agent.db');
     const bytes = damage(readFileSync(path));
     const fd = openSync(path, 'w');
     writeSync(fd, bytes);
     closeSync(fd);
     // The words of STORE_BROKEN.
-    await expect(runAgent(out, base())).rejects.toThrow('expected a usable database at');
+    await expect(runAgent(out, site.options())).rejects.toThrow('expected a usable database at');
     expect(page()).toBe('healthy 1');
   });
 });

@@ -75,11 +75,13 @@ async function waiting(): Promise<{ agent: Agent; command: Command }> {
   return { agent, command };
 }
 
+const WAITS = [
+  ['is being fetched from a depot that never answers', fetching],
+  ['is staged and waits for an echo', waiting],
+] as const;
+
 describe('[A32] what was confirmed, beside a change that', () => {
-  it.each([
-    ['is being fetched from a depot that never answers', fetching],
-    ['is staged and waits for an echo', waiting],
-  ])('%s is undone when its check fails, and the change is rejected', async (_where, prepare) => {
+  it.each(WAITS)('%s is undone when its check fails, and the change is rejected', async (_where, prepare) => {
     const { agent, command } = await prepare();
     storm();
     await until(() => page() === 'healthy original');
@@ -131,10 +133,7 @@ describe('[A32] what was confirmed, beside a change that', () => {
 });
 
 describe('a person at the site, beside a change that', () => {
-  it.each([
-    ['is being fetched from a depot that never answers', fetching],
-    ['is staged and waits for an echo', waiting],
-  ])('%s undoes what is live, once', async (_where, prepare) => {
+  it.each(WAITS)('%s undoes what is live, once', async (_where, prepare) => {
     const { agent, command } = await prepare();
     agent.revert('edge-proxy', kari);
     expect(await settled(agent, command)).toMatchObject({
@@ -148,10 +147,7 @@ describe('a person at the site, beside a change that', () => {
     ]);
   });
 
-  it.each([
-    ['is being fetched from a depot that never answers', fetching],
-    ['is staged and waits for an echo', waiting],
-  ])('%s ends that change with a hold, and what is live stays', async (_where, prepare) => {
+  it.each(WAITS)('%s ends that change with a hold, and what is live stays', async (_where, prepare) => {
     const { agent, command } = await prepare();
     agent.hold({ ...kari, stream: 'another' });
     await new Promise((resolve) => setTimeout(resolve, 200));

@@ -110,15 +110,17 @@ describe('a legacy controller that was changed by hand', () => {
     );
   };
   const state = () => readFileSync(site.path('controller'), 'utf8');
+  const running = async (version: string): Promise<Agent> => {
+    writeFileSync(site.path('controller'), 'original\n');
+    const agent = await site.start();
+    const result = await carryOut(agent, site, site.command(legacy(version)));
+    expect(result).toMatchObject({ result: 'confirmed', changed: true });
+    return agent;
+  };
   const bad = { checks: [{ name: 'no', exec: ['false'], every: '30ms', failures: 2 }], alreadySick: 'proceed' };
 
   it('[A32] is gone back to as it was found, which its last release cannot verify', async () => {
-    writeFileSync(site.path('controller'), 'original\n');
-    const agent = await site.start();
-    expect(await carryOut(agent, site, site.command(legacy('1.0.0')))).toMatchObject({
-      result: 'confirmed',
-      changed: true,
-    });
+    const agent = await running('1.0.0');
     writeFileSync(site.path('controller'), 'by hand\n');
     const two = site.command(legacy('2.0.0', bad), { generation: 2 });
     expect(await carryOut(agent, site, two)).toMatchObject({ result: 'reverted', cause: 'check' });
@@ -126,12 +128,7 @@ describe('a legacy controller that was changed by hand', () => {
   });
 
   it('is not believed to be back on the word of what was saved, where its last release was what ran', async () => {
-    writeFileSync(site.path('controller'), 'original\n');
-    const agent = await site.start();
-    expect(await carryOut(agent, site, site.command(legacy('1.0.0')))).toMatchObject({
-      result: 'confirmed',
-      changed: true,
-    });
+    const agent = await running('1.0.0');
     // What it is switched to breaks something that the saved file does not hold.
     const after = { exec: ['touch', site.path('broken')], timeout: '5s' };
     const two = site.command(legacy('2.0.0', { ...bad, after }), { generation: 2 });
