@@ -49,7 +49,7 @@ export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promi
       starved: most((one) => one.starved),
       never: most((one) => one.never),
       longestWaitToMedian: round(most((one) => one.longestWait / one.medianWait)),
-      ...{ pace, requests: calls.requests, failures: calls.failures },
+      ...{ pace, requests: calls.requests, operations: calls.operations, failures: calls.failures },
       batches: ours.map((one): Batch[] => one.batches),
       cpuMsPerSite: { ours: eachSite(ours, sites), floor: eachSite(floors, sites) },
       noopFloorSeconds: round(noopSeconds),

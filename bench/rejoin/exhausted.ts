@@ -3,6 +3,8 @@ import { request } from 'node:http';
 
 export interface Counted {
   requests: number;
+  /** By operation, long polls included. */
+  operations: Record<string, number>;
   resourceExhausted: number;
   /** By operation and code: everything that failed, long polls included. */
   failures: Record<string, number>;
@@ -10,28 +12,36 @@ export interface Counted {
 
 /** Reads the exposition of one process. Pure. */
 export function countCalls(exposition: string): Counted {
-  const counted: Counted = { requests: 0, resourceExhausted: 0, failures: {} };
+  const counted: Counted = { requests: 0, operations: {}, resourceExhausted: 0, failures: {} };
   for (const line of exposition.split('\n')) {
     const [, name = '', labels = '', value = ''] = /^(temporal_\w+)\{(.*)\} ([\d.eE+]+)$/.exec(line) ?? [];
     const count = Number(value);
-    if (/^temporal_(long_)?request(_total)?$/.test(name)) counted.requests += count;
+    const operation = /operation="([^"]*)"/.exec(labels)?.[1] ?? 'unknown';
+    if (/^temporal_(long_)?request(_total)?$/.test(name)) {
+      counted.requests += count;
+      add(counted.operations, operation, count);
+    }
     if (!/^temporal_(long_)?request_failure(_total)?$/.test(name)) continue;
     const code = /status_code="([^"]*)"/.exec(labels)?.[1] ?? 'none';
-    const key = `${/operation="([^"]*)"/.exec(labels)?.[1] ?? 'unknown'} ${code}`;
-    counted.failures[key] = (counted.failures[key] ?? 0) + count;
+    add(counted.failures, `${operation} ${code}`, count);
     if (code.replace('_', '').toLowerCase() === 'resourceexhausted') counted.resourceExhausted += count;
   }
   return counted;
 }
 
 export function sum(all: Counted[]): Counted {
-  const total: Counted = { requests: 0, resourceExhausted: 0, failures: {} };
-  for (const { requests, resourceExhausted, failures } of all) {
+  const total: Counted = { requests: 0, operations: {}, resourceExhausted: 0, failures: {} };
+  for (const { requests, operations, resourceExhausted, failures } of all) {
     total.requests += requests;
     total.resourceExhausted += resourceExhausted;
-    for (const [key, count] of Object.entries(failures)) total.failures[key] = (total.failures[key] ?? 0) + count;
+    for (const [key, count] of Object.entries(operations)) add(total.operations, key, count);
+    for (const [key, count] of Object.entries(failures)) add(total.failures, key, count);
   }
   return total;
+}
+
+function add(counts: Record<string, number>, key: string, count: number): void {
+  counts[key] = (counts[key] ?? 0) + count;
 }
 
 export function readMetrics(address: string): Promise<string> {

@@ -251,13 +251,17 @@ async function callsOf(metrics: string[]): Promise<Counted> {
 }
 
 function difference(after: Counted, before: Counted): Counted {
-  const failures = Object.entries(after.failures).map(
-    ([key, count]) => [key, count - (before.failures[key] ?? 0)] as const,
-  );
+  const since = (counts: Record<string, number>, earlier: Record<string, number>) =>
+    Object.fromEntries(
+      Object.entries(counts)
+        .map(([key, count]) => [key, count - (earlier[key] ?? 0)] as const)
+        .filter(([, count]) => count > 0),
+    );
   return {
     requests: after.requests - before.requests,
+    operations: since(after.operations, before.operations),
     resourceExhausted: after.resourceExhausted - before.resourceExhausted,
-    failures: Object.fromEntries(failures.filter(([, count]) => count > 0)),
+    failures: since(after.failures, before.failures),
   };
 }
 

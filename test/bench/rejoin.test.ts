@@ -38,6 +38,7 @@ describe('the counts of the SDK', () => {
   it('hold every attempt that was refused for want of resources, of long polls as well', () => {
     const counted = countCalls(exposition);
     expect(counted).toMatchObject({ requests: 12, resourceExhausted: 5 });
+    expect(counted.operations).toEqual({ StartWorkflowExecution: 7, PollActivityTaskQueue: 5 });
     expect(counted.failures).toMatchObject({ 'SignalWorkflowExecution RESOURCE_EXHAUSTED': 3, 'X NOT_FOUND': 1 });
     expect(sum([counted, counted])).toMatchObject({ requests: 24, resourceExhausted: 10 });
   });
