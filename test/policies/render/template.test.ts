@@ -69,10 +69,11 @@ describe('a template', () => {
     expect(mistake(() => renderText(text, view))).toMatch(words);
   });
 
-  test('10,000 variables are read in well under a second', () => {
+  // Where the line of each is counted from the start it takes twenty seconds and more: no machine is as slow, or as quick, as that.
+  test('30,000 variables are read without looking for the line of each', () => {
     const began = performance.now();
-    expect(templateVariables('listen {{listen}};\n'.repeat(10_000))).toEqual(['listen']);
-    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(templateVariables('listen {{listen}};\n'.repeat(30_000))).toEqual(['listen']);
+    expect(performance.now() - began).toBeLessThan(10_000);
   });
 });
 
