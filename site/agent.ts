@@ -106,8 +106,9 @@ export class Agent {
   /** Ends when every stream is at rest or carries on by itself; connections are tried only after it. */
   async start(): Promise<void> {
     await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context));
-    if (this.context.storage.fault) await this.readBack();
     for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
+    // Not before them: it may take long, and what is on trial has a deadline.
+    if (this.context.storage.fault) await this.readBack();
     this.makeReserve();
     const stopPolling = pollKeyset(this.context, this.options.keysetEveryMs);
     const stopScrubbing = scheduleScrub(this.context, () => !this.busy, this.options.scrubEveryMs);
