@@ -76,8 +76,13 @@ export function noLongerLive({ clock }: SiteContext, held: HeldRow): Undo {
 /** What is live and was confirmed less than `watchFor` ago; undefined: nothing here needs watching. */
 export function guardedRelease(context: SiteContext, stream: string): HeldRow | undefined {
   const held = liveRelease(context, context.store.stream(stream));
-  if (!held?.confirmed || !held.release.checks.some(({ need }) => need === 'required')) return undefined;
+  if (!held?.confirmed || !hasRequiredCheck(held)) return undefined;
   return elapsedSince(held.confirmed, momentOf(context.clock)) < held.release.watchFor ? held : undefined;
+}
+
+/** Something decides about it once it is confirmed. */
+export function hasRequiredCheck({ release }: HeldRow): boolean {
+  return release.checks.some(({ need }) => need === 'required');
 }
 
 /**

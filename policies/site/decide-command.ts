@@ -1,5 +1,6 @@
 /** What a site does with a command that arrives (design §4 "Generations", "Commands are signed"; §5 rule 4). */
 import type { Command, SiteState } from '../model/command.js';
+import type { Mark } from './elapsed.js';
 import { isAtRest, isChanging } from './transitions.js';
 
 /** The place of a command among those of its stream: (generation, try), compared in that order. */
@@ -47,6 +48,25 @@ export function decideAdmission(
   if (!concerns) return 'answer';
   if (queued || isChanging(stream.state)) return 'queue';
   return isAtRest(stream.state) ? 'begin' : 'interrupt';
+}
+
+/** When a command was accepted, as a site keeps it. */
+export interface Acceptance {
+  acceptedAt: number;
+  acceptedElapsed: number;
+  bootId: string;
+  /** Where the time since then is counted from now; absent: from then. */
+  mark?: Mark;
+}
+
+/** The acceptance, from which the time that a command was given counts. */
+export function acceptanceOf({ mark, acceptedAt, acceptedElapsed, bootId }: Acceptance): Mark {
+  return mark ?? { now: acceptedAt, elapsed: acceptedElapsed, bootId };
+}
+
+/** Ms that a command was given; undefined: it may be switched to whenever. */
+export function lifetimeOf({ switchBy, issuedAt }: Pick<Command, 'switchBy' | 'issuedAt'>): number | undefined {
+  return switchBy === undefined ? undefined : switchBy - issuedAt;
 }
 
 /** Times in epoch ms; `elapsedSinceAccepted` by a clock that counts while the site sleeps and ignores the wall clock. */

@@ -28,6 +28,8 @@ export interface SiteOutcome {
 }
 
 const SLACK_MS = 5_000;
+/** Of trials of up to 90 s: a mark stays for a tenth of it at most, and for as long as until it is looked whether it is due. */
+const FORGOTTEN_MS = 14_000;
 /** How soon after a fault the books and the site must agree again: undo and journal are tried again each second. */
 const CALM_AFTER_MS = 10_000;
 const ASK_EVERY_MS = 20_000;
@@ -73,7 +75,7 @@ export class SiteScenario {
     this.root = realFs.mkdtempSync(join(SCRATCH, `foothold-sim-${seed}-`));
     realFs.mkdirSync(join(this.root, 'attic'));
     this.world = new World(join(this.root, 'disk'), chanceOf(seed * 13 + 5));
-    this.judge = new Judge({ releases: new Map(), slackMs: SLACK_MS });
+    this.judge = new Judge({ releases: new Map(), slackMs: SLACK_MS, forgottenMs: FORGOTTEN_MS });
     this.centre = new Centre((invariant, detail) => this.judge.say(invariant, detail));
   }
 
@@ -332,6 +334,8 @@ export class SiteScenario {
       this.tell(`log: ${message} ${JSON.stringify(detail).slice(0, 300)}`);
       if (message.startsWith('the undo could not be journaled') && 'stream' in detail)
         this.unwritten.add(String(detail.stream));
+      // What is undone by a copy of the books is in no books that last.
+      if (message.includes('guarding from a copy')) for (const { name } of this.plan.streams) this.unwritten.add(name);
     };
     return {
       site: SITE,
@@ -408,6 +412,7 @@ export class SiteScenario {
   private reboot(): void {
     this.boot += 1;
     this.bootedAt = time.now + (this.doom?.downMs ?? 0);
+    if (!this.plan.battery) this.wallOff = -EPOCH_MS - this.bootedAt;
     this.world.rebooted();
   }
 
@@ -482,6 +487,7 @@ export class SiteScenario {
       books: read,
       live: Object.fromEntries([...this.world.streams.values()].map((one) => [one.name, this.world.live(one)])),
       trouble: this.inTrouble(),
+      bootedAt: this.bootedAt,
       upSince: this.upSince,
       switching,
     });
@@ -491,7 +497,8 @@ export class SiteScenario {
     const read = books.db && !machine.dead ? this.reader.read(true) : undefined;
     if (!read) return this.judge.say('the agent runs at the end', `life ${this.life}`);
     const live = Object.fromEntries([...this.world.streams.values()].map((one) => [one.name, this.world.live(one)]));
-    const sight = { at: time.now, books: read, live, trouble: false, upSince: this.upSince, switching: false };
+    const { bootedAt, upSince } = this;
+    const sight = { at: time.now, books: read, live, trouble: false, bootedAt, upSince, switching: false };
     this.judge.end(sight, this.excused);
     for (const { command, result } of this.centre.orders) {
       // Damage of which no copy is whole keeps a failed disk from being believed, and with it every command.
