@@ -1,4 +1,5 @@
 /** What a site does with a command that arrives (design §4 "Generations", "Commands are signed"; §5 rule 4). */
+import { firstRunIdOf } from '../model/command-id.js';
 import type { Command, SiteState } from '../model/command.js';
 import type { Mark } from './elapsed.js';
 import { isAtRest, isChanging } from './transitions.js';
@@ -25,9 +26,29 @@ export function compareOrder(a: CommandOrder, b: CommandOrder): number {
   return a.generation - b.generation || a.try - b.try;
 }
 
+/** What is live, and the converge that switched to it. Books of before do not say which, and what was adopted has none. */
+export interface LiveRelease {
+  digest: string;
+  switchedBy?: string;
+}
+
+/**
+ * Whether a revert undoes what is live: the release that it names, unless a converge of another rollout is known to have
+ * brought it (docs/decisions/0011). In doubt it is undone: a release that fails must not stay because a book is silent.
+ */
+export function undoesLive(revert: Pick<Command, 'id' | 'digest'>, live: LiveRelease | undefined): boolean {
+  return live?.digest === revert.digest && !isOfAnother(revert.id, live.switchedBy);
+}
+
+function isOfAnother(revertId: string, switchedBy: string | undefined): boolean {
+  const [mine, its] = [firstRunIdOf(revertId), switchedBy === undefined ? undefined : firstRunIdOf(switchedBy)];
+  return mine !== undefined && its !== undefined && mine !== its;
+}
+
 /** What a stream is about when a fresh command arrives. Digests of releases. */
 export interface StreamSituation {
   state: SiteState;
+  /** For a revert, only what it would undo. */
   live?: string;
   pending?: string;
 }
