@@ -7,6 +7,7 @@ import type { Surroundings } from './checks/probe.js';
 import { watchChecks, watchConfirmedChecks } from './checks/watch.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
+import { endDoubt, tellDoubted } from './doubted.js';
 import { CONFIRMED_KEPT } from './files/holdings.js';
 import { revertStream } from './revert.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -91,15 +92,21 @@ export async function watchConfirmed(
 ): Promise<Reason | undefined> {
   const { clock } = context;
   if (!held.confirmed) return undefined;
+  const doubted = held.doubted !== undefined;
   const end = await watchConfirmedChecks({
     release: held.release,
     around: surroundingsOf(context, held),
     confirmedElapsed: onThisBoot(held.confirmed, momentOf(clock)),
+    doubted,
     healthyFrom: clock.elapsed(),
     elapsed: () => clock.elapsed(),
-    onTallies: (tallies) => takeTallies(context, held, tallies, 'confirmed'),
+    onTallies: (tallies) => {
+      takeTallies(context, held, tallies, 'confirmed');
+      if (doubted) tellDoubted(context, held, tallies);
+    },
     signal,
   });
+  if (end.kind === 'well') return watchConfirmed(context, endDoubt(context, held), signal);
   return end.kind === 'undo' ? { code: end.code, detail: end.detail } : undefined;
 }
 

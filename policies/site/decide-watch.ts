@@ -138,24 +138,38 @@ function isEchoed({ uplink, healthyFor, switchedAt }: Watch): boolean {
   return uplink === undefined || (uplink.lastEchoAt ?? -Infinity) >= switchedAt + healthyFor;
 }
 
+/** `well`: what an undo went back to has been seen healthy, and its failures count from now on. */
 export type ConfirmedVerdict =
-  { kind: 'wait' } | { kind: 'over' } | { kind: 'undo'; code: 'CHECK_FAILED'; detail: string };
+  { kind: 'wait' } | { kind: 'over' } | { kind: 'well' } | { kind: 'undo'; code: 'CHECK_FAILED'; detail: string };
 
-/** Judges a confirmed release (design §5 rule 7): required checks may still undo it, for `watchFor` from its confirmation. */
+/**
+ * Judges a confirmed release (design §5 rule 7): required checks may still undo it, for `watchFor` from its confirmation.
+ * `doubted`: an undo went back to it, and its required checks have not all been healthy at once since. Then what fails it may have
+ * failed the one before: one outage would else take a site back through all that it has.
+ */
 export function judgeConfirmed(
   checks: CheckTally[],
   elapsedSinceConfirmed: number,
   watchFor: number,
+  doubted = false,
 ): ConfirmedVerdict {
-  const failed = failedCheck(checks);
+  if (doubted && isWell(checks)) return { kind: 'well' };
+  const failed = doubted ? undefined : failedCheck(checks);
   if (failed) return { kind: 'undo', code: 'CHECK_FAILED', detail: `after it was confirmed, ${failed}` };
   return elapsedSinceConfirmed >= watchFor ? { kind: 'over' } : { kind: 'wait' };
 }
 
+function isWell(checks: readonly CheckTally[]): boolean {
+  return checks.every((check) => check.need === 'wanted' || healthOf(check) === 'healthy');
+}
+
+/** Required checks that have failed: of what is doubted they undo nothing, and are told. */
+export function failedChecks(checks: readonly CheckTally[]): CheckTally[] {
+  return checks.filter(({ need, consecutiveFailures, limit }) => need === 'required' && consecutiveFailures >= limit);
+}
+
 function failedCheck(checks: CheckTally[]): string | undefined {
-  const failed = checks.find(
-    ({ need, consecutiveFailures, limit }) => need === 'required' && consecutiveFailures >= limit,
-  );
+  const [failed] = failedChecks(checks);
   if (!failed) return undefined;
   const times = failed.consecutiveFailures === 1 ? 'once' : `${failed.consecutiveFailures} times in a row`;
   return `check ${failed.name} failed ${times}: ${failed.detail}`;

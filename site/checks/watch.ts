@@ -37,6 +37,8 @@ export interface WatchTask extends SampleTask {
 export interface ConfirmedTask extends SampleTask {
   /** By the elapsed clock of this boot. */
   confirmedElapsed: number;
+  /** An undo went back to it, and it has not been seen healthy since. */
+  doubted?: boolean;
 }
 
 type Stopped = { kind: 'stopped' };
@@ -69,11 +71,12 @@ export async function watchChecks(task: WatchTask): Promise<WatchEnd> {
 
 /** For `watchFor` from the confirmation (design §5 rule 7). A person was asked about the trial, and has gone home since. */
 export async function watchConfirmedChecks(task: ConfirmedTask): Promise<ConfirmedEnd> {
-  const { confirmedElapsed, release } = task;
+  const { confirmedElapsed, doubted, release } = task;
+  const { watchFor } = release;
   return sampleUntil<Exclude<ConfirmedVerdict, { kind: 'wait' }>>(task, {
     checks: release.checks.filter((check) => !('person' in check)),
-    judge: (tallies, elapsed) => judgeConfirmed(tallies, elapsed - confirmedElapsed, release.watchFor),
-    judgeAt: [confirmedElapsed + release.watchFor],
+    judge: (checks, elapsed) => judgeConfirmed(checks, elapsed - confirmedElapsed, watchFor, doubted),
+    judgeAt: [confirmedElapsed + watchFor],
   });
 }
 

@@ -87,6 +87,8 @@ export interface HeldRow {
   confirmedAt?: number;
   /** When a trial confirmed it: its checks go on for `watchFor` from then. Absent for what was adopted. */
   confirmed?: Moment;
+  /** An undo went back to it, and its required checks have not all been healthy since. `told`: those whose failure was told. */
+  doubted?: { told: string[] };
 }
 
 /** A wish for files that was taken. */

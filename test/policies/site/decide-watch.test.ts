@@ -61,6 +61,21 @@ describe('what could not be judged', () => {
   });
 });
 
+describe('what an undo went back to', () => {
+  const wanted = { ...samples([F, F, F]), need: 'wanted' as const };
+  it.each<[string, CheckTally[], string]>([
+    ['fails as before', [samples([F, F, F])], 'wait'],
+    ['is not sampled yet', [samples([])], 'wait'],
+    ['cannot be judged', [samples([P, D])], 'wait'],
+    ['is healthy in one of two', [samples([P]), samples([F, F, F])], 'wait'],
+    ['was healthy, and has failed since', [samples([P]), samples([P, F])], 'wait'],
+    ['is healthy but for a wanted check', [samples([P]), wanted], 'well'],
+  ])('[A32] is not undone again where it %s', (_what, checks, kind) => {
+    expect(judgeConfirmed(checks, 300, 2e9, true).kind).toBe(kind);
+    expect(judgeConfirmed(checks, 2e9, 2e9, true).kind).toBe(kind === 'wait' ? 'over' : kind);
+  });
+});
+
 describe('hysteresis', () => {
   it('[A32] a check that has failed is healthy again only after `passes` passes in a row', () => {
     const slow = { ...check, passes: 3 };
