@@ -47,6 +47,8 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
     healthyFrom: context.clock.elapsed(),
     within: trial.within,
     elapsed: () => context.clock.elapsed(),
+    fault: () => context.storage.fault?.detail,
+    onMended: (then) => context.storage.onMended(then),
     onTallies: (tallies) => takeTallies(context, held, tallies, 'trial'),
     signal,
   });
@@ -63,7 +65,8 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
  */
 async function confirmLive(context: SiteContext, held: HeldRow, trial: Trial, signal: AbortSignal): Promise<void> {
   const isLive = context.switched.has(held.id) || (await probeAllLive(context, held));
-  if (signal.aborted) return;
+  // The disk may have failed meanwhile: the watch begins anew, and waits.
+  if (signal.aborted || context.storage.fault) return;
   if (isLive) return confirmRelease(context, held.stream, held, trial);
   await revertStream(context, held.stream, { trial, undo: noLongerLive(context, held) });
 }

@@ -33,6 +33,8 @@ export interface Watch {
   checks: CheckTally[];
   /** Only for a release with `uplink: required`. */
   uplink?: UplinkTally;
+  /** What the disk said, while nobody has said that it was mended: nothing is confirmed on books that may not hold. */
+  fault?: string;
 }
 
 /** Echoes over connections opened since the switch. `lastEchoAt`: when the last one that came back was begun. */
@@ -130,7 +132,7 @@ export function judgeWatch(watch: Watch, elapsed: number): WatchVerdict {
     const detail = `no echo since the switch within ${watch.within} ms of it; ${watch.uplink?.detail ?? ''}`;
     return { kind: 'undo', code: 'UPLINK_LOST', detail };
   }
-  return proven && echoed ? { kind: 'confirm' } : { kind: 'wait' };
+  return proven && echoed && watch.fault === undefined ? { kind: 'confirm' } : { kind: 'wait' };
 }
 
 /** As a check: an echo right after the switch may have gone the old way still, so one of the end of `healthyFor` counts. */
@@ -183,6 +185,9 @@ export function confirmableAt(check: CheckTally, watch: Pick<Watch, 'switchedAt'
 
 function whyNotConfirmed(watch: Watch, required: CheckTally[]): string {
   const open = required.find((check) => (check.lastPassAt ?? -Infinity) < confirmableAt(check, watch));
+  if (!open && watch.fault !== undefined) {
+    return `nobody said within ${watch.within} ms of the switch that the disk was mended, and nothing is confirmed on it: ${watch.fault}`;
+  }
   const which = open ? `; check ${open.name}: ${open.detail}` : '';
   return `not healthy for ${watch.healthyFor} ms within ${watch.within} ms of the switch${which}`;
 }

@@ -61,6 +61,17 @@ describe('what could not be judged', () => {
   });
 });
 
+describe('a disk that has failed', () => {
+  const healthy = { ...watch([samples([P, P, P, P])]), fault: 'EIO' };
+  it('[A32] confirms nothing, and its fault is named if only that was in the way', () => {
+    expect(judgeWatch(healthy, 400)).toEqual({ kind: 'wait' });
+    const detail = (over: typeof healthy) => (judgeWatch(over, 5_000) as { detail: string }).detail;
+    expect(detail(healthy)).toMatch(/EIO/);
+    expect(detail({ ...healthy, checks: [samples([P, F])] })).toMatch(/not healthy for 200 ms/);
+    expect(judgeWatch({ ...healthy, checks: [samples([F, F, F])] }, 400)).toMatchObject({ code: 'CHECK_FAILED' });
+  });
+});
+
 describe('what an undo went back to', () => {
   const wanted = { ...samples([F, F, F]), need: 'wanted' as const };
   it.each<[string, CheckTally[], string]>([
