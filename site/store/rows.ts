@@ -80,6 +80,8 @@ export interface HeldRow {
   confirmedAt?: number;
   /** Since a trial confirmed it: its checks go on for `watchFor`. Absent for what was adopted. */
   confirmed?: Mark;
+  /** An undo went back to it, and its required checks have not all been healthy since. `told`: those whose failure was told. */
+  doubted?: { told: string[] };
 }
 
 /** A wish for files that was taken. */
