@@ -9,11 +9,12 @@ import type { Reason } from '../policies/model/verdict.js';
 import { advance, atRest, journal, messageOf, rejectPending, resultOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
-import type { UndoPoint } from './drivers/driver.js';
+import type { DriverTask, UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
 import { pauseFor } from './pause.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { driverOf, taskFor, verifiedDirectory } from './task.js';
+import { wholeTask } from './undo-task.js';
 
 export interface Revert {
   trial: Trial;
@@ -107,7 +108,7 @@ async function undoComponents(context: SiteContext, held: HeldRow, revert: Rever
   if (!lkg) return nothingVerified('this was the first release, nothing was live before it');
   let open = held.release.components.filter((one) => revert.begun?.has(one.name) ?? true).reverse();
   for (let attempt = 0; ; attempt++) {
-    const failures = await undoOnce(context, held, lkg, open);
+    const failures = await undoOnce(context, { held, lkg, again: attempt > 0 }, open);
     if (failures.size === 0) return undefined;
     // Whatever it says: a program that found the disk full says it in words of its own.
     if (context.storage.reserve.giveUp())
@@ -123,17 +124,18 @@ async function undoComponents(context: SiteContext, held: HeldRow, revert: Rever
 
 async function undoOnce(
   context: SiteContext,
-  held: HeldRow,
-  lkg: HeldRow,
+  { held, lkg, again }: { held: HeldRow; lkg: HeldRow; again: boolean },
   components: Component[],
 ): Promise<Map<string, Reason>> {
   const failures = new Map<string, Reason>();
-  const points = new Map<string, UndoPoint>();
+  const undone = new Map<string, { task: DriverTask; point: UndoPoint }>();
   for (const component of components) {
     try {
       const point = await usablePoint(context, held, component);
-      points.set(component.name, point);
-      await driverOf(context, component).revert(taskFor(context, held, component, lkg), point);
+      const tree = held.trees[component.name];
+      const task = await wholeTask(context, { task: taskFor(context, held, component, lkg), tree, point }, again);
+      undone.set(component.name, { task, point });
+      await driverOf(context, component).revert(task, point);
       context.step('reverted-one');
     } catch (error) {
       context.storage.note(error, `stream ${held.stream}, component ${component.name}, an undo`);
@@ -145,11 +147,10 @@ async function undoOnce(
   }
   // Verified only after all have gone back: the sooner the last of them serves again, the better.
   for (const component of components) {
-    const point = points.get(component.name);
-    if (failures.has(component.name) || !point) continue;
-    const task = taskFor(context, held, component, lkg);
+    const one = undone.get(component.name);
+    if (failures.has(component.name) || !one) continue;
     const back = await driverOf(context, component)
-      .probeReverted(task, point)
+      .probeReverted(one.task, one.point)
       .catch(() => false);
     const detail = `component ${component.name}: what was live before could not be verified after the undo`;
     if (!back) failures.set(component.name, { code: 'REVERT_FAILED', detail });

@@ -72,6 +72,11 @@ export function verifiedKey(directory: string, tree: string): string {
   return `${directory} ${tree}`;
 }
 
+/** What was read back whole before is believed no longer. */
+export function forgetVerified({ verified }: SiteContext, directory: string): void {
+  for (const key of verified) if (key.startsWith(`${directory} `)) verified.delete(key);
+}
+
 /** The whole release was just read back. */
 export function noteVerified({ holdings, verified }: SiteContext, held: Pick<HeldRow, 'root' | 'trees'>): void {
   for (const [name, tree] of Object.entries(held.trees))

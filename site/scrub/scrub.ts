@@ -13,6 +13,7 @@ import type { SiteContext } from '../context.js';
 import { fileDigest, holdsTree, type TreeEntry } from '../files/tree.js';
 import type { HeldRow } from '../store/rows.js';
 import type { Store } from '../store/store.js';
+import { forgetVerified } from '../task.js';
 import { judgeDigests } from './known-answers.js';
 import { refetch, remake } from './heal.js';
 
@@ -77,15 +78,11 @@ async function scrubBlobs({ holdings, log }: SiteContext, reader: Reader): Promi
 async function isWhole(context: SiteContext, held: HeldRow, reader: Reader): Promise<boolean> {
   for (const [component, tree] of Object.entries(held.trees)) {
     const directory = context.holdings.directory(held.root, component);
-    if (!(await reader.tree(directory, tree))) return forget(context, directory);
+    if (await reader.tree(directory, tree)) continue;
+    forgetVerified(context, directory);
+    return false;
   }
   return true;
-}
-
-/** What was read back whole before is believed no longer. */
-function forget({ verified }: SiteContext, directory: string): false {
-  for (const key of verified) if (key.startsWith(`${directory} `)) verified.delete(key);
-  return false;
 }
 
 function isLive(context: SiteContext, held: HeldRow): boolean {
