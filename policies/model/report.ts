@@ -147,6 +147,7 @@ export interface StorageReport {
 export type SiteEventKind =
   | 'started'
   | 'adopted'
+  | 'moved-aside'
   | 'accepted'
   | 'prefetched'
   | 'staged'
