@@ -182,8 +182,6 @@ export type EndedUndo = Omit<Revert, 'begun'> & {
   afterFailed: string | undefined;
   /** `reverting` is in the journal. */
   journaled: boolean;
-  /** The site is not to make it again by itself. */
-  forGood?: boolean;
 };
 
 /** The site is as it was; only the telling of it is owed. Nothing else of this stream begins before it is told. */
@@ -279,10 +277,10 @@ function resultOfUndo(context: SiteContext, ended: EndedUndo, live: HeldRow | un
 }
 
 function stranded(row: StreamRow, ended: EndedUndo, reason: Reason, { clock }: SiteContext): StreamRow {
-  const { trial, undo, forGood = false } = ended;
+  const { trial, undo } = ended;
   const { stranded: before, ...rest } = trial;
-  // Three deaths in the middle of it, or nothing to go back to: not for the site to try once more.
-  const again = forGood || trial.lkgId === undefined ? undefined : { at: momentOf(clock), tries: before?.tries ?? 0 };
+  // Interrupted for ever or failed: tries count on from those made already, so that no number of restarts makes it a loop.
+  const again = trial.lkgId === undefined ? undefined : { at: momentOf(clock), tries: before?.tries ?? 0 };
   return {
     ...atRest(row),
     trial: { ...rest, undo, ...(again ? { stranded: again } : {}) },
@@ -296,10 +294,10 @@ function undone(row: StreamRow, { cause }: Undo): StreamRow {
   return safeMode === undefined || cause === 'person' ? rest : { ...rest, safeMode };
 }
 
-/** Leaves the stream as it is found, in safe mode: for the guard, when an undo never came to an end. */
+/** Leaves the stream as it is found, in safe mode, until it is tried again: for the guard, when an undo never came to an end. */
 export function strandStream(context: SiteContext, stream: string, trial: Trial, failure: Reason): void {
   const undo = trial.undo ?? { cause: 'boot', reason: failure, begunAt: context.clock.now() };
-  tellEndOnce(context, stream, { trial, undo, failure, afterFailed: undefined, journaled: true, forGood: true });
+  tellEndOnce(context, stream, { trial, undo, failure, afterFailed: undefined, journaled: true });
 }
 
 function nothingVerified(detail: string): Reason {
