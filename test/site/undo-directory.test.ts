@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../policies/signing/jcs.js';
 import type { Agent } from '../../site/agent.js';
 import type { SiteContext } from '../../site/context.js';
-import { carryOut, directoryRelease, TestSite, until } from './test-site.js';
+import { carryOut, controllerRelease, directoryRelease, TestSite, until } from './test-site.js';
 
 let site: TestSite;
 const kari = { by: 'kari', reason: 'sparks' };
@@ -16,29 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => site.clear());
 
-/** The legacy controller keeps its state in one file. */
-function controller(n: number) {
-  const live = site.path('state');
-  const text = `#!/bin/sh
-case "$1" in
-save) cp ${live} "$FOOTHOLD_SAVED";;
-load) cp state ${live};;
-check) cmp -s state ${live};;
-restore) cp "$FOOTHOLD_SAVED" ${live};;
-esac
-`;
-  const [apply, verify, revert, save] = ['load', 'check', 'restore', 'save'].map((verb) => ['./ctl', verb]);
-  return site.publish(
-    {
-      stream: 'relay',
-      version: `${n}.0.0`,
-      driver: { type: 'exec', files: './files', apply, verify, revert, save, timeout: '5s' },
-      checks: [{ name: 'ok', exec: ['grep', '-q', 'healthy', live], every: '50ms', failures: 2 }],
-      confirm: { within: '5s', healthyFor: '100ms' },
-    },
-    { 'files/ctl': { text, mode: 0o755 }, 'files/state': `healthy ${n}` },
-  );
-}
+const controller = (n: number) => controllerRelease(site, n);
 
 async function confirmed(agent: Agent, release: (n: number) => ReturnType<TestSite['publish']>) {
   for (const n of [1, 2]) {
