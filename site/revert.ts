@@ -9,12 +9,13 @@ import type { Reason } from '../policies/model/verdict.js';
 import { advance, atRest, journal, messageOf, rejectPending, resultOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
-import type { UndoPoint } from './drivers/driver.js';
+import type { DriverTask, UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
 import { pauseFor } from './pause.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { doubt } from './doubted.js';
 import { driverOf, taskFor, verifiedDirectory } from './task.js';
+import { wholeTask } from './undo-task.js';
 
 export interface Revert {
   trial: Trial;
@@ -108,7 +109,7 @@ async function undoComponents(context: SiteContext, held: HeldRow, revert: Rever
   if (!lkg) return nothingVerified('this was the first release, nothing was live before it');
   let open = held.release.components.filter((one) => revert.begun?.has(one.name) ?? true).reverse();
   for (let attempt = 0; ; attempt++) {
-    const failures = await undoOnce(context, held, lkg, open);
+    const failures = await undoOnce(context, { held, lkg, again: attempt > 0 }, open);
     if (failures.size === 0) return undefined;
     // Whatever it says: a program that found the disk full says it in words of its own.
     if (context.storage.reserve.giveUp())
@@ -124,17 +125,18 @@ async function undoComponents(context: SiteContext, held: HeldRow, revert: Rever
 
 async function undoOnce(
   context: SiteContext,
-  held: HeldRow,
-  lkg: HeldRow,
+  { held, lkg, again }: { held: HeldRow; lkg: HeldRow; again: boolean },
   components: Component[],
 ): Promise<Map<string, Reason>> {
   const failures = new Map<string, Reason>();
-  const points = new Map<string, UndoPoint>();
+  const undone = new Map<string, { task: DriverTask; point: UndoPoint }>();
   for (const component of components) {
     try {
       const point = await usablePoint(context, held, component);
-      points.set(component.name, point);
-      await driverOf(context, component).revert(taskFor(context, held, component, lkg), point);
+      const tree = held.trees[component.name];
+      const task = await wholeTask(context, { task: taskFor(context, held, component, lkg), tree, point }, again);
+      undone.set(component.name, { task, point });
+      await driverOf(context, component).revert(task, point);
       context.step('reverted-one');
     } catch (error) {
       context.storage.note(error, `stream ${held.stream}, component ${component.name}, an undo`);
@@ -146,11 +148,10 @@ async function undoOnce(
   }
   // Verified only after all have gone back: the sooner the last of them serves again, the better.
   for (const component of components) {
-    const point = points.get(component.name);
-    if (failures.has(component.name) || !point) continue;
-    const task = taskFor(context, held, component, lkg);
+    const one = undone.get(component.name);
+    if (failures.has(component.name) || !one) continue;
     const back = await driverOf(context, component)
-      .probeReverted(task, point)
+      .probeReverted(one.task, one.point)
       .catch(() => false);
     const detail = `component ${component.name}: what was live before could not be verified after the undo`;
     if (!back) failures.set(component.name, { code: 'REVERT_FAILED', detail });
@@ -182,8 +183,6 @@ export type EndedUndo = Omit<Revert, 'begun'> & {
   afterFailed: string | undefined;
   /** `reverting` is in the journal. */
   journaled: boolean;
-  /** The site is not to make it again by itself. */
-  forGood?: boolean;
 };
 
 /** The site is as it was; only the telling of it is owed. Nothing else of this stream begins before it is told. */
@@ -281,10 +280,10 @@ function resultOfUndo(context: SiteContext, ended: EndedUndo, live: HeldRow | un
 }
 
 function stranded(row: StreamRow, ended: EndedUndo, reason: Reason, { clock }: SiteContext): StreamRow {
-  const { trial, undo, forGood = false } = ended;
+  const { trial, undo } = ended;
   const { stranded: before, ...rest } = trial;
-  // Three deaths in the middle of it, or nothing to go back to: not for the site to try once more.
-  const again = forGood || trial.lkgId === undefined ? undefined : { at: momentOf(clock), tries: before?.tries ?? 0 };
+  // Interrupted for ever or failed: tries count on from those made already, so that no number of restarts makes it a loop.
+  const again = trial.lkgId === undefined ? undefined : { at: momentOf(clock), tries: before?.tries ?? 0 };
   return {
     ...atRest(row),
     trial: { ...rest, undo, ...(again ? { stranded: again } : {}) },
@@ -298,10 +297,10 @@ function undone(row: StreamRow, { cause }: Undo): StreamRow {
   return safeMode === undefined || cause === 'person' ? rest : { ...rest, safeMode };
 }
 
-/** Leaves the stream as it is found, in safe mode: for the guard, when an undo never came to an end. */
+/** Leaves the stream as it is found, in safe mode, until it is tried again: for the guard, when an undo never came to an end. */
 export function strandStream(context: SiteContext, stream: string, trial: Trial, failure: Reason): void {
   const undo = trial.undo ?? { cause: 'boot', reason: failure, begunAt: context.clock.now() };
-  tellEndOnce(context, stream, { trial, undo, failure, afterFailed: undefined, journaled: true, forGood: true });
+  tellEndOnce(context, stream, { trial, undo, failure, afterFailed: undefined, journaled: true });
 }
 
 function nothingVerified(detail: string): Reason {

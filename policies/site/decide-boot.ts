@@ -5,7 +5,10 @@ import { elapsedSince, type Mark, type Moment } from './elapsed.js';
 
 /** Restarts while watching that are survived, reboots among them; the next one undoes. */
 export const RESTARTS_SURVIVED = 2;
-/** Starts at which an interrupted undo is taken up again; after them the stream is left in safe mode, never in a loop. */
+/**
+ * Times that an undo is begun before it is given up as interrupted: the stream is then left in safe mode, and the undo made
+ * again ever later (decide-undo-again.ts), so many times each. Never a loop: both numbers are on disk before it is begun.
+ */
 export const UNDO_ATTEMPTS = 3;
 
 export interface StoredTrial {

@@ -1,6 +1,7 @@
 /**
- * An undo that failed is made again by itself, ever later (design §5 rule 6 "never a loop"): what it needs, a service that
- * starts slowly, a mount, room, often comes back before a person can. The site stays in safe mode whatever comes of it.
+ * An undo that failed, or was interrupted each time, is made again by itself, ever later (design §5 rule 6 "never a loop"):
+ * what it needs, a service that starts slowly, a mount, room, power that stays, often comes back before a person can. The
+ * site stays in safe mode whatever comes of it.
  */
 import { elapsedSince, type Mark, type Moment } from './elapsed.js';
 

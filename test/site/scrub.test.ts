@@ -8,7 +8,7 @@ import type { Agent } from '../../site/agent.js';
 import type { SiteContext } from '../../site/context.js';
 import { judgeDigests } from '../../site/scrub/known-answers.js';
 import { scrub } from '../../site/scrub/scrub.js';
-import { carryOut, directoryRelease, TestSite, until } from './test-site.js';
+import { carryOut, controllerRelease, directoryRelease, TestSite, until } from './test-site.js';
 
 let site: TestSite;
 const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
@@ -111,6 +111,62 @@ describe('the scrub', () => {
     await carryOut(agent, site, site.command(one));
     expect(await scrub(inside(agent), { goOn: () => false, hurry: true })).toBeUndefined();
     expect(readdirSync(site.data)).toContain('reserve');
+  });
+});
+
+describe('the scrub of what undos go back to', () => {
+  const faulty = () => writeFileSync(join(site.data, 'storage-fault.json'), '{"code":"STORAGE_FAULT"}');
+
+  it('[B11] H8: tells of rotten saved state, which nothing can make anew', async () => {
+    site.write('state', 'healthy original');
+    const agent = await site.start();
+    for (const n of [1, 2]) {
+      const command = site.command(controllerRelease(site, n), { generation: 2 * n });
+      expect(await carryOut(agent, site, command)).toMatchObject({ result: 'confirmed' });
+    }
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 0, damaged: [] });
+    const point = inside(agent).store.confirmed('relay')[0]?.undo['main'];
+    writeFileSync(point?.kind === 'saved' ? point.path : '', 'healthy 0');
+    const damaged = [{ stream: 'relay', version: '2.0.0', live: true, undo: 'main' }];
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 0, damaged });
+    expect(agent.history(2)).toMatchObject([{ kind: 'damage-found', detail: damaged[0] }, { kind: 'scrubbed' }]);
+    expect((await agent.report()).storage?.damaged).toMatchObject(damaged);
+    expect(await agent.metricsText()).toContain('foothold_damaged_releases{site="osl-01"} 1');
+    // The next release saves anew: it must not have to wait for what nobody can mend.
+    await agent.stop();
+    faulty();
+    const again = await site.start();
+    await again.mended({ by: 'kari', reason: 'a new disk' });
+    const three = site.command(controllerRelease(site, 3), { generation: 9 });
+    expect(await carryOut(again, site, three)).toMatchObject({ result: 'confirmed' });
+  });
+
+  it('[B11] H8: makes a directory anew that only an undo still names', async () => {
+    const agent = await twoReleases();
+    const { holdings, store } = inside(agent);
+    const live = store.confirmed('edge-proxy')[0];
+    const point = live?.undo['main'];
+    if (!live || point?.kind !== 'link' || point.tree === undefined) throw new Error('expected an undo by a link');
+    const only = holdings.directory(
+      await holdings.stageTrees('edge-proxy/older', new Map([['main', store.tree(point.tree) ?? []]])),
+      'main',
+    );
+    store.transact(() => store.putHeld({ ...live, undo: { main: { ...point, to: only } } }));
+    writeFileSync(join(only, 'page'), 'healthy 0');
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 1, damaged: [] });
+    expect(kinds(agent).slice(-3)).toEqual(['damage-found', 'damage-healed', 'scrubbed']);
+    const healed = store.confirmed('edge-proxy')[0]?.undo['main'];
+    expect(readFileSync(join(healed?.kind === 'link' ? (healed.to ?? '') : '', 'page'), 'utf8')).toBe('healthy 1');
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 0, damaged: [] });
+  });
+
+  it('tells once of a directory that is also that of a kept release', async () => {
+    const agent = await twoReleases();
+    writeFileSync(pageOf(agent, '1.0.0'), 'healthy 0');
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 1, damaged: [] });
+    expect(kinds(agent).filter((kind) => kind === 'damage-found')).toHaveLength(1);
+    const point = inside(agent).store.confirmed('edge-proxy')[0]?.undo['main'];
+    expect(point?.kind === 'link' && point.to && readFileSync(join(point.to, 'page'), 'utf8')).toBe('healthy 1');
   });
 });
 

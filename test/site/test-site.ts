@@ -186,6 +186,30 @@ export function directoryRelease(site: TestSite, version: string, change: Record
   };
 }
 
+/** A release of one exec component: a legacy controller that keeps its state in the file `state` of the site. */
+export function controllerRelease(site: TestSite, n: number): Published {
+  const live = site.path('state');
+  const text = `#!/bin/sh
+case "$1" in
+save) cp ${live} "$FOOTHOLD_SAVED";;
+load) cp state ${live};;
+check) cmp -s state ${live};;
+restore) cp "$FOOTHOLD_SAVED" ${live};;
+esac
+`;
+  const [apply, verify, revert, save] = ['load', 'check', 'restore', 'save'].map((verb) => ['./ctl', verb]);
+  return site.publish(
+    {
+      stream: 'relay',
+      version: `${n}.0.0`,
+      driver: { type: 'exec', files: './files', apply, verify, revert, save, timeout: '5s' },
+      checks: [{ name: 'ok', exec: ['grep', '-q', 'healthy', live], every: '50ms', failures: 2 }],
+      confirm: { within: '5s', healthyFor: '100ms' },
+    },
+    { 'files/ctl': { text, mode: 0o755 }, 'files/state': `healthy ${n}` },
+  );
+}
+
 export async function until<T>(probe: () => T | undefined | false, withinMs = 10_000): Promise<T> {
   for (const end = Date.now() + withinMs; Date.now() < end;) {
     const found = probe();
