@@ -45,19 +45,21 @@ export async function scrub(context: SiteContext, options: ScrubOptions): Promis
   // Memory or a processor that computes wrong digests would find damage everywhere, and heal it away (fault H9).
   judgeDigests();
   const reader = new Reader(options);
-  const missing = await scrubBlobs(context, reader);
+  await scrubBlobs(context, reader);
   const found: { held: HeldRow; live: boolean }[] = [];
   const points: DamagedPoint[] = [];
   for (const held of context.store.allHeld()) {
-    if (!(await isWhole(context, held, reader))) found.push({ held, live: isLive(context, held) });
+    const [live, whole] = [isLive(context, held), await isWhole(context, held, reader)];
+    if (live || !whole) found.push({ held, live });
     points.push(...(await damagedPoints(context, held, reader)));
     if (reader.ended) return undefined;
   }
   const round = { at: context.clock.now(), read: reader.files, healed: 0, damaged: [] as StorageReport['damaged'] };
-  await restoreBlobs(context, missing);
+  await restoreBlobs(context);
   for (const one of found) {
-    if (await context.holdings.staging(() => heal(context, one.held, one.live))) round.healed++;
-    else round.damaged.push(nameOf(one.held, one.live));
+    const end = await context.holdings.staging(() => heal(context, one.held, one.live));
+    if (end === 'healed') round.healed++;
+    if (end === 'damaged') round.damaged.push(nameOf(one.held, one.live));
   }
   await healPoints(context, points, found, round);
   return keepRound(context, round);
@@ -82,20 +84,17 @@ async function healPoints(
   }
 }
 
-/** Removes blobs that no longer have the digest that they go by; returns their digests. */
-async function scrubBlobs({ holdings, log }: SiteContext, reader: Reader): Promise<string[]> {
-  const damaged: string[] = [];
+/** Removes blobs that no longer have the digest that they go by. */
+async function scrubBlobs({ holdings, log }: SiteContext, reader: Reader): Promise<void> {
   for (const prefix of namesIn(holdings.blobs.directory)) {
     for (const hex of namesIn(join(holdings.blobs.directory, prefix))) {
       const path = join(holdings.blobs.directory, prefix, hex);
-      if (reader.ended) return damaged;
+      if (reader.ended) return;
       if (hex.length !== 64 || (await reader.digest(path)) === `sha256:${hex}`) continue;
       log.warn({ digest: hex }, 'a blob has rotted');
       rmSync(path, { force: true });
-      damaged.push(`sha256:${hex}`);
     }
   }
-  return damaged;
 }
 
 /** Of the directories that the release consists of. */
@@ -113,23 +112,25 @@ function isLive(context: SiteContext, held: HeldRow): boolean {
   return liveRelease(context, context.store.stream(held.stream))?.id === held.id;
 }
 
-async function heal(context: SiteContext, held: HeldRow, live: boolean): Promise<boolean> {
+async function heal(context: SiteContext, held: HeldRow, live: boolean): Promise<'left' | 'healed' | 'damaged'> {
   const { store } = context;
-  const name = nameOf(held, live);
-  store.transact(() => store.append({ kind: 'damage-found', stream: held.stream, detail: name }));
   const blobsWhole = await hasBlobs(context, treesOf(context, held));
   const how = decideHealing({ live, blobsWhole, inDepot: !held.adopted });
+  if (how === 'leave') return 'left';
+  const name = nameOf(held, live);
+  store.transact(() => store.append({ kind: 'damage-found', stream: held.stream, detail: name }));
   const root = how === 'alarm' ? undefined : await (how === 'remake' ? remake : refetch)(context, held);
   if (root === undefined) {
     context.log.error(name, 'a release that is kept is damaged and could not be made anew');
-    return false;
+    return 'damaged';
   }
   store.transact(() => {
-    store.putHeld({ ...held, root });
+    // What is live stays where its targets point.
+    if (!live) store.putHeld({ ...held, root });
     store.append({ kind: 'damage-healed', stream: held.stream, detail: { ...name, from: how } });
   });
   context.untidy = true;
-  return true;
+  return 'healed';
 }
 
 function treesOf({ store }: SiteContext, held: HeldRow): TreeEntry[] {
@@ -141,11 +142,11 @@ async function hasBlobs({ holdings }: SiteContext, entries: TreeEntry[]): Promis
   return entries.length > 0;
 }
 
-/** Rotted blobs are taken again from a directory that still has them, so that the next damage can be healed. */
-async function restoreBlobs(context: SiteContext, missing: string[]): Promise<void> {
+/** Blobs that are gone are taken again from a directory that still has them, so that the next damage can be healed. */
+async function restoreBlobs(context: SiteContext): Promise<void> {
   for (const { directory, tree } of context.store.allHeld().flatMap((held) => treesIn(context, held))) {
     for (const entry of context.store.tree(tree) ?? []) {
-      if (entry.type !== 'file' || !missing.includes(entry.digest)) continue;
+      if (entry.type !== 'file') continue;
       await context.holdings.blobs.takeFrom(join(directory, entry.path), entry.digest).catch(() => undefined);
     }
   }

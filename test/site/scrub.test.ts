@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { blobPath } from '../../policies/model/depot.js';
@@ -92,14 +92,11 @@ describe('the scrub', () => {
     });
   });
 
-  it('takes a rotted blob from a directory that still has it, and leaves the live one alone', async () => {
+  it('takes a rotted blob from a directory that still has it', async () => {
     const agent = await twoReleases();
     writeFileSync(blobOf('healthy 2'), 'healthy X');
     expect(await scrub(inside(agent), hurry)).toMatchObject({ damaged: [] });
     expect(readFileSync(blobOf('healthy 2'), 'utf8')).toBe('healthy 2');
-    writeFileSync(pageOf(agent, '2.0.0'), 'healthy 0');
-    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 0, damaged: [{ version: '2.0.0', live: true }] });
-    expect(page()).toBe('healthy 0');
   });
 
   it('comes by itself, gives way to a change, and is told once a round', async () => {
@@ -114,9 +111,66 @@ describe('the scrub', () => {
   });
 });
 
-describe('the scrub of what undos go back to', () => {
-  const faulty = () => writeFileSync(join(site.data, 'storage-fault.json'), '{"code":"STORAGE_FAULT"}');
+const faulty = () => writeFileSync(join(site.data, 'storage-fault.json'), '{"code":"STORAGE_FAULT"}');
+const drifted = async (agent: Agent, stream: string) => (await agent.drift({})).streams[stream]?.drift?.paths;
 
+describe('the scrub of what is live', () => {
+  it('[B11] H8: leaves a file that rotted in its directory to drift, which tells of it without a `drift:` in the release', async () => {
+    const agent = await twoReleases();
+    writeFileSync(pageOf(agent, '2.0.0'), 'healthy 0');
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 0, damaged: [] });
+    expect([page(), kinds(agent)]).toEqual(['healthy 0', expect.not.arrayContaining(['damage-found'])]);
+    expect(await drifted(agent, 'edge-proxy')).toMatchObject([{ path: 'page', kind: 'changed', policy: 'alert' }]);
+    // The next undo goes back to whole files all the same.
+    const three = site.publish(directoryRelease(site, '3.0.0'), { 'files/page': 'healthy 3' });
+    await carryOut(agent, site, site.command(three, { generation: 9 }));
+    agent.revert('edge-proxy', { by: 'kari', reason: 'sparks' });
+    await until(() => page() === 'healthy 2');
+  });
+
+  it('[B11] H8: leaves it to drift as well where programs run in that directory', async () => {
+    site.write('state', 'healthy original');
+    const agent = await site.start();
+    await carryOut(agent, site, site.command(controllerRelease(site, 1)));
+    const { holdings, store } = inside(agent);
+    const directory = holdings.directory(store.confirmed('relay')[0]?.root ?? '', 'main');
+    writeFileSync(join(directory, 'written-by-a-program'), '');
+    expect(await drifted(agent, 'relay')).toEqual([]);
+    writeFileSync(join(directory, 'ctl'), '#!/bin/sh');
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 0, damaged: [] });
+    expect(await drifted(agent, 'relay')).toMatchObject([{ component: 'main', path: 'ctl', kind: 'changed' }]);
+  });
+
+  it('[B11] H8: fetches its blobs again where no directory has them whole, and moves nothing', async () => {
+    const agent = await twoReleases();
+    const target = readlinkSync(site.path('live', 'conf'));
+    writeFileSync(pageOf(agent, '2.0.0'), 'healthy 0');
+    rmSync(blobOf('healthy 2'));
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 1, damaged: [] });
+    expect(readFileSync(blobOf('healthy 2'), 'utf8')).toBe('healthy 2');
+    expect([readlinkSync(site.path('live', 'conf')), page()]).toEqual([target, 'healthy 0']);
+    expect(inside(agent).holdings.directory(inside(agent).store.confirmed('edge-proxy')[0]?.root ?? '')).toBe(
+      join(target, '..'),
+    );
+  });
+
+  it('a path where drift is accepted is no damage, and a disk can be called mended', async () => {
+    const agent = await site.start();
+    const accepting = directoryRelease(site, '1.0.0', { drift: [{ paths: ['cache', 'cache/**'], then: 'accept' }] });
+    await carryOut(agent, site, site.command(site.publish(accepting, { 'files/page': 'healthy 1' })));
+    site.write('live/conf/cache/entry', 'warm');
+    expect(await scrub(inside(agent), hurry)).toMatchObject({ healed: 0, damaged: [] });
+    expect(await drifted(agent, 'edge-proxy')).toEqual([]);
+    await agent.stop();
+    faulty();
+    const again = await site.start();
+    await again.mended({ by: 'kari', reason: 'a new disk' });
+    const two = site.publish(directoryRelease(site, '2.0.0'), { 'files/page': 'healthy 2' });
+    expect(await carryOut(again, site, site.command(two, { generation: 3 }))).toMatchObject({ result: 'confirmed' });
+  });
+});
+
+describe('the scrub of what undos go back to', () => {
   it('[B11] H8: tells of rotten saved state, which nothing can make anew', async () => {
     site.write('state', 'healthy original');
     const agent = await site.start();
