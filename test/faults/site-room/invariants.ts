@@ -93,11 +93,15 @@ export class Judge {
   }
 
   see(sight: Sight): void {
-    this.judgeJournal(sight);
-    this.judgeCounters(sight);
-    this.judgeResults(sight);
+    // The reader gives the same lists again where nothing was written: they are judged once.
+    const isNews = sight.books.streams !== this.before?.books.streams;
+    if (isNews) {
+      this.judgeJournal(sight);
+      this.judgeCounters(sight);
+      this.judgeResults(sight);
+    }
     for (const row of sight.books.streams) {
-      this.judgeTrial(sight, row);
+      if (isNews) this.judgeTrial(sight, row);
       this.judgeLive(sight, row);
       this.judgeDeadline(sight, row);
     }

@@ -414,6 +414,7 @@ export class SiteScenario {
   private damage(how: 'flip' | 'shorten'): void {
     const hit = damageFile(this.world, how, this.chance);
     if (!hit) return;
+    this.world.touched();
     const [, , kind = '', stream = ''] = hit.slice(this.world.root.length).split('/');
     this.tell(`${how}: ${hit.slice(this.world.root.length)}`);
     if (kind === 'releases') this.judge.damaged(stream);
@@ -431,6 +432,7 @@ export class SiteScenario {
 
   private restore(from: string): void {
     this.tell('an older data directory is put back');
+    this.world.touched();
     realFs.rmSync(this.world.data, { recursive: true, force: true });
     realFs.cpSync(from, this.world.data, { recursive: true, verbatimSymlinks: true });
     this.centre.forked = true;
@@ -472,7 +474,7 @@ export class SiteScenario {
 
   private look(switching: boolean): void {
     if (machine.dead || !books.db || books.db.inTransaction) return;
-    const read = this.reader.read(switching);
+    const read = this.reader.read();
     if (!read) return;
     for (const event of read.fresh) this.tell(`site: ${wordsOf(event)}`);
     // SQLite has synced a file in the data directory: with it, the directory's own entry is on disk.
@@ -480,7 +482,7 @@ export class SiteScenario {
     this.judge.see({
       at: time.now,
       books: read,
-      live: Object.fromEntries([...this.world.streams.values()].map((one) => [one.name, this.world.live(one)])),
+      live: this.world.shown(),
       trouble: this.inTrouble(),
       upSince: this.upSince,
       switching,
@@ -488,10 +490,16 @@ export class SiteScenario {
   }
 
   private finish(): void {
-    const read = books.db && !machine.dead ? this.reader.read(true) : undefined;
+    const read = books.db && !machine.dead ? this.reader.read() : undefined;
     if (!read) return this.judge.say('the agent runs at the end', `life ${this.life}`);
-    const live = Object.fromEntries([...this.world.streams.values()].map((one) => [one.name, this.world.live(one)]));
-    const sight = { at: time.now, books: read, live, trouble: false, upSince: this.upSince, switching: false };
+    const sight = {
+      at: time.now,
+      books: read,
+      live: this.world.shown(),
+      trouble: false,
+      upSince: this.upSince,
+      switching: false,
+    };
     this.judge.end(sight, this.excused);
     for (const { command, result } of this.centre.orders) {
       // Damage of which no copy is whole keeps a failed disk from being believed, and with it every command.

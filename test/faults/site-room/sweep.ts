@@ -48,7 +48,9 @@ export async function sweepSite({ seeds, tell, onOutcome }: SiteSweepOptions): P
 }
 
 async function runLane(seeds: number[], take: (outcome: SiteOutcome) => void): Promise<void> {
-  const child = realFork(CHILD, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  // A program's environment is made of it for each of its checks: the less there is, the better.
+  const { PATH } = process.env;
+  const child = realFork(CHILD, [], { env: { PATH }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   await new Promise<void>((resolve, reject) => {
     let left = seeds.length;
     child.on('message', (outcome: SiteOutcome) => {

@@ -39,6 +39,8 @@ export class World implements Programs {
   readonly streams = new Map<string, SimStream>();
   /** What a service read when it was last told to. */
   private readonly loaded = new Map<string, string>();
+  private acts = 0;
+  private known: { at: number; live: Record<string, string[]> } | undefined;
   private liveSince = new Map<string, { version: string; at: number }>();
   /** Streams whose controller or service fails every program, for a while. */
   readonly broken = new Set<string>();
@@ -128,8 +130,24 @@ export class World implements Programs {
     realFs.writeFileSync(path, text);
   }
 
+  /** Of every stream what is live; read anew only if something may have changed it. */
+  shown(): Record<string, string[]> {
+    const at = disk.changes + this.acts;
+    if (this.known?.at !== at) {
+      const live = [...this.streams.values()].map((one): [string, string[]] => [one.name, this.live(one)]);
+      this.known = { at, live: Object.fromEntries(live) };
+    }
+    return this.known.live;
+  }
+
+  /** Something outside the agent has changed, or may have changed, what is live. */
+  touched(): void {
+    this.acts += 1;
+  }
+
   /** The machine starts anew: services read what is at their targets. */
   rebooted(): void {
+    this.touched();
     for (const { name, shape } of this.streams.values()) if (shape === 'loaded') this.loaded.set(name, this.page(name));
   }
 
@@ -193,6 +211,7 @@ export class World implements Programs {
   }
 
   private act(verb: string, name: string, release: SimRelease | undefined, at: { cwd: string; saved: string }) {
+    if (verb !== 'check') this.touched();
     const controller = this.controller(name);
     const well = (ok: boolean) => ({ exit: ok ? 0 : 1 });
     if (this.broken.has(name) && verb !== 'check') return { exit: 7, says: 'the controller does not answer' };
