@@ -6,6 +6,7 @@ import type { Result } from '../../../policies/model/command.js';
 import type { SiteEvent } from '../../../policies/model/report.js';
 import { judgeSiteEvents } from '../../../policies/signing/chain.js';
 import { isAtRest } from '../../../policies/site/transitions.js';
+import type { Well } from './good-changes.js';
 import type { CommandRow, HeldRow, StreamRow } from '../../../site/store/rows.js';
 
 /** One look at the site. Times in ms of a clock that nobody can set. */
@@ -38,6 +39,8 @@ export interface Known {
   stream: string;
   version: string;
   bad: boolean;
+  /** Its checks pass as long as it is what is live. */
+  well?: Well;
 }
 
 export interface Rules {
@@ -85,6 +88,10 @@ export class Judge {
   /** What is live was damaged behind the agent's back; what it makes live from now on must be whole all the same. */
   damaged(stream: string): void {
     this.rotten.add(stream);
+  }
+
+  isDoubtful(stream: string): boolean {
+    return this.putBack || this.rotten.has(stream) || this.unknown.has(stream);
   }
 
   /** Nobody can know what the books should say is live, until something is confirmed. */
