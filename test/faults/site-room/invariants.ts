@@ -6,6 +6,7 @@ import type { Result } from '../../../policies/model/command.js';
 import type { SiteEvent } from '../../../policies/model/report.js';
 import { judgeSiteEvents } from '../../../policies/signing/chain.js';
 import { isAtRest } from '../../../policies/site/transitions.js';
+import type { Well } from './good-changes.js';
 import type { CommandRow, HeldRow, StreamRow } from '../../../site/store/rows.js';
 import { TimeOnWatch, type TimeRules } from './time-on-watch.js';
 
@@ -41,6 +42,8 @@ export interface Known {
   stream: string;
   version: string;
   bad: boolean;
+  /** Its checks pass as long as it is what is live. */
+  well?: Well;
 }
 
 export interface Rules extends TimeRules {
@@ -92,17 +95,25 @@ export class Judge {
     this.rotten.add(stream);
   }
 
+  isDoubtful(stream: string): boolean {
+    return this.putBack || this.rotten.has(stream) || this.unknown.has(stream);
+  }
+
   /** Nobody can know what the books should say is live, until something is confirmed. */
   unsure(stream: string): void {
     this.unknown.add(stream);
   }
 
   see(sight: Sight): void {
-    this.judgeJournal(sight);
-    this.judgeCounters(sight);
-    this.judgeResults(sight);
+    // The reader gives the same lists again where nothing was written: they are judged once.
+    const isNews = sight.books.streams !== this.before?.books.streams;
+    if (isNews) {
+      this.judgeJournal(sight);
+      this.judgeCounters(sight);
+      this.judgeResults(sight);
+    }
     for (const row of sight.books.streams) {
-      this.judgeTrial(sight, row);
+      if (isNews) this.judgeTrial(sight, row);
       this.judgeLive(sight, row);
       this.judgeDeadline(sight, row);
       const tooLong = this.onWatch.see(sight, row);
