@@ -22,6 +22,7 @@ const slow = [
   'test/site/outbox.test.ts',
   'test/site/pending.test.ts',
   'test/site/reboot.test.ts',
+  'test/site/remade.test.ts',
   'test/site/unbooked.test.ts',
   'test/site/undo-again.test.ts',
   'test/site/watch-confirmed.test.ts',

@@ -14,6 +14,7 @@ import { fileDigest, holdsTree, type TreeEntry } from '../files/tree.js';
 import type { HeldRow } from '../store/rows.js';
 import type { Store } from '../store/store.js';
 import { judgeDigests } from './known-answers.js';
+import { bookRoot } from '../whole.js';
 import { refetch, remake } from './heal.js';
 
 export interface ScrubRound {
@@ -104,7 +105,8 @@ async function heal(context: SiteContext, held: HeldRow, live: boolean): Promise
     return false;
   }
   store.transact(() => {
-    store.putHeld({ ...held, root });
+    // What is live is at the root that it was switched to, until it is switched anew.
+    bookRoot(context, { from: held.root, to: root }, (one) => isLive(context, one));
     store.append({ kind: 'damage-healed', stream: held.stream, detail: { ...name, from: how } });
   });
   context.untidy = true;
