@@ -23,6 +23,7 @@ const slow = [
   'test/site/pending.test.ts',
   'test/site/shared-files.test.ts',
   'test/site/reboot.test.ts',
+  'test/site/remade.test.ts',
   'test/site/unbooked.test.ts',
   'test/site/undo-again.test.ts',
   'test/site/watch-confirmed.test.ts',
