@@ -12,7 +12,7 @@ import { runProgram } from './drivers/program.js';
 import { bytesOf } from './disk/measure.js';
 import { demandRoom } from './disk/room.js';
 import { revertStream } from './revert.js';
-import { refuseHeld, refuseLate, Rejection, rejectionOf } from './stage.js';
+import { refuseHeld, refuseLate, Rejection, rejectionOf, untilLate } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { driverOf, noteVerified, probeAllLive, taskFor, verifiedDirectory, verifiedKey } from './task.js';
 import { mayBeginSwitch, probeUplink, untilEchoed } from './uplink.js';
@@ -37,7 +37,7 @@ export async function activateConverge(
   await untilEchoed(context, row, held, signal);
   const adoption = await findAdoption(context, held);
   if (held.release.alreadySick === 'reject' && hasSomethingLive(context, held, adoption)) {
-    await refuseSick(context, held, signal);
+    await refuseSick(context, row, held, signal);
   }
   signal.throwIfAborted();
   if (await isLiveAlready(context, held)) return answerLive(context, command, held);
@@ -126,9 +126,17 @@ function hasSomethingLive(context: SiteContext, held: HeldRow, adoption: StagedA
   return adoption !== undefined || liveRelease(context, context.store.stream(held.stream)) !== undefined;
 }
 
-async function refuseSick(context: SiteContext, held: HeldRow, signal: AbortSignal): Promise<void> {
-  const sick = await probeBeforeSwitch(held.release, surroundingsOf(context, held), signal);
+async function refuseSick(context: SiteContext, row: CommandRow, held: HeldRow, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const late = untilLate(context, row, AbortSignal.any([signal, over.signal]));
+  const around = surroundingsOf(context, held);
+  const sick = await probeBeforeSwitch(held.release, around, AbortSignal.any([signal, late])).finally(() =>
+    over.abort(),
+  );
   if (!sick || signal.aborted) return;
+  if (sick.open) {
+    refuseLate(context, row, `, and check ${sick.name} is neither healthy nor failed: ${sick.detail}`);
+  }
   const detail = `check ${sick.name} failed before anything was switched: ${sick.detail}`;
   throw new Rejection({ code: 'ALREADY_SICK', detail });
 }

@@ -55,8 +55,15 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
   if (end.kind === 'stopped') return;
   if (end.kind === 'confirm') return confirmLive(context, held, trial, signal);
   const cause = CAUSES[end.code];
-  const undo = { cause, reason: { code: end.code, detail: end.detail }, begunAt: context.clock.now() } as const;
+  const detail = end.code === 'DEADLINE_PASSED' ? `${end.detail}${restartsIn(trial)}` : end.detail;
+  const undo = { cause, reason: { code: end.code, detail }, begunAt: context.clock.now() } as const;
   await revertStream(context, stream, { trial, undo });
+}
+
+/** A release that was healthy all the time may have had no time left to show it. */
+function restartsIn({ restarts }: Trial): string {
+  if (restarts === 0) return '';
+  return `; the agent was restarted meanwhile (${restarts}), and what was healthy before that proves nothing`;
 }
 
 /**

@@ -240,30 +240,43 @@ async function waitUntil(task: SampleTask, elapsed: number, then: () => void, ov
 /**
  * The first round of the required checks, before the switch (design §5 rule 9). A check is sick after `failures` failures
  * in a row at its own pace: the same patience as after the switch, so one lost packet blames nobody. One that cannot be
- * judged as often is sick as well, unless it is only too early; nobody is asked in person. Undefined: healthy.
+ * judged as often is sick as well, unless it is only too early; nobody is asked in person. `open`: one that alternates is neither,
+ * and goes on until `signal` ends it. Undefined: healthy.
  */
 export async function probeBeforeSwitch(
   release: Release,
   around: Surroundings,
   signal: AbortSignal,
-): Promise<{ name: string; detail: string } | undefined> {
+): Promise<JudgedBefore | undefined> {
   const required = release.checks.filter((check) => check.need === 'required' && !('person' in check));
   const found = await Promise.all(required.map((check) => probeUntilJudged(check, around, signal)));
-  return found.find((sick) => sick !== undefined);
+  return found.find((one) => one && !one.open) ?? found.find((one) => one !== undefined);
 }
 
-async function probeUntilJudged(check: Check, around: Surroundings, signal: AbortSignal) {
+interface JudgedBefore {
+  name: string;
+  detail: string;
+  open?: true;
+}
+
+async function probeUntilJudged(
+  check: Check,
+  around: Surroundings,
+  signal: AbortSignal,
+): Promise<JudgedBefore | undefined> {
+  const open = (detail: string): JudgedBefore => ({ name: check.name, detail, open: true });
   const probe = openProbe(check, around);
   for (let tally = beginTally(check); ;) {
     const begun = performance.now();
     const begunAt = around.elapsed();
     const sample = await probe(signal);
-    if (signal.aborted) return undefined;
+    if (signal.aborted) return open(tally.detail);
     if (!sample.notYet) tally = nextTally(tally, { begunAt, ...sample }, begunAt);
     if (healthOf(tally) === 'healthy') return undefined;
     if (tally.consecutiveFailures + tally.consecutiveInconclusive >= check.failures) {
       return { name: check.name, detail: sample.detail };
     }
     await pauseFor(Math.max(0, check.every - (performance.now() - begun)), signal);
+    if (signal.aborted) return open(sample.detail);
   }
 }
