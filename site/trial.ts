@@ -1,4 +1,5 @@
 /** The trial that an undo works on. */
+import { isAtRest } from '../policies/site/transitions.js';
 import type { Stranded } from '../policies/site/decide-undo-again.js';
 import type { SiteContext } from './context.js';
 import type { HeldRow, StreamRow, Trial } from './store/rows.js';
@@ -34,7 +35,10 @@ export function strandedRelease({ store }: SiteContext, { safeMode, trial }: Str
   return safeMode && trial ? store.held(trial.releaseId) : undefined;
 }
 
-/** A person who let the stream out of safe mode has seen what is live, and left it. */
+/**
+ * A person who let the stream out of safe mode has seen what is live, and left it. A command that was answered in safe mode, with
+ * nothing switched, changes nothing of it, whatever the state says then.
+ */
 export function strandedOf({ safeMode, state, trial }: StreamRow): Stranded | undefined {
-  return safeMode && state === 'safe-mode' ? trial?.stranded : undefined;
+  return safeMode && isAtRest(state) ? trial?.stranded : undefined;
 }

@@ -12,7 +12,7 @@ export interface WorkSituation {
   person: boolean;
   /** What is live was confirmed less than `watchFor` ago. */
   guarded?: boolean;
-  /** In safe mode: the undo that failed will be made again. */
+  /** At rest in safe mode, whatever was answered since: the undo that failed will be made again. */
   undoAgain?: boolean;
 }
 
@@ -47,7 +47,8 @@ export function decideWork(situation: WorkSituation): Work {
   if (state === 'accepted') return verb === 'revert' ? 'carry-out-revert' : 'stage';
   if (state === 'staged') return 'activate';
   if (state === 'watching') return 'watch';
-  if (state === 'safe-mode') return undoAgain ? 'undo-again' : 'nothing';
+  if (undoAgain) return 'undo-again';
+  if (state === 'safe-mode') return 'nothing';
   return guarded ? 'watch-confirmed' : 'nothing';
 }
 

@@ -96,6 +96,25 @@ describe('an undo that failed', () => {
     await until(() => events(again, 'reverted').length === 1);
   });
 
+  it('is made again also after a command that had waited for it was refused', async () => {
+    const agent = await site.start({ clock });
+    expect(await carryOut(agent, site, site.command(release(1)))).toMatchObject({ result: 'confirmed' });
+    site.write('broken', '');
+    await agent.door.accept(site.sign(site.command(release(2), { generation: 2 })));
+    await until(() => events(agent, 'reverting').length === 1);
+    const three = await carryOut(agent, site, site.command(release(3), { generation: 3 }));
+    expect(three).toMatchObject({ result: 'rejected', reason: { code: 'SAFE_MODE' } });
+    expect(await reported(agent)).toMatchObject({
+      state: 'rejected',
+      safeMode: { undoAgainIn: expect.any(Number) as number },
+    });
+    rmSync(broken());
+    elapsed += UNDO_AGAIN_AFTER[0];
+    await until(() => events(agent, 'reverted').length === 1);
+    expect(page()).toBe('healthy 1');
+    expect(await reported(agent)).toMatchObject({ state: 'reverted', live: { version: '1.0.0' }, safeMode: {} });
+  });
+
   it('is left alone once a person has let the stream out of safe mode, and gives way to a command', async () => {
     const { agent, two } = await stranded();
     rmSync(broken());
