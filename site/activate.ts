@@ -40,7 +40,7 @@ export async function activateConverge(
   }
   signal.throwIfAborted();
   if (await isLiveAlready(context, held)) return answerLive(context, command, held);
-  const lkg = adoption ? confirmAdoption(context, command.stream, adoption) : lkgOf(context, command.stream);
+  const lkg = adoption ? await confirmAdoption(context, command.stream, adoption) : lkgOf(context, command.stream);
   const undo = await stageUndo(context, held, lkg);
   context.step('undo-captured');
   signal.throwIfAborted();
