@@ -21,6 +21,8 @@ const slow = [
   'test/site/hold.test.ts',
   'test/site/outbox.test.ts',
   'test/site/pending.test.ts',
+  'test/site/shared-files.test.ts',
+  'test/site/reboot.test.ts',
   'test/site/unbooked.test.ts',
   'test/site/undo-again.test.ts',
   'test/site/watch-confirmed.test.ts',

@@ -240,7 +240,7 @@ function beginSwitch(context: SiteContext, command: Command, held: HeldRow, lkg:
   advance(context, command.stream, {
     event: 'switch',
     change: ({ stagedId: _staged, beforeBegun: _before, ...row }: StreamRow) => ({ ...row, trial }),
-    also: () => store.putHeld(held),
+    also: () => store.putHeld({ ...held, switchedBy: command.id }),
     journal: {
       kind: 'switching',
       commandId: command.id,

@@ -13,6 +13,7 @@ import type { DriverTask, UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
 import { pauseFor } from './pause.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
+import { doubt } from './doubted.js';
 import { driverOf, taskFor, verifiedDirectory } from './task.js';
 import { wholeTask } from './undo-task.js';
 
@@ -226,7 +227,9 @@ function markEnded(context: SiteContext, stream: string, ended: EndedUndo): void
     // A stranded release keeps its trial: the undo can be asked for again.
     change: (row) => (failure ? stranded(row, ended, failure, context) : undone(row, undo)),
     also: () => {
-      if (failure || !held) return;
+      if (failure) return;
+      if (lkg) store.putHeld(doubt(lkg));
+      if (!held) return;
       store.dropHeld(held.id);
       context.untidy = true;
     },

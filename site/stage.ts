@@ -9,7 +9,7 @@ import { renderRelease } from '../policies/render/release.js';
 import { renderText, type RenderView } from '../policies/render/template.js';
 import { digestOf } from '../policies/signing/jcs.js';
 import { roomToStage } from '../policies/site/judge-disk.js';
-import { isPastSwitchBy, timeLeftToSwitch, type SwitchMoment } from '../policies/site/decide-command.js';
+import { acceptanceOf, isPastSwitchBy, timeLeftToSwitch, type SwitchMoment } from '../policies/site/decide-command.js';
 import { elapsedSince } from '../policies/site/elapsed.js';
 import { advance, messageOf } from './advance.js';
 import { momentOf } from './clock.js';
@@ -117,12 +117,11 @@ export function refuseHeld(context: SiteContext, command: Pick<Command, 'stream'
 }
 
 function switchMoment({ clock, store }: SiteContext, row: CommandRow): SwitchMoment {
-  const accepted = { now: row.acceptedAt, elapsed: row.acceptedElapsed, bootId: row.bootId };
   const at = momentOf(clock);
   return {
     now: at.now,
     timeFloor: store.number('timeFloor'),
-    elapsedSinceAccepted: elapsedSince(accepted, at),
+    elapsedSinceAccepted: elapsedSince(acceptanceOf(row), at),
   };
 }
 

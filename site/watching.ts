@@ -7,6 +7,7 @@ import type { Surroundings } from './checks/probe.js';
 import { watchChecks, watchConfirmedChecks } from './checks/watch.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
+import { endDoubt, tellDoubted } from './doubted.js';
 import { CONFIRMED_KEPT } from './files/holdings.js';
 import { revertStream } from './revert.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -46,6 +47,8 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
     healthyFrom: context.clock.elapsed(),
     within: trial.within,
     elapsed: () => context.clock.elapsed(),
+    fault: () => context.storage.fault?.detail,
+    onMended: (then) => context.storage.onMended(then),
     onTallies: (tallies) => takeTallies(context, held, tallies, 'trial'),
     signal,
   });
@@ -62,7 +65,8 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
  */
 async function confirmLive(context: SiteContext, held: HeldRow, trial: Trial, signal: AbortSignal): Promise<void> {
   const isLive = context.switched.has(held.id) || (await probeAllLive(context, held));
-  if (signal.aborted) return;
+  // The disk may have failed meanwhile: the watch begins anew, and waits.
+  if (signal.aborted || context.storage.fault) return;
   if (isLive) return confirmRelease(context, held.stream, held, trial);
   await revertStream(context, held.stream, { trial, undo: noLongerLive(context, held) });
 }
@@ -76,8 +80,13 @@ export function noLongerLive({ clock }: SiteContext, held: HeldRow): Undo {
 /** What is live and was confirmed less than `watchFor` ago; undefined: nothing here needs watching. */
 export function guardedRelease(context: SiteContext, stream: string): HeldRow | undefined {
   const held = liveRelease(context, context.store.stream(stream));
-  if (!held?.confirmed || !held.release.checks.some(({ need }) => need === 'required')) return undefined;
+  if (!held?.confirmed || !hasRequiredCheck(held)) return undefined;
   return elapsedSince(held.confirmed, momentOf(context.clock)) < held.release.watchFor ? held : undefined;
+}
+
+/** Something decides about it once it is confirmed. */
+export function hasRequiredCheck({ release }: HeldRow): boolean {
+  return release.checks.some(({ need }) => need === 'required');
 }
 
 /**
@@ -91,15 +100,21 @@ export async function watchConfirmed(
 ): Promise<Reason | undefined> {
   const { clock } = context;
   if (!held.confirmed) return undefined;
+  const doubted = held.doubted !== undefined;
   const end = await watchConfirmedChecks({
     release: held.release,
     around: surroundingsOf(context, held),
     confirmedElapsed: onThisBoot(held.confirmed, momentOf(clock)),
+    doubted,
     healthyFrom: clock.elapsed(),
     elapsed: () => clock.elapsed(),
-    onTallies: (tallies) => takeTallies(context, held, tallies, 'confirmed'),
+    onTallies: (tallies) => {
+      takeTallies(context, held, tallies, 'confirmed');
+      if (doubted) tellDoubted(context, held, tallies);
+    },
     signal,
   });
+  if (end.kind === 'well') return watchConfirmed(context, endDoubt(context, held), signal);
   return end.kind === 'undo' ? { code: end.code, detail: end.detail } : undefined;
 }
 

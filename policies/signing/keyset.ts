@@ -21,9 +21,19 @@ export function publicForm(publicKeyPem: string): string {
   return createPublicKey(publicKeyPem).export({ type: 'spki', format: 'pem' }).toString();
 }
 
+/** Every report of a site names its keys, and reading one costs more than all the rest of the report. */
+const ids = new Map<string, string>();
+const IDS_KEPT = 32;
+
 /** Worked out from the key; whatever id it came with. */
 export function keyIdOf(publicKeyPem: string): string {
-  return keyId(createPublicKey(publicKeyPem));
+  const known = ids.get(publicKeyPem);
+  if (known !== undefined) return known;
+  const id = keyId(createPublicKey(publicKeyPem));
+  // Whoever enrols sites reads the keys of many: none is kept for ever.
+  if (ids.size >= IDS_KEPT) ids.clear();
+  ids.set(publicKeyPem, id);
+  return id;
 }
 
 /** A keyset of these public keys, signed by each of the private keys. */

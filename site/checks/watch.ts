@@ -33,10 +33,15 @@ export interface WatchTask extends SampleTask {
   within: number;
   /** Asks the declared endpoints; only for a release with `uplink: required`. */
   echo?: (signal: AbortSignal) => Promise<EchoEnd>;
+  /** What keeps everything from being confirmed, and who hears of its end. */
+  fault?: () => string | undefined;
+  onMended?: (then: () => void) => () => void;
 }
 export interface ConfirmedTask extends SampleTask {
   /** By the elapsed clock of this boot. */
   confirmedElapsed: number;
+  /** An undo went back to it, and it has not been seen healthy since. */
+  doubted?: boolean;
 }
 
 type Stopped = { kind: 'stopped' };
@@ -49,31 +54,38 @@ const MIN_PAUSE_MS = 50;
 
 /** From the switch to a confirmation, or to the reason for an undo. */
 export async function watchChecks(task: WatchTask): Promise<WatchEnd> {
-  const { switchedElapsed: switchedAt, within, healthyFrom, echo } = task;
+  const { switchedElapsed: switchedAt, within, healthyFrom, echo, onMended } = task;
   const { checks, confirm } = task.release;
   const { healthyFor } = confirm;
   const noneDecides = checks.every((check) => check.need === 'wanted');
   let uplink: UplinkTally | undefined = echo && { detail: 'not asked yet' };
   return sampleUntil<Exclude<WatchVerdict, { kind: 'wait' }>>(task, {
     checks,
-    judge: (tallies, elapsed) =>
-      judgeWatch({ switchedAt, within, healthyFor, checks: tallies, ...(uplink && { uplink }) }, elapsed),
+    judge: (checks, elapsed) => {
+      const fault = task.fault?.();
+      const watch = { switchedAt, within, healthyFor, checks, ...(uplink && { uplink }) };
+      return judgeWatch(fault === undefined ? watch : { ...watch, fault }, elapsed);
+    },
     judgeAt: [switchedAt + within, ...(noneDecides ? [switchedAt + healthyFor] : [])],
     sampleAt: (tally) => confirmableAt(tally, { switchedAt: healthyFrom, healthyFor }),
-    ...(echo && {
-      beside: (judge, over) =>
-        keepEchoing(echo, task, { take: (next) => (uplink = { ...uplink, ...next }), judge, over }),
-    }),
+    beside: async (judge, over) => {
+      // The next sample may be long in coming, and the deadline with it.
+      const deaf = onMended?.(judge);
+      over.addEventListener('abort', () => deaf?.(), { once: true });
+      const take = (next: UplinkTally) => (uplink = { ...uplink, ...next });
+      if (echo) await keepEchoing(echo, task, { take, judge, over });
+    },
   });
 }
 
 /** For `watchFor` from the confirmation (design §5 rule 7). A person was asked about the trial, and has gone home since. */
 export async function watchConfirmedChecks(task: ConfirmedTask): Promise<ConfirmedEnd> {
-  const { confirmedElapsed, release } = task;
+  const { confirmedElapsed, doubted, release } = task;
+  const { watchFor } = release;
   return sampleUntil<Exclude<ConfirmedVerdict, { kind: 'wait' }>>(task, {
     checks: release.checks.filter((check) => !('person' in check)),
-    judge: (tallies, elapsed) => judgeConfirmed(tallies, elapsed - confirmedElapsed, release.watchFor),
-    judgeAt: [confirmedElapsed + release.watchFor],
+    judge: (checks, elapsed) => judgeConfirmed(checks, elapsed - confirmedElapsed, watchFor, doubted),
+    judgeAt: [confirmedElapsed + watchFor],
   });
 }
 

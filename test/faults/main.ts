@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { EACH_KINDS, isEachKind, isOfEach, PROMOTED_KINDS } from './each-place.js';
 import type { SeedOutcome } from './scenario.js';
+import type { GoodCounts } from './site-room/good-changes.js';
 import type { SiteOutcome } from './site-room/scenario.js';
 import { sweepSite } from './site-room/sweep.js';
 import { sweep } from './sweep.js';
@@ -60,6 +61,7 @@ async function main(argv: string[]): Promise<number> {
           onOutcome: told,
           ...(values.exhaustive ? { seeds: named ?? [], each, every } : { seeds }),
         });
+  if ('good' in report) tell(wordsOfGood(report.good));
   process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : textOf(report));
   return report.violations.length > 0 ? 1 : 0;
 }
@@ -68,6 +70,12 @@ function tellSite({ seed, story, violations }: SiteOutcome, tell: (line: string)
   tell(`\nseed ${seed}`);
   for (const line of story) tell(line);
   for (const { invariant, detail } of violations) tell(`VIOLATED ${invariant}: ${detail}`);
+}
+
+function wordsOfGood({ switched, confirmed, excused }: GoodCounts): string {
+  const causes = Object.entries(excused).map(([why, times]) => `${times} ${why}`);
+  const others = causes.length > 0 ? `; of the others ${causes.join(', ')}` : '';
+  return `${switched} switches to releases that are well were judged, ${confirmed} were confirmed${others}`;
 }
 
 type Swept = Awaited<ReturnType<typeof sweep>>;

@@ -49,6 +49,11 @@ describe('the fault sweep of the site', () => {
       expect(report.faultsInjected).toBeGreaterThan(3 * SEEDS);
       expect(report.ended['confirmed'] ?? 0).toBeGreaterThan(SEEDS / 2);
       expect(report.ended['reverted'] ?? 0).toBeGreaterThan(SEEDS / 2);
+      // Every switch to a good release that nothing entitled the site to undo was confirmed, and they are most of them.
+      const excused = Object.values(report.good.excused).reduce((sum, times) => sum + times, 0);
+      expect(report.good.switched).toBeGreaterThan(SEEDS / 2);
+      expect(report.good.confirmed + excused).toBe(report.good.switched);
+      expect(report.good.confirmed).toBeGreaterThan(0.6 * report.good.switched);
       process.stdout.write(`${JSON.stringify({ ...report, violations: report.violations.length })}\n`);
     },
     WITHIN_MS,

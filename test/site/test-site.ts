@@ -35,6 +35,8 @@ export class TestSite {
   readonly publicPem = this.keys.publicKey.export({ type: 'spki', format: 'pem' }).toString();
   readonly privatePem = this.keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   private agents: Agent[] = [];
+  /** By digest, the first run id of the rollout that was last made to bring it: a revert is of that one. */
+  private readonly runs = new Map<string, string>();
 
   /** `below`: a directory of a file system of its own, for tests of the disk. */
   constructor(below = tmpdir()) {
@@ -110,9 +112,11 @@ export class TestSite {
     const generation = change.generation ?? 1;
     const tries = change.try ?? 1;
     const now = Date.now();
+    if (verb === 'converge') this.runs.set(of.digest, `run-${generation}`);
+    const run = this.runs.get(of.digest) ?? `run-${generation}`;
     return {
       version: 1,
-      id: `run-${generation}/${this.site}/${of.stream}/${verb}/${tries}`,
+      id: `${run}/${this.site}/${of.stream}/${verb}/${tries}`,
       rollout: `${of.stream}-${of.version}-1`,
       site: this.site,
       stream: of.stream,

@@ -37,6 +37,7 @@ async function runSeed(seed: number): Promise<SiteOutcome> {
       seed,
       faults: 0,
       results: [],
+      good: { switched: 0, confirmed: 0, excused: {} },
       violations: [{ invariant: 'the seed can be judged', detail }],
       story: current.told,
     };

@@ -18,8 +18,8 @@ const prototype = Database.prototype as unknown as {
 const { prepare, exec } = prototype;
 const opened = new Map<Connection, string>();
 
-/** Of the agent under way; the harness reads what is committed through it. */
-export const books: { db: Connection | undefined; path: string } = { db: undefined, path: '' };
+/** Of the agent under way; the harness reads what is committed through it. `writes` grows with whatever may have changed it. */
+export const books: { db: Connection | undefined; writes: number } = { db: undefined, writes: 0 };
 
 export const dbFault: {
   /** As long as it is set. */
@@ -41,6 +41,7 @@ export function patchDatabase(): void {
     take(this);
     const statement = prepare.call(this, sql);
     if (this !== books.db) return statement;
+    const reads = sql.startsWith('SELECT');
     const { run, get, all } = { run: statement.run, get: statement.get, all: statement.all };
     return Object.assign(statement, {
       run: (...given: unknown[]) => {
@@ -48,16 +49,19 @@ export function patchDatabase(): void {
         const commits = sql === 'COMMIT';
         if (commits) machine.mayKill('commit', 'before');
         refuse(this, sql);
+        books.writes += 1;
         const answer = run.apply(statement, given);
         if (commits) machine.mayKill('commit', 'after');
         return answer;
       },
       get: (...given: unknown[]) => {
         demandAlive();
+        if (!reads) books.writes += 1;
         return get.apply(statement, given);
       },
       all: (...given: unknown[]) => {
         demandAlive();
+        if (!reads) books.writes += 1;
         return all.apply(statement, given);
       },
     });
@@ -65,6 +69,7 @@ export function patchDatabase(): void {
   prototype.exec = function (this: Connection, sql: string) {
     demandAlive();
     take(this);
+    books.writes += 1;
     exec.call(this, sql);
   };
 }

@@ -67,6 +67,8 @@ export class SimDisk {
   refuses: (path: string) => boolean = () => false;
   /** Hears of every failure that was injected. */
   onFault: (what: string) => void = () => undefined;
+  /** Grows with whatever may have changed what lies on the disk. */
+  changes = 0;
   private root = '';
   private attic = '';
   private kept = 0;
@@ -95,6 +97,7 @@ export class SimDisk {
 
   /** The power fails: of what nobody made durable, the latest part is gone. */
   cut(chance: Chance): string[] {
+    this.changes += 1;
     const from = chance.between(0, this.volatile.length);
     const lost = this.volatile.splice(from);
     const told = lost.map(({ directory }) => `an entry of ${directory.slice(this.root.length)}`);
@@ -130,6 +133,7 @@ export class SimDisk {
       machine.mayKill('file', name);
       this.maybeFail(name, String(path));
     }
+    if (changes) this.changes += 1;
     return changes ? this.change(name, given, String(path)) : this.read(name, given, String(path));
   }
 

@@ -55,6 +55,8 @@ export interface SitePlan {
   streams: PlannedStream[];
   dooms: Doom[];
   troubles: Trouble[];
+  /** Without one, a machine comes up in 1970. */
+  battery: boolean;
   /** No fault begins after it. */
   faultsUntil: number;
 }
@@ -75,8 +77,25 @@ export function planSite(seed: number): SitePlan {
   });
   const faultsUntil = Math.max(...streams.flatMap(({ rollouts }) => rollouts.map(({ at }) => at))) + 60_000;
   const dooms = Array.from({ length: chance.between(0, 4) }, () => doomOf(chance, faultsUntil));
-  const troubles = Array.from({ length: chance.between(0, 4) }, () => troubleOf(chance, faultsUntil, names[0] ?? ''));
-  return { seed, streams, dooms, troubles: troubles.sort((a, b) => a.at - b.at), faultsUntil };
+  let troubles = Array.from({ length: chance.between(0, 4) }, () => troubleOf(chance, faultsUntil, names[0] ?? ''));
+  // Drawn apart: what a seed stands for otherwise is what it was before there was this.
+  const other = chanceOf(seed * 11 + 1);
+  const battery = !other.in(0.25);
+  const [first] = streams[0]?.rollouts ?? [];
+  if (!battery && first) {
+    first.fate = 'hangs';
+    dooms.unshift(cutOnWatch(other, first));
+    // Of an undo that fails here no deadline can be judged.
+    troubles = troubles.filter(({ kind }) => kind !== 'programs');
+  }
+  return { seed, streams, dooms, troubles: troubles.sort((a, b) => a.at - b.at), battery, faultsUntil };
+}
+
+/** The power fails when the first trial has used most of its time, if it is still on then. */
+function cutOnWatch(chance: Chance, { at, within }: PlannedRollout): Doom {
+  const ms = at + Math.round((within * chance.between(50, 90)) / 100);
+  const downMs = chance.between(500, 5_000);
+  return { at: { kind: 'time', ms }, how: 'cut', downMs, wallStep: 0, restore: false };
 }
 
 function rolloutsOf(chance: Chance, shape: Shape): PlannedRollout[] {

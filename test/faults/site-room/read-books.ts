@@ -9,14 +9,14 @@ interface Body {
 }
 
 export class BooksReader {
-  private changes = -1;
+  private writes = -1;
   private known: Books | undefined;
   private sequence = 0;
   private connection: unknown;
 
   /** Another process: the connection and its counters are new. */
   reset(): void {
-    this.changes = -1;
+    this.writes = -1;
   }
 
   /** An older database was put back. */
@@ -24,15 +24,15 @@ export class BooksReader {
     this.sequence = 0;
   }
 
-  /** Undefined while the database is not ready. */
-  read(anyway: boolean): Books | undefined {
+  /** Undefined while the database is not ready. What has not changed is the same object as before. */
+  read(): Books | undefined {
     try {
-      if (this.connection !== books.db) this.changes = -1;
+      if (this.connection !== books.db) this.writes = -1;
       this.connection = books.db;
-      const [row] = readAll<{ n: number }>('SELECT total_changes() AS n');
-      if (row?.n === this.changes && this.known && !anyway) return { ...this.known, fresh: [] };
+      if (books.writes === this.writes && this.known) return { ...this.known, fresh: [] };
+      const { writes } = books;
       this.known = this.readAnew();
-      this.changes = row?.n ?? -1;
+      this.writes = writes;
       return this.known;
     } catch (error) {
       if (error instanceof Error && /no such table/.test(error.message)) return undefined;

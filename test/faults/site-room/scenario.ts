@@ -10,7 +10,8 @@ import { Centre, EPOCH_MS, KEYS, SITE, type Order } from './centre.js';
 import { abandonDatabases, books, dbFault, fillDatabase } from './database.js';
 import { damageFile } from './damage.js';
 import { disk, realFs } from './disk.js';
-import { Judge, type Violation } from './invariants.js';
+import { GoodChanges, type GoodCounts } from './good-changes.js';
+import { Judge, type Known, type Sight, type Violation } from './invariants.js';
 import { kill, Killed, machine } from './machine.js';
 import { planSite, type Doom, type PlannedStream, type SitePlan, type Trouble } from './plan.js';
 import { dropPrograms, programs } from './programs.js';
@@ -23,11 +24,15 @@ export interface SiteOutcome {
   faults: number;
   /** Of the commands that ended. */
   results: string[];
+  /** What became of the switches to releases that are well. */
+  good: GoodCounts;
   violations: Violation[];
   story: string[];
 }
 
 const SLACK_MS = 5_000;
+/** Of trials of up to 90 s: a mark stays for a tenth of it at most, and for as long as until it is looked whether it is due. */
+const FORGOTTEN_MS = 14_000;
 /** How soon after a fault the books and the site must agree again: undo and journal are tried again each second. */
 const CALM_AFTER_MS = 10_000;
 const ASK_EVERY_MS = 20_000;
@@ -42,6 +47,7 @@ export class SiteScenario {
   private readonly world: World;
   private readonly centre: Centre;
   private readonly judge: Judge;
+  private readonly goods: GoodChanges;
   private readonly reader = new BooksReader();
   private readonly story: string[] = [];
   private readonly excused = new Set<string>();
@@ -73,8 +79,15 @@ export class SiteScenario {
     this.root = realFs.mkdtempSync(join(SCRATCH, `foothold-sim-${seed}-`));
     realFs.mkdirSync(join(this.root, 'attic'));
     this.world = new World(join(this.root, 'disk'), chanceOf(seed * 13 + 5));
-    this.judge = new Judge({ releases: new Map(), slackMs: SLACK_MS });
+    const releases = new Map<string, Known>();
+    this.judge = new Judge({ releases, slackMs: SLACK_MS, forgottenMs: FORGOTTEN_MS });
     this.centre = new Centre((invariant, detail) => this.judge.say(invariant, detail));
+    this.goods = new GoodChanges({
+      well: (digest) => wellOf(releases.get(digest)),
+      refusals: (stream) => this.world.refusalsOf(stream),
+      orders: () => this.centre.orders.map(({ command }) => command),
+      say: (invariant, detail) => this.judge.say(invariant, detail),
+    });
   }
 
   async run(): Promise<SiteOutcome> {
@@ -91,7 +104,8 @@ export class SiteScenario {
     }
     const results = this.centre.orders.flatMap(({ result }) => (result ? [result.result] : []));
     const { faults, story } = this;
-    return { seed: this.plan.seed, faults, results, violations: this.judge.violations, story };
+    const good = this.goods.counts();
+    return { seed: this.plan.seed, faults, results, good, violations: this.judge.violations, story };
   }
 
   get told(): string[] {
@@ -121,6 +135,7 @@ export class SiteScenario {
     disk.refuses = (path) => this.depotAway > 0 && path.startsWith(this.world.depot);
     disk.onFault = dbFault.onFault = (what) => {
       this.faults += 1;
+      this.goods.storageFailed(time.now);
       if (!/ENOSPC|SQLITE_FULL/.test(what)) this.centre.diskHasFailed = true;
       this.troubled(0);
       this.tell(what);
@@ -134,7 +149,8 @@ export class SiteScenario {
       for (const { version, fate, within, healthyFor } of rollouts) {
         if (stream.releases.has(version)) continue;
         const { digest } = this.world.publish(stream, version, fate, within, healthyFor);
-        this.judge.know(digest, { stream: name, version, bad: BAD.has(fate) });
+        const well = fate === 'good' ? { well: { within, healthyFor } } : {};
+        this.judge.know(digest, { stream: name, version, bad: BAD.has(fate), ...well });
       }
     }
   }
@@ -214,7 +230,7 @@ export class SiteScenario {
         return;
       case 'clock':
         this.wallOff += trouble.step;
-        return;
+        return this.goods.clockSet(time.now);
       case 'link':
         this.linkDown += 1;
         for (const one of this.observing.values()) one.abort();
@@ -240,10 +256,12 @@ export class SiteScenario {
 
   private diskTrouble({ fault, ms }: { fault: 'ENOSPC' | 'EIO' | 'EROFS'; ms: number }): void {
     this.troubled(ms);
+    this.goods.storageFailing(time.now, true);
     disk.fault = dbFault.mode = fault;
     if (fault === 'ENOSPC') this.safely(() => fillDatabase(true));
     time.after(ms, () => {
       disk.fault = dbFault.mode = undefined;
+      this.goods.storageFailing(time.now, false);
       this.safely(() => fillDatabase(false));
       this.tell('the disk is well again');
     });
@@ -272,6 +290,7 @@ export class SiteScenario {
     if (!this.agent || machine.dead || this.stopping) return;
     try {
       this.agent.revert(stream, { by: 'kari', reason: 'sparks' });
+      this.goods.askedByPerson(stream, time.now);
       this.tell(`a person undoes ${stream}`);
     } catch (error) {
       this.tell(`a person: ${error instanceof Error ? error.message : String(error)}`);
@@ -332,6 +351,8 @@ export class SiteScenario {
       this.tell(`log: ${message} ${JSON.stringify(detail).slice(0, 300)}`);
       if (message.startsWith('the undo could not be journaled') && 'stream' in detail)
         this.unwritten.add(String(detail.stream));
+      // What is undone by a copy of the books is in no books that last.
+      if (message.includes('guarding from a copy')) for (const { name } of this.plan.streams) this.unwritten.add(name);
     };
     return {
       site: SITE,
@@ -389,6 +410,7 @@ export class SiteScenario {
     if (cut) for (const lost of disk.cut(this.chance)) this.tell(`lost in the power cut: ${lost}`);
     if (doom?.how === 'cut' || doom?.how === 'reboot') this.reboot();
     this.wallOff += doom?.wallStep ?? 0;
+    if (doom?.wallStep) this.goods.clockSet(time.now);
     if (doom?.damage) this.damage(doom.damage);
     if (doom?.restore === true && this.previousData !== undefined) this.restore(this.previousData);
     else this.keepData();
@@ -407,16 +429,20 @@ export class SiteScenario {
 
   private reboot(): void {
     this.boot += 1;
+    this.goods.rebooted();
     this.bootedAt = time.now + (this.doom?.downMs ?? 0);
+    if (!this.plan.battery) this.wallOff = -EPOCH_MS - this.bootedAt;
     this.world.rebooted();
   }
 
   private damage(how: 'flip' | 'shorten'): void {
     const hit = damageFile(this.world, how, this.chance);
     if (!hit) return;
+    this.world.touched();
     const [, , kind = '', stream = ''] = hit.slice(this.world.root.length).split('/');
     this.tell(`${how}: ${hit.slice(this.world.root.length)}`);
     if (kind === 'releases') this.judge.damaged(stream);
+    if (kind === 'releases') this.goods.damaged(stream, time.now);
     // Of saved state there is one copy; of files two, and one of them was spared.
     if (kind === 'saved' || this.damages > 0) this.excuseAll();
     this.damages += 1;
@@ -431,10 +457,12 @@ export class SiteScenario {
 
   private restore(from: string): void {
     this.tell('an older data directory is put back');
+    this.world.touched();
     realFs.rmSync(this.world.data, { recursive: true, force: true });
     realFs.cpSync(from, this.world.data, { recursive: true, verbatimSymlinks: true });
     this.centre.forked = true;
     this.reader.forget();
+    this.goods.restored();
     this.judge.restored(this.plan.streams.map(({ name }) => name));
     this.troubled(0);
   }
@@ -472,27 +500,34 @@ export class SiteScenario {
 
   private look(switching: boolean): void {
     if (machine.dead || !books.db || books.db.inTransaction) return;
-    const read = this.reader.read(switching);
+    const read = this.reader.read();
     if (!read) return;
     for (const event of read.fresh) this.tell(`site: ${wordsOf(event)}`);
     // SQLite has synced a file in the data directory: with it, the directory's own entry is on disk.
     if (read.fresh.length > 0) disk.settled(this.world.root);
-    this.judge.see({
-      at: time.now,
-      books: read,
-      live: Object.fromEntries([...this.world.streams.values()].map((one) => [one.name, this.world.live(one)])),
-      trouble: this.inTrouble(),
-      upSince: this.upSince,
-      switching,
-    });
+    const sight: Sight = {
+      ...{ at: time.now, books: read, live: this.world.shown(), trouble: this.inTrouble() },
+      ...{ bootedAt: this.bootedAt, upSince: this.upSince, switching },
+    };
+    this.judge.see(sight);
+    this.goods.see(sight);
   }
 
   private finish(): void {
-    const read = books.db && !machine.dead ? this.reader.read(true) : undefined;
+    const read = books.db && !machine.dead ? this.reader.read() : undefined;
     if (!read) return this.judge.say('the agent runs at the end', `life ${this.life}`);
-    const live = Object.fromEntries([...this.world.streams.values()].map((one) => [one.name, this.world.live(one)]));
-    const sight = { at: time.now, books: read, live, trouble: false, upSince: this.upSince, switching: false };
+    const sight = {
+      at: time.now,
+      books: read,
+      live: this.world.shown(),
+      trouble: false,
+      bootedAt: this.bootedAt,
+      upSince: this.upSince,
+      switching: false,
+    };
     this.judge.end(sight, this.excused);
+    this.goods.see(sight);
+    this.goods.end(sight, (stream) => this.judge.isDoubtful(stream));
     for (const { command, result } of this.centre.orders) {
       // Damage of which no copy is whole keeps a failed disk from being believed, and with it every command.
       if (!result && this.unmended === undefined) this.judge.say('every order of the centre has a result', command.id);
@@ -518,6 +553,10 @@ export class SiteScenario {
     const line = told.replaceAll(this.root, '').replaceAll(/\.foothold-[0-9a-f]{8}/g, '.foothold');
     this.story.push(`${(time.now / 1_000).toFixed(3).padStart(9)} s  ${line}`);
   }
+}
+
+function wellOf(known: Known | undefined) {
+  return known?.well && { version: known.version, ...known.well };
 }
 
 function wordsOf({ sequence, kind, stream, commandId, result, detail }: SiteEvent) {

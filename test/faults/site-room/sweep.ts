@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { availableParallelism } from 'node:os';
 import { realFork } from './programs.js';
+import type { GoodCounts } from './good-changes.js';
 import type { SiteOutcome } from './scenario.js';
 
 export interface SiteSweepReport {
@@ -10,6 +11,8 @@ export interface SiteSweepReport {
   faultsInjected: number;
   /** How often each result came. */
   ended: Record<string, number>;
+  /** Switches to releases that are well: those that nothing entitled the site to undo were all confirmed. */
+  good: GoodCounts;
   violations: { seed: number; invariant: string; detail: string; replay: string }[];
 }
 
@@ -22,10 +25,12 @@ export interface SiteSweepOptions {
 const CHILD = fileURLToPath(new URL('./child.js', import.meta.url));
 
 export async function sweepSite({ seeds, tell, onOutcome }: SiteSweepOptions): Promise<SiteSweepReport> {
-  const report: SiteSweepReport = { room: 'site', seeds: 0, faultsInjected: 0, ended: {}, violations: [] };
+  const good: GoodCounts = { switched: 0, confirmed: 0, excused: {} };
+  const report: SiteSweepReport = { room: 'site', seeds: 0, faultsInjected: 0, ended: {}, good, violations: [] };
   const take = (outcome: SiteOutcome) => {
     report.seeds += 1;
     report.faultsInjected += outcome.faults;
+    addGood(good, outcome.good);
     for (const word of outcome.results) report.ended[word] = (report.ended[word] ?? 0) + 1;
     for (const violation of outcome.violations) {
       const replay = `npm run faults -- --room site --seed ${outcome.seed}`;
@@ -47,8 +52,16 @@ export async function sweepSite({ seeds, tell, onOutcome }: SiteSweepOptions): P
   return report;
 }
 
+function addGood(sum: GoodCounts, one: GoodCounts): void {
+  sum.switched += one.switched;
+  sum.confirmed += one.confirmed;
+  for (const [why, times] of Object.entries(one.excused)) sum.excused[why] = (sum.excused[why] ?? 0) + times;
+}
+
 async function runLane(seeds: number[], take: (outcome: SiteOutcome) => void): Promise<void> {
-  const child = realFork(CHILD, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  // A program's environment is made of it for each of its checks: the less there is, the better.
+  const { PATH } = process.env;
+  const child = realFork(CHILD, [], { env: { PATH }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   await new Promise<void>((resolve, reject) => {
     let left = seeds.length;
     child.on('message', (outcome: SiteOutcome) => {

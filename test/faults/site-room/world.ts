@@ -5,6 +5,7 @@ import { NOT_YET } from '../../../policies/model/not-yet.js';
 import { canonicalJson, sha256Hex } from '../../../policies/signing/jcs.js';
 import type { Chance } from '../random.js';
 import { disk, realFs } from './disk.js';
+import type { Refusals } from './good-changes.js';
 import type { Program, Programs } from './programs.js';
 import { time } from './time.js';
 
@@ -39,6 +40,9 @@ export class World implements Programs {
   readonly streams = new Map<string, SimStream>();
   /** What a service read when it was last told to. */
   private readonly loaded = new Map<string, string>();
+  private readonly refused = new Map<string, Refusals>();
+  private acts = 0;
+  private known: { at: number; live: Record<string, string[]> } | undefined;
   private liveSince = new Map<string, { version: string; at: number }>();
   /** Streams whose controller or service fails every program, for a while. */
   readonly broken = new Set<string>();
@@ -128,8 +132,24 @@ export class World implements Programs {
     realFs.writeFileSync(path, text);
   }
 
+  /** Of every stream what is live; read anew only if something may have changed it. */
+  shown(): Record<string, string[]> {
+    const at = disk.changes + this.acts;
+    if (this.known?.at !== at) {
+      const live = [...this.streams.values()].map((one): [string, string[]] => [one.name, this.live(one)]);
+      this.known = { at, live: Object.fromEntries(live) };
+    }
+    return this.known.live;
+  }
+
+  /** Something outside the agent has changed, or may have changed, what is live. */
+  touched(): void {
+    this.acts += 1;
+  }
+
   /** The machine starts anew: services read what is at their targets. */
   rebooted(): void {
+    this.touched();
     for (const { name, shape } of this.streams.values()) if (shape === 'loaded') this.loaded.set(name, this.page(name));
   }
 
@@ -173,8 +193,20 @@ export class World implements Programs {
     return fate !== 'bad';
   }
 
+  /** What was answered of a stream so far. */
+  refusalsOf(name: string): Refusals {
+    return { checks: 0, programs: 0, ...this.refused.get(name) };
+  }
+
+  private refuse(name: string, what: keyof Refusals): void {
+    const known = this.refusalsOf(name);
+    this.refused.set(name, { ...known, [what]: known[what] + 1 });
+  }
+
   answer(address: string): { ms: number | undefined; status: number } {
-    const healthy = this.healthy(address.split('/').at(-1) ?? '');
+    const name = address.split('/').at(-1) ?? '';
+    const healthy = this.healthy(name);
+    if (healthy !== true) this.refuse(name, 'checks');
     return { ms: healthy === undefined ? undefined : this.chance.between(1, 20), status: healthy ? 200 : 503 };
   }
 
@@ -183,16 +215,23 @@ export class World implements Programs {
     const release = this.streams.get(name)?.releases.get(version);
     const ms = this.chance.between(1, 30);
     const act = () => {
-      try {
-        return this.act(verb, name, release, { cwd, saved: env['FOOTHOLD_SAVED'] ?? '' });
-      } catch (error) {
-        return { exit: 1, says: error instanceof Error ? error.message : String(error) };
-      }
+      const end = this.attempt(verb, name, release, { cwd, saved: env['FOOTHOLD_SAVED'] ?? '' });
+      if (end.exit !== 0) this.refuse(name, verb === 'check' ? 'checks' : 'programs');
+      return end;
     };
     return { ms: verb === 'check' && this.healthy(name) === undefined ? undefined : ms, act };
   }
 
+  private attempt(...what: Parameters<World['act']>): { exit: number; says?: string } {
+    try {
+      return this.act(...what);
+    } catch (error) {
+      return { exit: 1, says: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
   private act(verb: string, name: string, release: SimRelease | undefined, at: { cwd: string; saved: string }) {
+    if (verb !== 'check') this.touched();
     const controller = this.controller(name);
     const well = (ok: boolean) => ({ exit: ok ? 0 : 1 });
     if (this.broken.has(name) && verb !== 'check') return { exit: 7, says: 'the controller does not answer' };
