@@ -17,6 +17,7 @@ import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.j
 import { driverOf, noteVerified, probeAllLive, taskFor, verifiedDirectory, verifiedKey } from './task.js';
 import { mayBeginSwitch, probeUplink, untilEchoed } from './uplink.js';
 import { surroundingsOf } from './watching.js';
+import { bookRoot, stageWhole, wholeBefore } from './whole.js';
 
 type Program = NonNullable<Release['before']>;
 
@@ -41,7 +42,8 @@ export async function activateConverge(
   signal.throwIfAborted();
   if (await isLiveAlready(context, held)) return answerLive(context, command, held);
   const lkg = adoption ? await confirmAdoption(context, command.stream, adoption) : lkgOf(context, command.stream);
-  const undo = await stageUndo(context, held, lkg);
+  const before = lkg && (await wholeBefore(context, held, lkg));
+  const undo = await stageUndo(context, held, before);
   context.step('undo-captured');
   signal.throwIfAborted();
   demandUndoRoom(context, held, undo);
@@ -51,8 +53,8 @@ export async function activateConverge(
   refuseLate(context, row);
   refuseHeld(context, command);
   beforeSwitch();
-  const trial = beginSwitch(context, command, { ...held, undo }, lkg);
-  await switchComponents(context, command.stream, { ...held, undo }, trial, lkg);
+  const trial = beginSwitch(context, command, { ...held, undo }, before);
+  await switchComponents(context, command.stream, { ...held, undo }, trial, before);
 }
 
 /** `before` may take longer than an echo is good for: then what it did is put back, and the wait begins anew. */
@@ -93,10 +95,10 @@ async function wholeRelease(context: SiteContext, held: HeldRow): Promise<HeldRo
   const { holdings, store, verified } = context;
   const parts = Object.entries(held.trees);
   if (parts.every(([name, tree]) => verified.has(verifiedKey(holdings.directory(held.root, name), tree)))) return held;
-  const trees = new Map(parts.map(([name, tree]) => [name, store.tree(tree) ?? []]));
-  const root = await holdings.stageTrees(held.root.replace(/~\d+$/, ''), trees).catch((error: unknown) => {
+  const root = await stageWhole(context, held).catch((error: unknown) => {
     throw rejectionOf(context, error);
   });
+  if (root === undefined) throw new Rejection({ code: 'STAGE_FAILED', detail: 'the list of its files is gone' });
   noteVerified(context, { ...held, root });
   if (root === held.root) return held;
   store.transact(() => store.putHeld({ ...held, root }));
@@ -223,7 +225,7 @@ async function demandProgram(
   if (!end.ok) throw new Rejection({ code, detail: `${program.exec.join(' ')}: ${end.detail}` });
 }
 
-/** Target, last-known-good and deadline, durable before anything is switched (design §5 rule 1). */
+/** Target, last-known-good (with the root that it has now) and deadline, durable before anything is switched (design §5 rule 1). */
 function beginSwitch(context: SiteContext, command: Command, held: HeldRow, lkg: HeldRow | undefined): Trial {
   const { clock, store } = context;
   const trial: Trial = {
@@ -240,7 +242,11 @@ function beginSwitch(context: SiteContext, command: Command, held: HeldRow, lkg:
   advance(context, command.stream, {
     event: 'switch',
     change: ({ stagedId: _staged, beforeBegun: _before, ...row }: StreamRow) => ({ ...row, trial }),
-    also: () => store.putHeld({ ...held, switchedBy: command.id }),
+    also: () => {
+      store.putHeld({ ...held, switchedBy: command.id });
+      const booked = lkg && store.held(lkg.id);
+      if (booked) bookRoot(context, { from: booked.root, to: lkg.root });
+    },
     journal: {
       kind: 'switching',
       commandId: command.id,

@@ -16,6 +16,7 @@ import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.j
 import { doubt } from './doubted.js';
 import { driverOf, taskFor, verifiedDirectory } from './task.js';
 import { wholeTask } from './undo-task.js';
+import { bookRoot, wholeBefore } from './whole.js';
 
 export interface Revert {
   trial: Trial;
@@ -45,12 +46,12 @@ async function undo(context: SiteContext, stream: string, revert: Revert): Promi
   const journaled = beginUndo(context, stream, revert);
   context.step('reverting');
   const held = context.store.held(revert.trial.releaseId);
-  const failure = held
+  const made = held
     ? await undoComponents(context, held, revert)
-    : nothingVerified('the release is not on the books');
+    : { failure: nothingVerified('the release is not on the books') };
   const afterFailed = held ? await runAfter(context, held) : undefined;
   context.step('reverted-all');
-  return { ...revert, failure, afterFailed, journaled };
+  return { ...revert, ...made, afterFailed, journaled };
 }
 
 /** One durable write, then the undo. If even that write fails (a full disk), the undo is more urgent than the journal. */
@@ -103,20 +104,25 @@ function withoutCommand({ commandId: _ended, ...row }: StreamRow, asking: string
   return { ...rest, commandId: queuedId };
 }
 
-/** Components go back in reverse order; those that fail are tried again. Returns why it is not as it was, if it is not. */
-async function undoComponents(context: SiteContext, held: HeldRow, revert: Revert): Promise<Reason | undefined> {
-  const lkg = revert.trial.lkgId === undefined ? undefined : context.store.held(revert.trial.lkgId);
-  if (!lkg) return nothingVerified('this was the first release, nothing was live before it');
+/** Components go back in reverse order; those that fail are tried again. Tells why it is not as it was, if it is not. */
+async function undoComponents(
+  context: SiteContext,
+  held: HeldRow,
+  revert: Revert,
+): Promise<Pick<EndedUndo, 'failure' | 'root'>> {
+  let lkg = revert.trial.lkgId === undefined ? undefined : context.store.held(revert.trial.lkgId);
+  if (!lkg) return { failure: nothingVerified('this was the first release, nothing was live before it') };
   let open = held.release.components.filter((one) => revert.begun?.has(one.name) ?? true).reverse();
   for (let attempt = 0; ; attempt++) {
+    lkg = await wholeBefore(context, held, lkg);
     const failures = await undoOnce(context, { held, lkg, again: attempt > 0 }, open);
-    if (failures.size === 0) return undefined;
+    if (failures.size === 0) return { failure: undefined, root: lkg.root };
     // Whatever it says: a program that found the disk full says it in words of its own.
     if (context.storage.reserve.giveUp())
       context.log.warn({ stream: held.stream }, 'the reserve of the disk was given up for an undo');
     const [first] = failures.values();
     const pause = RETRY_PAUSES_MS[attempt];
-    if (pause === undefined) return first;
+    if (pause === undefined) return { failure: first };
     context.log.warn({ stream: held.stream, reason: first }, 'an undo failed, trying again');
     open = open.filter((one) => failures.has(one.name));
     await sleep(pause);
@@ -132,7 +138,7 @@ async function undoOnce(
   const undone = new Map<string, { task: DriverTask; point: UndoPoint }>();
   for (const component of components) {
     try {
-      const point = await usablePoint(context, held, component);
+      const point = await usablePoint(context, held, component, lkg);
       const tree = held.trees[component.name];
       const task = await wholeTask(context, { task: taskFor(context, held, component, lkg), tree, point }, again);
       undone.set(component.name, { task, point });
@@ -159,11 +165,20 @@ async function undoOnce(
   return failures;
 }
 
-async function usablePoint(context: SiteContext, held: HeldRow, component: Component): Promise<UndoPoint> {
+/** Where the release before is now: since the switch it may have been made anew, whatever the point says. */
+async function usablePoint(
+  context: SiteContext,
+  held: HeldRow,
+  component: Component,
+  lkg: HeldRow,
+): Promise<UndoPoint> {
   const point = held.undo[component.name];
   if (!point) throw new Error('nothing was kept to go back to');
   if (point.kind !== 'link' || point.to === undefined || point.tree === undefined) return point;
-  const to = await verifiedDirectory(context, point.to, point.tree);
+  const { before } = taskFor(context, held, component, lkg);
+  const now = before?.tree === point.tree ? before.directory : point.to;
+  const to =
+    (await verifiedDirectory(context, now, point.tree)) ?? (await verifiedDirectory(context, point.to, point.tree));
   if (to === undefined) throw new Error(`${point.to} is damaged and cannot be made anew`);
   return { ...point, to };
 }
@@ -180,6 +195,8 @@ async function runAfter(context: SiteContext, held: HeldRow): Promise<string | u
 /** An undo that has been made; its end may not have been told yet. */
 export type EndedUndo = Omit<Revert, 'begun'> & {
   failure: Reason | undefined;
+  /** Of the release that is live again: made anew perhaps, and then on no books yet. */
+  root?: string;
   afterFailed: string | undefined;
   /** `reverting` is in the journal. */
   journaled: boolean;
@@ -231,6 +248,7 @@ function markEnded(context: SiteContext, stream: string, ended: EndedUndo): void
       if (lkg) store.putHeld(doubt(lkg));
       if (!held) return;
       store.dropHeld(held.id);
+      if (lkg && ended.root !== undefined) bookRoot(context, { from: lkg.root, to: ended.root });
       context.untidy = true;
     },
     journal: {

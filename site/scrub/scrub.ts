@@ -16,6 +16,7 @@ import type { HeldRow } from '../store/rows.js';
 import type { Store } from '../store/store.js';
 import { forgetVerified } from '../task.js';
 import { judgeDigests } from './known-answers.js';
+import { bookRoot } from '../whole.js';
 import { refetch, remake } from './heal.js';
 import { damagedPoints, healPoint, holdsSaved, type DamagedPoint } from './undo-points.js';
 
@@ -125,8 +126,8 @@ async function heal(context: SiteContext, held: HeldRow, live: boolean): Promise
     return 'damaged';
   }
   store.transact(() => {
-    // What is live stays where its targets point.
-    if (!live) store.putHeld({ ...held, root });
+    // What is live is at the root that it was switched to, until it is switched anew.
+    bookRoot(context, { from: held.root, to: root }, (one) => isLive(context, one));
     store.append({ kind: 'damage-healed', stream: held.stream, detail: { ...name, from: how } });
   });
   context.untidy = true;
