@@ -41,7 +41,7 @@ export async function activateConverge(
   }
   signal.throwIfAborted();
   if (await isLiveAlready(context, held)) return answerLive(context, command, held);
-  const lkg = adoption ? confirmAdoption(context, command.stream, adoption) : lkgOf(context, command.stream);
+  const lkg = adoption ? await confirmAdoption(context, command.stream, adoption) : lkgOf(context, command.stream);
   const before = lkg && (await wholeBefore(context, held, lkg));
   const undo = await stageUndo(context, held, before);
   context.step('undo-captured');

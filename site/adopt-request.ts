@@ -48,7 +48,7 @@ async function adoptLive(context: SiteContext, request: z.output<typeof AdoptReq
   const found = await stageAdoption(context, { ...held, id: 0 });
   if ('missing' in found) throw new MistakeError('LKG_MISSING', `expected something live to adopt: ${found.missing}`);
   refuseAdopted(context, stream);
-  const adopted = confirmAdoption(context, stream, found.adoption);
+  const adopted = await confirmAdoption(context, stream, found.adoption);
   context.untidy = true;
   return { stream, version: adopted.version, digest: adopted.digest };
 }

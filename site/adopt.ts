@@ -2,16 +2,15 @@
  * Adoption (design §5 rule 10): what is live at the places that a release names is copied and becomes a confirmed
  * release, so that there is something to go back to. A target that is a plain directory becomes a symlink to the copy.
  */
-import { lstatSync, renameSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
 import type { Component } from '../policies/model/release.js';
 import { digestOf } from '../policies/signing/jcs.js';
 import { isAtRest } from '../policies/site/transitions.js';
 import { advance, journal } from './advance.js';
 import type { SiteContext } from './context.js';
+import { clearAside, conversionOf, finishConversions } from './conversions.js';
 import type { UndoPoint } from './drivers/driver.js';
 import { standInFor } from './drivers/exec.js';
-import { linkDestination, switchLink, syncDirectory } from './files/durable.js';
+import { plainAt } from './files/durable.js';
 import { treeDigest, type TreeEntry } from './files/tree.js';
 import type { ConversionRow, HeldRow } from './store/rows.js';
 import { driverOf, taskFor } from './task.js';
@@ -57,7 +56,9 @@ async function stageCopies(
   const components = like.release.components.filter((one) => copies.has(one.name)).map(standInFor);
   const release = { ...rest, version, components, checks: [], requires: {}, conflicts: {}, vars: {} };
   const conversions = [...copies].flatMap(([name, { target }]) =>
-    target === undefined ? [] : [conversionOf(target, holdings.directory(root, name))],
+    target === undefined
+      ? []
+      : [conversionOf(like.stream, target, holdings.directory(root, name), digests[name] ?? '')],
   );
   const varsDigest = digestOf({});
   return {
@@ -67,7 +68,7 @@ async function stageCopies(
 }
 
 /** Puts the copy on the books as the confirmed release of the stream, then makes its targets symlinks. */
-export function confirmAdoption(context: SiteContext, stream: string, staged: StagedAdoption): HeldRow {
+export async function confirmAdoption(context: SiteContext, stream: string, staged: StagedAdoption): Promise<HeldRow> {
   const { store, clock } = context;
   const held = store.transact(() => {
     const made = store.addHeld({ ...staged.held, confirmedAt: clock.now() });
@@ -80,6 +81,7 @@ export function confirmAdoption(context: SiteContext, stream: string, staged: St
   context.step('adopt-journaled');
   finishConversions(context);
   context.step('adopted');
+  await clearAside(context);
   return held;
 }
 
@@ -92,7 +94,7 @@ export async function adoptComponent(
   held: HeldRow,
   component: Component,
 ): Promise<UndoPoint | undefined> {
-  if (component.driver.type !== 'directory' || !isPlainDirectory(component.driver.target)) return undefined;
+  if (component.driver.type !== 'directory' || !plainAt(component.driver.target)?.isDirectory()) return undefined;
   const { target } = component.driver;
   const task = taskFor(context, held, component);
   const copy = await driverOf(context, component).stageAdoption(task, () => undefined);
@@ -104,36 +106,9 @@ export async function adoptComponent(
   const to = context.holdings.directory(root, component.name);
   context.store.transact(() => {
     context.store.putTree(tree, copy.entries);
-    context.store.putConversion(conversionOf(target, to));
+    context.store.putConversion(conversionOf(held.stream, target, to, tree));
   });
   finishConversions(context);
+  await clearAside(context);
   return { kind: 'link', target, to, tree };
-}
-
-/**
- * Carries out, or finishes after a crash, every journaled conversion. Between the two renames nothing is at the target:
- * Linux could exchange them in one step, Node cannot ask for it; programs that have read their files do not notice.
- */
-export function finishConversions(context: SiteContext): void {
-  for (const conversion of context.store.conversions()) {
-    const { target, aside, link } = conversion;
-    if (isPlainDirectory(target)) {
-      rmSync(aside, { recursive: true, force: true });
-      renameSync(target, aside);
-      syncDirectory(dirname(target));
-    }
-    context.step('adopt-aside');
-    if (linkDestination(target) !== link) switchLink(target, link);
-    rmSync(aside, { recursive: true, force: true });
-    syncDirectory(dirname(target));
-    context.store.transact(() => context.store.dropConversion(target));
-  }
-}
-
-function conversionOf(target: string, link: string): ConversionRow {
-  return { target, link, aside: join(dirname(target), `.${basename(target)}.foothold-aside`) };
-}
-
-function isPlainDirectory(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }

@@ -1,10 +1,10 @@
 /** Runs at every start before any connection is tried: puts right what a crash, a kill or a power cut left half done. */
 import { decideAtBoot, switchOf } from '../policies/site/decide-boot.js';
 import { marked } from '../policies/site/elapsed.js';
-import { finishConversions } from './adopt.js';
 import { messageOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
+import { clearAside, finishConversions } from './conversions.js';
 import { revertAtBoot, strandStream } from './revert.js';
 import type { StreamRow, Trial } from './store/rows.js';
 import { probeLinksLive } from './task.js';
@@ -39,6 +39,9 @@ export async function guardAtBoot(context: SiteContext, onWatched: FoundWatched 
   };
   // One after another: two undos at once could want the same program.
   for (const row of store.streams()) await attempt(async () => guardStream(context, row, onWatched));
+  await clearAside(context).catch((error: unknown) => {
+    context.log.error({ error: messageOf(error) }, 'what was moved aside could not be looked through');
+  });
   if (failures.length > 0) throw failures[0];
 }
 

@@ -27,11 +27,11 @@ export interface MovedAside extends Record<string, unknown> {
 }
 
 /** A disk that does not take it keeps nothing from being undone: the name beside the target says it as well. */
-export function tellAside(context: SiteContext, stream: string, detail: MovedAside): void {
+export function tellAside(context: SiteContext, stream: string | undefined, detail: MovedAside): void {
   const { log, storage, store } = context;
   log.warn({ stream, ...detail }, 'what was at a target, and no symlink of the agent, is moved aside');
   try {
-    store.transact(() => store.append({ kind: 'moved-aside', stream, detail }));
+    store.transact(() => store.append({ kind: 'moved-aside', ...(stream === undefined ? {} : { stream }), detail }));
   } catch (error) {
     storage.note(error, `stream ${stream}, what is moved aside`);
     log.error({ stream, error: messageOf(error) }, 'what is moved aside could not be journaled');

@@ -1,8 +1,8 @@
 /** The driver `directory`: the target is a symlink to a complete rendered directory, switched by rename. */
 import { rmSync, type Stats } from 'node:fs';
 import { lstat, realpath } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { WorldError } from '../../policies/model/failure.js';
+import { dirname, join } from 'node:path';
+import { MistakeError, WorldError } from '../../policies/model/failure.js';
 import type { DirectoryDriver } from '../../policies/model/release.js';
 import {
   asideOf,
@@ -13,7 +13,7 @@ import {
   switchLink,
   syncDirectory,
 } from '../files/durable.js';
-import { captureTree } from '../files/tree.js';
+import { captureTree, specialFiles } from '../files/tree.js';
 import type { DriverTask, SiteDriver, UndoPoint } from './driver.js';
 import { demandProgram } from './program.js';
 
@@ -27,6 +27,7 @@ export const directoryDriver: SiteDriver = {
       why(found === undefined ? `nothing is at ${target}` : `what is at ${target} is not a directory`);
       return undefined;
     }
+    await refuseSpecial(target, live);
     return { entries: await captureTree(live, task.blobs), target };
   },
 
@@ -66,6 +67,15 @@ export const directoryDriver: SiteDriver = {
     return linkDestination(target) === to && plainAt(target) === undefined;
   },
 };
+
+/** The copy would be without it, and whoever speaks through it would find nothing at the target any more. */
+async function refuseSpecial(target: string, live: string): Promise<void> {
+  const [first, ...more] = await specialFiles(live);
+  if (first === undefined) return;
+  const others = more.length === 0 ? '' : `, and ${more.length} more`;
+  const message = `${join(target, first)} is a socket, a pipe or a device${others}: a copy cannot hold it`;
+  throw new MistakeError('LKG_MISSING', `${message}; have it made somewhere else, then adopt`);
+}
 
 /**
  * A person, or a package, may have put a directory or a file where the symlink was. A power cut between this and the switch

@@ -111,7 +111,7 @@ export function plainAt(path: string): Stats | undefined {
 
 /** Where what is at `path` can be moved: beside it, under a name that nothing has. */
 export function asideOf(path: string): string {
-  return join(dirname(path), `.${basename(path)}.foothold-aside-${randomBytes(4).toString('hex')}`);
+  return join(dirname(path), `.${basename(path)}.aside.foothold-${randomBytes(4).toString('hex')}`);
 }
 
 export function moveAside(path: string, aside: string): void {

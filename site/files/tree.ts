@@ -46,6 +46,13 @@ async function scanInto(entries: TreeEntry[], root: string, below: string): Prom
   }
 }
 
+/** Sockets, pipes and devices: what no copy can hold. */
+export async function specialFiles(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const special = entries.filter((one) => !one.isFile() && !one.isDirectory() && !one.isSymbolicLink());
+  return special.map((one) => relative(directory, join(one.parentPath, one.name))).sort();
+}
+
 export async function fileDigest(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
@@ -92,6 +99,15 @@ export async function captureTree(directory: string, blobs: Blobs): Promise<Tree
   const entries = await scanTree(directory);
   for (const entry of entries)
     if (entry.type === 'file') await blobs.takeFrom(join(directory, entry.path), entry.digest);
+  return anchorAll(entries, directory);
+}
+
+/** The tree of a directory that was moved from `place` since, as it would have been captured there. */
+export async function treeAs(directory: string, place: string): Promise<TreeEntry[]> {
+  return anchorAll(await scanTree(directory), place);
+}
+
+function anchorAll(entries: TreeEntry[], directory: string): TreeEntry[] {
   return entries.map((entry) => (entry.type === 'link' ? { ...entry, to: anchored(directory, entry) } : entry));
 }
 

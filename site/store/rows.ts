@@ -102,9 +102,13 @@ export interface QuarantineRow {
 
 /** A plain directory at a target that is being replaced by a symlink: repaired at boot if it was cut short. */
 export interface ConversionRow {
+  /** This and `tree` are absent in rows of agents that did not compare what they had moved. */
+  stream?: string;
   target: string;
   /** Where the plain directory is moved, beside the target. */
   aside: string;
   /** What the symlink at the target will point at. */
   link: string;
+  /** Digest of the copy there. */
+  tree?: string;
 }

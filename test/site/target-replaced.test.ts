@@ -72,7 +72,7 @@ describe('a target that was replaced', () => {
     expect(await carryOut(agent, site, site.command(two, { generation: 3 }))).toMatchObject({ result: 'confirmed' });
     replace('directory', 'sick: of a package');
     expect(await ended(agent)).toMatchObject({ kind: 'reverted' });
-    expect(readdirSync(site.path('live'))).toEqual([expect.stringContaining('.conf.foothold-aside-'), 'other']);
+    expect(readdirSync(site.path('live'))).toEqual([expect.stringContaining('.conf.aside.foothold-'), 'other']);
   });
 
   it.each(['directory', 'directory (moved aside, and then the power failed)'])(
@@ -84,7 +84,7 @@ describe('a target that was replaced', () => {
       await until(() => agent.history(100).at(-1)?.kind === 'watching');
       await agent.stop();
       replace('directory', 'healthy: of a package');
-      if (by !== 'directory') renameSync(target(), site.path('live', '.conf.foothold-aside-00000000'));
+      if (by !== 'directory') renameSync(target(), site.path('live', '.conf.aside.foothold-00000000'));
       const again = await site.start();
       expect(await ended(again)).toMatchObject({ kind: 'reverted', detail: { reason: { code: 'NOT_LIVE' } } });
       expect(page()).toBe('healthy 2');
