@@ -27,6 +27,7 @@ const slow = [
   'test/site/prefetch.test.ts',
   'test/site/depot-speed.test.ts',
   'test/site/uplink.test.ts',
+  'test/worker/told-again.test.ts',
   'test/infra/alerts.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',
