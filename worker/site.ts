@@ -44,7 +44,7 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
   if (!agent) return;
   try {
     await agent.start();
-    await agent.serveLocal();
+    void untilDone('the socket', () => agent.serveLocal(), signal, log);
     installRuntime(log, { heartbeats: false });
     const { metrics } = file;
     if (metrics !== undefined) void untilDone('metrics', () => agent.serveMetrics(metrics), signal, log);

@@ -149,7 +149,7 @@ export class Outbox {
   waiting(priority: SparePriority, after: number, limit: number): OutboxEntry[] {
     const sql = 'SELECT body FROM outbox WHERE epoch = ? AND priority = ? AND sequence > ? ORDER BY sequence LIMIT ?';
     const select = () => this.db.prepare(sql).all([this.store.number('epoch'), priority, after, limit]);
-    const rows = select() as { body: string }[];
+    const rows = this.store.spare(select, []) as { body: string }[];
     return rows.map(({ body }) => JSON.parse(body) as OutboxEntry);
   }
 
@@ -195,7 +195,7 @@ export class Outbox {
     const sql =
       'SELECT priority, count(*) AS entries, sum(bytes) AS bytes FROM outbox WHERE epoch = ? GROUP BY priority';
     const select = () => this.db.prepare(sql).all([epoch]);
-    const rows = select() as (Stored & { priority: SparePriority })[];
+    const rows = this.store.spare(select, []) as (Stored & { priority: SparePriority })[];
     const none = { entries: 0, bytes: 0 };
     const found = { performance: none, routine: none };
     for (const { priority, entries, bytes } of rows)
