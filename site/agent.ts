@@ -14,6 +14,7 @@ import { adoptAtRequest, type AdoptRequest, type Adopted } from './adopt-request
 import { mayUndoLive } from '../policies/site/decide-work.js';
 import { commandUnderWay, liveAtRest, messageOf } from './advance.js';
 import { makeReserveWhole, watchDisk } from './disk/monitor.js';
+import { namedIfBroken } from './disk/trouble.js';
 import type { SiteContext } from './context.js';
 import { DriftWatch, showRelease, type DriftRequest } from './drift.js';
 import { guardAtBoot } from './guard.js';
@@ -108,7 +109,7 @@ export class Agent {
   async start(): Promise<void> {
     // Before the guard asks what has passed: whoever asks after it asks no wall clock.
     this.closers.push(tendMarks(this.context, this.options.marksEveryMs));
-    await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context));
+    await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context)).catch(namedIfBroken);
     for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
     // Not before them: it may take long, and what is on trial has a deadline.
     if (this.context.storage.fault) await this.readBack();
@@ -293,9 +294,9 @@ export class Agent {
     }
     const { command, then } = accepted;
     this.refused.delete(command.id);
-    if (this.context.store.prefetch(command.stream)) this.prefetcher.look();
     if (then === 'interrupt') this.runner(command.stream).interrupt();
     else if (then === 'wake') this.runner(command.stream).wake();
+    if (this.context.store.prefetch(command.stream)) this.prefetcher.look();
     const row = this.context.store.command(command.id);
     return { commandId: command.id, state: row ? stateOf(this.context, row) : 'accepted' };
   }

@@ -3,6 +3,7 @@
  * rules 1, 3, 5 and 7). What could not be judged is inconclusive: on trial it confirms nothing and waits, as everything that
  * cannot be judged does, until the deadline undoes; confirmed, it only alarms.
  */
+import type { Measured } from './judge-metric.js';
 
 /** One check's samples since the switch. Times in ms of the elapsed clock; a sample counts from when it was begun. */
 export interface CheckTally {
@@ -23,6 +24,8 @@ export interface CheckTally {
   passingSince?: number;
   lastPassAt?: number;
   detail: string;
+  /** By the last sample. */
+  measured?: Measured;
 }
 
 export interface Watch {
@@ -54,6 +57,7 @@ export interface WatchSample {
   /** It could not be judged: the check itself hung, crashed, or had nothing to judge by. */
   inconclusive?: boolean;
   detail: string;
+  measured?: Measured;
 }
 
 type CheckWords = Pick<CheckTally, 'name' | 'need'> & { failures: number; passes?: number | undefined };
@@ -77,13 +81,14 @@ export function beginTally(check: CheckWords): CheckTally {
  * a flapping release is never confirmed.
  */
 export function nextTally(tally: CheckTally, sample: WatchSample, switchedAt: number): CheckTally {
-  const { passingSince, lastPassAt: _, ...rest } = tally;
+  const { passingSince, lastPassAt: _, measured: __, ...rest } = tally;
   const { detail, begunAt } = sample;
+  const measured = sample.measured && { measured: sample.measured };
   if (sample.inconclusive) {
     const consecutiveInconclusive = tally.consecutiveInconclusive + 1;
     return { ...rest, consecutivePasses: 0, consecutiveInconclusive, detail };
   }
-  const judged = { ...rest, consecutiveInconclusive: 0, detail };
+  const judged = { ...rest, consecutiveInconclusive: 0, detail, ...measured };
   if (!sample.passed) {
     const consecutiveFailures = tally.consecutiveFailures + 1;
     return { ...judged, consecutiveFailures, consecutivePasses: 0, recovering: true };

@@ -23,6 +23,14 @@ export interface MetricVerdict {
   inconclusive?: true;
   notYet?: true;
   detail: string;
+  /** What was judged, where there was a figure. */
+  measured?: Measured;
+}
+
+export interface Measured {
+  /** As the release asks for it: what it is per, and over which window, included. */
+  series: string;
+  value: number;
 }
 
 /** A window that was to be 1m and is 2m for want of scrapes is no longer what was asked for. */
@@ -112,9 +120,12 @@ function compare(value: number, { below, above, series, per, rate }: MetricQuest
   const what = `${series}${per === undefined ? '' : ` per ${per}`}${rate === undefined ? '' : ` over ${rate} ms`}`;
   if (!Number.isFinite(value)) return unjudged(`${what} is ${String(value)}, which is no figure`);
   const shown = `${what} is ${String(value)}`;
-  if (below !== undefined && value >= below) return { passed: false, detail: `${shown}, expected below ${below}` };
-  if (above !== undefined && value <= above) return { passed: false, detail: `${shown}, expected above ${above}` };
-  return { passed: true, detail: shown };
+  const measured = { series: what, value };
+  if (below !== undefined && value >= below)
+    return { passed: false, detail: `${shown}, expected below ${below}`, measured };
+  if (above !== undefined && value <= above)
+    return { passed: false, detail: `${shown}, expected above ${above}`, measured };
+  return { passed: true, detail: shown, measured };
 }
 
 function unjudged(detail: string): MetricVerdict {

@@ -9,6 +9,7 @@ import { connect } from 'node:net';
 import type { PersonCheck } from '../../policies/model/check.js';
 import { echoAddressOf, hostPortOf } from '../../policies/model/check-rules.js';
 import type { Check } from '../../policies/model/release.js';
+import type { Measured } from '../../policies/site/judge-metric.js';
 import { runProgram } from '../drivers/program.js';
 import { probeEcho } from './echo.js';
 import type { KeptConnection } from './kept.js';
@@ -22,6 +23,7 @@ export interface CheckSample {
   /** Inconclusive for no other reason than that it is too early: a window to be filled, a person to come. */
   notYet?: true;
   detail: string;
+  measured?: Measured;
 }
 
 /** What of the site a check needs. */

@@ -1,6 +1,7 @@
 /** Gathers samples of checks into windows, and tells changes of health at once, as events of the journal. */
 import { aggregate } from '../../policies/site/aggregate.js';
-import type { Sample } from '../../policies/model/telemetry.js';
+import type { Attributes, Sample } from '../../policies/model/telemetry.js';
+import type { Measured } from '../../policies/site/judge-metric.js';
 import { alarmsOf, type CheckTally } from '../../policies/site/decide-watch.js';
 import type { SiteContext } from '../context.js';
 
@@ -13,6 +14,14 @@ const HEALTH_EVERY_MS = 60_000;
 interface Health {
   healthy: boolean;
   toldAt: number;
+}
+
+/** The figure that a `metric` check read. An exposition does not say its unit. */
+const MEASURED = 'foothold.check.measured';
+
+function measuredSample({ series, value }: Measured, attributes: Attributes, timeUnixMs: number): Sample {
+  const named = { ...attributes, 'foothold.series': series };
+  return { scope: SCOPE, name: MEASURED, unit: '1', attributes: named, timeUnixMs, value };
 }
 
 export class Recorder {
@@ -44,6 +53,7 @@ export class Recorder {
         timeUnixMs: now,
         value,
       });
+      if (tally.measured) this.samples.push(measuredSample(tally.measured, attributes, now));
     }
     this.since ??= now;
     const due = now - this.since >= context.outbox.windowMs() || now < this.since;
@@ -54,9 +64,9 @@ export class Recorder {
     const { samples } = this;
     this.samples = [];
     this.since = undefined;
-    const required = (sample: Sample) => sample.attributes['foothold.need'] === 'required';
-    context.outbox.append('performance', aggregate(samples.filter(required)));
-    context.outbox.append('routine', aggregate(samples.filter((one) => !required(one))));
+    const first = ({ name, attributes }: Sample) => name === MEASURED || attributes['foothold.need'] === 'required';
+    context.outbox.append('performance', aggregate(samples.filter(first)));
+    context.outbox.append('routine', aggregate(samples.filter((one) => !first(one))));
   }
 
   /**

@@ -295,4 +295,32 @@ describe('checks', () => {
       await site.clear();
     }
   });
+
+  it('that measure have their figure in a window of its own, before what is only wanted', async () => {
+    const site = new TestSite();
+    try {
+      site.write('live/conf/page', 'healthy original');
+      const agent = await site.start();
+      const metric = `http://${await agent.serveMetrics('127.0.0.1:0')}/metrics`;
+      const asked = { metric, series: 'foothold_events_unacknowledged', above: -1, every: '50ms', failures: 2 };
+      const ok = { name: 'ok', exec: ['true'], every: '50ms', failures: 2 };
+      const checks = [ok, { name: 'backlog', ...asked, need: 'wanted' }];
+      const change = { checks, confirm: { within: '5s', healthyFor: '400ms' } };
+      const one = site.publish(directoryRelease(site, '1.0.0', change), { 'files/page': 'healthy 1' });
+      expect(await carryOut(agent, site, site.command(one))).toMatchObject({ result: 'confirmed' });
+      await agent.stop();
+      const waiting = (await site.open()).door.outbox?.waiting('performance', 0, 10).map(({ record }) => record);
+      const records = waiting?.filter(({ attributes }) => attributes['foothold.check'] === 'backlog');
+      expect(records).toMatchObject([
+        {
+          ...{ kind: 'metric', name: 'foothold.check.measured', unit: '1', min: expect.any(Number) as number },
+          attributes: { 'foothold.check': 'backlog', 'foothold.series': 'foothold_events_unacknowledged' },
+        },
+      ]);
+      const [window] = records ?? [];
+      expect(window?.kind === 'metric' && [window.count > 1, window.max > 0]).toEqual([true, true]);
+    } finally {
+      await site.clear();
+    }
+  });
 });
