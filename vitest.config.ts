@@ -11,6 +11,7 @@ const rooms = [...ROOMS, 'bench', 'faults'];
 /** Of the rooms, but slow or with processes of their own: run with the integration tests. */
 const slow = [
   'test/lint.test.ts',
+  'test/site/broken-reads.test.ts',
   'test/site/check-kept.test.ts',
   'test/site/check-kinds.test.ts',
   'test/site/clock.test.ts',
@@ -27,6 +28,7 @@ const slow = [
   'test/site/prefetch.test.ts',
   'test/site/depot-speed.test.ts',
   'test/site/uplink.test.ts',
+  'test/worker/told-again.test.ts',
   'test/infra/alerts.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',

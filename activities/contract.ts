@@ -125,9 +125,16 @@ export interface ControlActivities {
    */
   rivalOf(stream: string, run: RunIdentity): Promise<LockHolder | null>;
   awaitClosed(workflowId: string): Promise<void>;
-  recordInbox(report: SiteReport, events: SiteEvent[]): Promise<LateNews[]>;
+  /** The bare array is what control workers of before recorded in histories. */
+  recordInbox(report: SiteReport, events: SiteEvent[]): Promise<InboxRecorded | LateNews[]>;
   /** Samples and log lines of a site; what is recorded of them, or undefined if the agent does not speak for it. */
   recordOutbox(report: SiteReport, page: OutboxPage): Promise<OutboxAcks | undefined>;
+}
+
+/** `journal`: up to where the registry has it without a hole; absent if the agent does not speak for its site. */
+export interface InboxRecorded {
+  fresh: LateNews[];
+  journal?: number;
 }
 
 /** What a site's own report changes for a running rollout: outcomes of converges, and answers to reverts. */

@@ -14,6 +14,7 @@ import { adoptAtRequest, type AdoptRequest, type Adopted } from './adopt-request
 import { mayUndoLive } from '../policies/site/decide-work.js';
 import { commandUnderWay, liveAtRest, messageOf } from './advance.js';
 import { makeReserveWhole, watchDisk } from './disk/monitor.js';
+import { namedIfBroken } from './disk/trouble.js';
 import type { SiteContext } from './context.js';
 import { DriftWatch, showRelease, type DriftRequest } from './drift.js';
 import { guardAtBoot } from './guard.js';
@@ -105,7 +106,7 @@ export class Agent {
 
   /** Ends when every stream is at rest or carries on by itself; connections are tried only after it. */
   async start(): Promise<void> {
-    await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context));
+    await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context)).catch(namedIfBroken);
     if (this.context.storage.fault) await this.readBack();
     for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
     this.makeReserve();
@@ -289,9 +290,9 @@ export class Agent {
     }
     const { command, then } = accepted;
     this.refused.delete(command.id);
-    if (this.context.store.prefetch(command.stream)) this.prefetcher.look();
     if (then === 'interrupt') this.runner(command.stream).interrupt();
     else if (then === 'wake') this.runner(command.stream).wake();
+    if (this.context.store.prefetch(command.stream)) this.prefetcher.look();
     const row = this.context.store.command(command.id);
     return { commandId: command.id, state: row ? stateOf(this.context, row) : 'accepted' };
   }

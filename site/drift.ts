@@ -51,15 +51,28 @@ export class DriftWatch {
   }
 
   private async lookAtAll(): Promise<void> {
-    const { store } = this.context;
-    const streams = new Set([...store.streams().map(({ stream }) => stream), ...shownStreams(this.context)]);
-    for (const stream of [...streams].sort()) {
+    for (const stream of this.streams()) {
       try {
         await this.lookAt(stream);
       } catch (error) {
-        this.context.log.warn({ stream, error: messageOf(error) }, 'drift could not be looked for');
+        this.failed(error, { stream });
       }
     }
+  }
+
+  private streams(): string[] {
+    try {
+      const streams = this.context.store.streams().map(({ stream }) => stream);
+      return [...new Set([...streams, ...shownStreams(this.context)])].sort();
+    } catch (error) {
+      this.failed(error);
+      return [];
+    }
+  }
+
+  private failed(error: unknown, of: { stream?: string } = {}): void {
+    this.context.storage.note(error, 'looking for drift');
+    this.context.log.warn({ ...of, error: messageOf(error) }, 'drift could not be looked for');
   }
 
   private async lookAt(stream: string): Promise<void> {

@@ -7,16 +7,12 @@ import type { Asker } from '../activities/site/converge.js';
 import { LINK_TIMERS, retryPause, type LinkTimers } from '../policies/model/link.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
 import type { SiteEvent } from '../policies/model/report.js';
-import type { OutboxAcks, OutboxEntry, SparePriority } from '../policies/model/telemetry.js';
+import type { InboxEnd, OutboxEntry, SparePriority } from '../policies/model/telemetry.js';
 import { planPage } from '../policies/site/plan-outbox.js';
 import { TASK_QUEUE } from '../policies/model/rollout.js';
+import { Carried, type Ending } from './carried.js';
 import { causeOf, pause } from './connection.js';
 import type { Log } from './log.js';
-
-/** Through which sequence this connection has carried the journal, and each priority of the outbox. */
-interface Sent extends Record<SparePriority, number> {
-  through: number;
-}
 
 const PAGE = 100;
 const MOST = 5_000;
@@ -38,6 +34,8 @@ export interface DeliveryOptions {
   /** Read for every call: a renewed certificate comes with another one. */
   client: Client;
   log: Log;
+  /** As the server named it when the connection was made. */
+  namespaceId?: string | undefined;
   timers?: LinkTimers;
   /** Instead of that of `timers`; a quarter more or less, so that a fleet does not speak at once. */
   reportEvery?: number;
@@ -53,21 +51,31 @@ const elapsed = () => performance.now();
 /** Delivers until `signal` is aborted; never throws. */
 export async function keepDelivering(options: DeliveryOptions, signal: AbortSignal): Promise<void> {
   const { door, log, timers = LINK_TIMERS.fibre, due = new Due() } = options;
-  const sent: Sent = { through: 0, performance: 0, routine: 0 };
+  const sent = new Carried();
   let failures = 0;
   const stopListening = door.onEvent((event) => {
     if (!door.observed(event)) due.set();
   });
   let contactAt = elapsed() + timers.contactEvery;
   let reportAt = nextReport(options);
+  // Of its own: a site that has news all the time makes no report besides.
+  let lookAt = reportAt;
+  let { namespaceId } = options;
   while (!signal.aborted) {
     try {
       if (due.is || elapsed() >= reportAt) {
         due.is = false;
-        if (await deliver(options, sent)) due.set();
+        const looks = elapsed() >= lookAt;
+        if (await deliver(options, sent, looks)) due.set();
         reportAt = nextReport(options);
+        if (looks) lookAt = reportAt;
       } else if (elapsed() >= contactAt) {
-        await echo(options);
+        const id = await echo(options);
+        if (namespaceId !== undefined && id !== namespaceId) {
+          lookAt = 0;
+          due.set();
+        }
+        namespaceId = id;
       } else {
         await new Promise<void>((resolve) => {
           due.wake = resolve;
@@ -82,6 +90,8 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
       contactAt = elapsed() + timers.contactEvery;
     } catch (error) {
       due.is = true;
+      // Whatever was away may have come back without what it had taken.
+      lookAt = 0;
       failures += 1;
       const cause = wholeCause(error);
       options.onEcho?.(`the centre did not answer: ${cause}`);
@@ -93,6 +103,7 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
 }
 
 const HEARD_WITHIN_MS = 5_000;
+const AT_WORK = new Set<string>(['RUNNING', 'PAUSED']);
 /** Of a shard that has taken the result, is about to, or is followed by a run that asks again. */
 const HEARS = new Set<string>(['RUNNING', 'PAUSED', 'COMPLETED', 'CONTINUED_AS_NEW']);
 
@@ -119,11 +130,15 @@ function echoed<T>({ client, timers = LINK_TIMERS.fibre }: DeliveryOptions, ask:
   return client.withDeadline(Date.now() + timers.echoWithin, ask);
 }
 
-/** Asked of the namespace: a server in which it is missing answers everything else, and takes no report. */
-function echo(options: DeliveryOptions): Promise<unknown> {
+/**
+ * Asked of the namespace: a server in which it is missing answers everything else, and takes no report. The id tells one
+ * that was made anew from the one before, which may have been away for less than anybody noticed.
+ */
+async function echo(options: DeliveryOptions): Promise<string | undefined> {
   const { client } = options;
   const { namespace } = client.options;
-  return echoed(options, () => client.workflowService.describeNamespace({ namespace }));
+  const { namespaceInfo } = await echoed(options, () => client.workflowService.describeNamespace({ namespace }));
+  return namespaceInfo?.id ?? undefined;
 }
 
 /** The SDK's own words say what could not be done; why is below them. */
@@ -140,12 +155,13 @@ function nextReport({ timers = LINK_TIMERS.fibre, reportEvery = timers.reportEve
  * What is unacknowledged and was not carried over this connection yet; the report also when there is nothing. True: there
  * may be more than one delivery takes, and the rest is due.
  */
-async function deliver(options: DeliveryOptions, sent: Sent): Promise<boolean> {
+async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean): Promise<boolean> {
   const { site, door, client } = options;
-  await learnAcks(options, sent);
-  const events = door.unacknowledged(MOST, sent.through);
-  const isCut = events.length === MOST;
+  const ending = await askEnding(options, sent, looks);
   const report = await door.report();
+  if (looks) goBack(options, sent, ending, report.epoch);
+  const events = door.unacknowledged(MOST, sent.journal);
+  const isCut = events.length === MOST;
   for (let pages = 0; pages <= MOST / PAGE; pages++) {
     const { page, entries } = nextPage(door, events, sent);
     if (pages > 0 && page.length === 0 && entries.length === 0) return isCut;
@@ -161,14 +177,14 @@ async function deliver(options: DeliveryOptions, sent: Sent): Promise<boolean> {
       }),
     );
     events.splice(0, page.length);
-    sent.through = page.at(-1)?.sequence ?? sent.through;
+    sent.journal = page.at(-1)?.sequence ?? sent.journal;
     for (const { priority, sequence } of entries) sent[priority] = Math.max(sent[priority], sequence);
   }
   return true;
 }
 
 /** The journal in its own order: its mark is one number. What may be dropped has marks of its own, and holds nothing up. */
-function nextPage(door: SiteDoor, events: SiteEvent[], sent: Sent): { page: SiteEvent[]; entries: OutboxEntry[] } {
+function nextPage(door: SiteDoor, events: SiteEvent[], sent: Carried): { page: SiteEvent[]; entries: OutboxEntry[] } {
   const waiting = (priority: SparePriority) => door.outbox?.waiting(priority, sent[priority], PAGE) ?? [];
   const [performance, routine] = [waiting('performance'), waiting('routine')];
   const counts = { safety: events.length, performance: performance.length, routine: routine.length };
@@ -177,19 +193,33 @@ function nextPage(door: SiteDoor, events: SiteEvent[], sent: Sent): { page: Site
   return { page: events.slice(0, plan.safety), entries };
 }
 
-/** The inbox that took the last entries ends with what is recorded of them. */
-async function learnAcks(options: DeliveryOptions, sent: Sent): Promise<void> {
+/** The inbox that took the last delivery ends with what is recorded: samples and log lines up to there are deleted. */
+async function askEnding(options: DeliveryOptions, sent: Carried, looks: boolean): Promise<Ending> {
   const { site, door, client, log } = options;
-  if (door.outbox === undefined || sent.performance + sent.routine === 0) return;
+  const outbox = sent.performance + sent.routine > 0;
+  const first = looks ? door.unacknowledged(1)[0]?.sequence : undefined;
+  if (!outbox && (first === undefined || first > sent.journal)) return undefined;
   try {
     const inbox = client.workflow.getHandle(`inbox/${site}`);
     const { status } = await echoed(options, () => inbox.describe());
-    if (status.name !== 'COMPLETED') return;
-    const acks = (await echoed(options, () => inbox.result())) as OutboxAcks | undefined | null;
-    if (acks) door.outbox.acknowledge(acks);
+    if (status.name !== 'COMPLETED') return AT_WORK.has(status.name) ? undefined : 'lost';
+    const end = (await echoed(options, () => inbox.result())) as InboxEnd | undefined | null;
+    if (end) door.outbox?.acknowledge(end);
+    return end ?? undefined;
   } catch (error) {
     // Who did not answer here will not take the report either.
     if (!(error instanceof WorkflowNotFoundError || error instanceof WorkflowFailedError)) throw error;
     log.debug({ cause: causeOf(error) }, 'what the centre has recorded could not be asked');
+    return error instanceof WorkflowNotFoundError ? 'lost' : undefined;
   }
+}
+
+/** The journal is deleted by signed commands alone; what the inbox says of it only decides what is sent once more. */
+function goBack(options: DeliveryOptions, sent: Carried, ending: Ending, epoch: number): void {
+  const { door, log, timers = LINK_TIMERS.fibre, reportEvery = timers.reportEvery } = options;
+  const acked = (door.unacknowledged(1)[0]?.sequence ?? Infinity) - 1;
+  const marks = sent.marksOf(ending, epoch, acked);
+  if (!marks || !sent.goBackTo(marks, elapsed(), reportEvery)) return;
+  const { journal, performance, routine } = sent;
+  log.warn({ journal, performance, routine }, 'the centre has lost what it was told; it is told again from there');
 }

@@ -90,7 +90,7 @@ async function serve(options: SiteLinkOptions, held: Held, standing: Standing, s
   const { connection, settings } = held.now;
   const { namespace } = settings;
   // Worker.create does not ask for the namespace, and a worker without one fails a minute later without a word.
-  await connection.withDeadline(Date.now() + ASK_WITHIN_MS, () =>
+  const { namespaceInfo } = await connection.withDeadline(Date.now() + ASK_WITHIN_MS, () =>
     connection.workflowService.describeNamespace({ namespace }),
   );
   const ended = new AbortController();
@@ -102,7 +102,8 @@ async function serve(options: SiteLinkOptions, held: Held, standing: Standing, s
     else standing.down(failure, failures);
   };
   const client = new Client({ connection, namespace });
-  const delivery: DeliveryOptions = { site, door, log, timers, client, onEcho, due: new Due() };
+  const namespaceId = namespaceInfo?.id ?? undefined;
+  const delivery: DeliveryOptions = { site, door, log, timers, client, namespaceId, onEcho, due: new Due() };
   const onResult = (asker: Asker) => void deliverIfUnheard(delivery, asker, ended.signal);
   const worker = await Worker.create({ ...siteWorkerOptions({ ...options, onResult }), connection, namespace });
   const delivering = keepDelivering(delivery, ended.signal);

@@ -18,8 +18,11 @@ export interface SiteProcessOptions {
   observe?: boolean;
 }
 
-/** Streams that observers are reserved for; a site that lists more waits for a slot, never for its agent. */
-const STREAMS = 4;
+/**
+ * Streams that observers are reserved for. Which a site runs the centre says, and may say otherwise while this runs. With a
+ * slot too few a revert waits behind the observers of converges; a slot that nobody needs costs nothing.
+ */
+export const STREAMS = 64;
 const RETRY_MS = 5_000;
 
 /** Runs until SIGINT or SIGTERM; a change under way goes on at the next start. */
@@ -45,7 +48,7 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
   if (!agent) return;
   try {
     await agent.start();
-    await agent.serveLocal();
+    void untilDone('the socket', () => agent.serveLocal(), signal, log);
     installRuntime(log, { heartbeats: false });
     const { metrics } = file;
     if (metrics !== undefined) void untilDone('metrics', () => agent.serveMetrics(metrics), signal, log);

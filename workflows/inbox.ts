@@ -1,6 +1,6 @@
 /**
  * The inbox of a site: what it reports with no observer attached, and on connect. Started by the site's signal, ends
- * when all that came is recorded. Nothing is acknowledged here: the next command tells the site what is recorded.
+ * when all that came is recorded. Nothing of the journal is acknowledged here: only a signed command does that.
  */
 import {
   allHandlersFinished,
@@ -12,16 +12,16 @@ import {
   setHandler,
 } from '@temporalio/workflow';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
-import type { OutboxAcks, OutboxPage } from '../policies/model/telemetry.js';
+import type { InboxEnd, OutboxAcks, OutboxPage } from '../policies/model/telemetry.js';
 import { deliverSignal, lateNewsSignal, type Delivery } from './messages.js';
 import { atOnce, patient } from './proxies.js';
 
 const IDLE = '10s';
 
-/** Ends with what is recorded of the site's outbox, if it brought any: the site asks for it, and deletes that much. */
-export async function inbox(_site: string): Promise<OutboxAcks | undefined> {
+/** Ends with what is recorded of the site's journal, and of its outbox if it brought any: the site asks for it. */
+export async function inbox(_site: string): Promise<InboxEnd | undefined> {
   const deliveries: Delivery[] = [];
-  let acks: OutboxAcks | undefined;
+  let end: InboxEnd | undefined;
   setHandler(deliverSignal, (delivery) => void (isDelivery(delivery) && deliveries.push(delivery)), {
     description: 'Report and events of the site.',
   });
@@ -29,11 +29,18 @@ export async function inbox(_site: string): Promise<OutboxAcks | undefined> {
   const short = patched('inbox-is-one-task');
   while (short ? deliveries.length > 0 : await condition(() => deliveries.length > 0, IDLE)) {
     const next = deliveries.shift();
-    if (next) await take(next.report, next.events, short);
-    if (next?.outbox) acks = (await recordOutbox(next.report, next.outbox, short)) ?? acks;
+    if (!next) continue;
+    end = joined(end, await take(next.report, next.events, short));
+    if (next.outbox) end = joined(end, await recordOutbox(next.report, next.outbox, short));
   }
   await condition(allHandlersFinished);
-  return acks;
+  return end;
+}
+
+/** Of two epochs only the later word counts: sequences begin anew. */
+function joined(before: InboxEnd | undefined, told: InboxEnd | undefined): InboxEnd | undefined {
+  if (!told) return before;
+  return before?.epoch === told.epoch ? { ...before, ...told } : told;
 }
 
 function recordOutbox(report: SiteReport, page: OutboxPage, short: boolean): Promise<OutboxAcks | undefined> {
@@ -62,11 +69,13 @@ function isDelivery(input: unknown): boolean {
   return told;
 }
 
-async function take(report: SiteReport, events: SiteEvent[], short: boolean): Promise<void> {
-  const fresh = await atOnceIf(short, ({ recordInbox }) => recordInbox(report, events));
+async function take(report: SiteReport, events: SiteEvent[], short: boolean): Promise<InboxEnd | undefined> {
+  const recorded = await atOnceIf(short, ({ recordInbox }) => recordInbox(report, events));
+  const { fresh, journal } = Array.isArray(recorded) ? { fresh: recorded } : recorded;
   for (const { workflowId, firstRunId, outcomes, answers } of fresh) {
     await getExternalWorkflowHandle(workflowId)
       .signal(lateNewsSignal, { firstRunId, outcomes, answers })
       .catch((error: unknown) => log.info('the rollout has ended meanwhile', { workflowId, error: String(error) }));
   }
+  return journal === undefined ? undefined : { epoch: report.epoch, journal };
 }

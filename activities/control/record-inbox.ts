@@ -2,7 +2,7 @@
 import { Context } from '@temporalio/activity';
 import { tryOf } from '../../policies/model/command-id.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
-import type { LateNews } from '../contract.js';
+import type { InboxRecorded, LateNews } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 import type { CatchUpWaker } from './wake-catch-up.js';
 
@@ -12,10 +12,10 @@ export async function recordInbox(
   waker: CatchUpWaker,
   report: SiteReport,
   events: SiteEvent[],
-): Promise<LateNews[]> {
+): Promise<InboxRecorded> {
   const { activityId, workflowExecution } = Context.current().info;
   const delivery = { runId: workflowExecution?.runId ?? 'none', activityId };
-  const { fresh, anomalies } = await deps.registry.recordSiteEvents(report, events, deps.now(), delivery);
+  const { fresh, anomalies, journal } = await deps.registry.recordSiteEvents(report, events, deps.now(), delivery);
   const news = new Map<string, LateNews>();
   for (const { workflowId, firstRunId, running, event, outcome } of fresh) {
     if (!running) continue;
@@ -30,7 +30,7 @@ export async function recordInbox(
   await waker.heardOf(report, speaks).catch((error: unknown) => {
     Context.current().log.warn('catchUp was not woken', { error: String(error) });
   });
-  return [...news.values()];
+  return { fresh: [...news.values()], ...(journal === undefined ? {} : { journal }) };
 }
 
 /** A site that was commanded again must not be judged by what an earlier try ended with. */

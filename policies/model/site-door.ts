@@ -3,7 +3,7 @@ import type { Envelope, Settled, SiteState } from './command.js';
 import type { PrefetchEnvelope } from './prefetch.js';
 import type { Reason } from './verdict.js';
 import type { SiteEvent, SiteReport } from './report.js';
-import type { OutboxAcks, OutboxEntry, OutboxPage, SparePriority } from './telemetry.js';
+import type { InboxEnd, OutboxEntry, OutboxPage, SparePriority } from './telemetry.js';
 
 export interface SiteDoor {
   /** Takes a command durably, idempotent by command id. A refused one has the journaled result `rejected`. */
@@ -36,5 +36,5 @@ export interface OutboxDoor {
   waiting(priority: SparePriority, after: number, limit: number): OutboxEntry[];
   page(entries: OutboxEntry[]): OutboxPage;
   /** Deletes what the centre has recorded. */
-  acknowledge(acks: OutboxAcks): void;
+  acknowledge(acks: InboxEnd): void;
 }

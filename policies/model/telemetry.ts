@@ -99,6 +99,12 @@ export interface OutboxAcks {
   routine: number;
 }
 
+/**
+ * What the inbox of a site ends with. `journal`: the sequence up to which the registry has its journal without a hole. It
+ * is not signed: a site repeats by it what was lost, and deletes nothing of its journal.
+ */
+export type InboxEnd = Pick<OutboxAcks, 'epoch'> & Partial<OutboxAcks> & { journal?: number };
+
 export function isGapEvent(event: SiteEvent): event is SiteEvent & { detail: OutboxGap & Record<string, unknown> } {
   const { priority, from, to, count, previous, last } = event.detail;
   const numbers = [from, to, count].every((one) => Number.isSafeInteger(one) && (one as number) > 0);

@@ -7,7 +7,7 @@ import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import { addLocalRevert, readCommandId, type Arrival } from './command-facts.js';
 import { addToLedger, CommandLedger, outcomeKnown, scheduled, UNKNOWN_PLACE } from './command-ledger.js';
 import { appendDrafts, type KeyedDraft } from './evidence-log.js';
-import { anomaly, hashHolds, sortEvents, storeEvents, type SortedEvents } from './journal.js';
+import { anomaly, contiguousOf, hashHolds, sortEvents, storeEvents, type SortedEvents } from './journal.js';
 import type { FreshEvent, SiteAnomaly } from './registry.js';
 import { recordGaps } from './outbox.js';
 import { recordReports } from './reports.js';
@@ -23,7 +23,7 @@ export async function recordSiteEvents(
   events: SiteEvent[],
   now: number,
   delivery?: { runId: string; activityId: string },
-): Promise<{ fresh: FreshEvent[]; anomalies: SiteAnomaly[] }> {
+): Promise<{ fresh: FreshEvent[]; anomalies: SiteAnomaly[]; journal?: number }> {
   // Without a name for the delivery its retry cannot be told from another delivery: told once is told.
   const toldBy = delivery === undefined ? UNNAMED : `${delivery.runId}/${delivery.activityId}`;
   return db.transaction().execute(async (tx) => {
@@ -32,7 +32,8 @@ export async function recordSiteEvents(
     const ofReport = await recordReports(tx, [report], now);
     const journals = [{ site: report.site, events }];
     const { fresh, anomalies } = await recordJournals(tx, new CommandLedger(), journals, toldBy, now);
-    return { fresh, anomalies: [...ofReport, ...anomalies] };
+    const journal = (await contiguousOf(tx, report.site, report.epoch)) ?? 0;
+    return { fresh, anomalies: [...ofReport, ...anomalies], journal };
   });
 }
 

@@ -161,7 +161,7 @@ async function advance(tx: Tx, site: string, epoch: number): Promise<void> {
   if (contiguous !== before) await putContiguous(tx, site, epoch, contiguous);
 }
 
-async function contiguousOf(tx: Tx, site: string, epoch: number): Promise<number | undefined> {
+export async function contiguousOf(tx: Tx, site: string, epoch: number): Promise<number | undefined> {
   const row = await tx
     .selectFrom('site_epochs')
     .select('contiguous')

@@ -177,13 +177,15 @@ export interface KnownSites {
    *
    * `delivery` names the activity that calls. With it, a retry after a crash between commit and answer gets the same
    * `fresh` again, so that no local revert is recorded and then told to nobody; without it, a retry gets none.
+   *
+   * `journal`: up to where the epoch of the report is recorded without a hole; absent for an agent that was refused.
    */
   recordSiteEvents(
     report: SiteReport,
     events: SiteEvent[],
     now: number,
     delivery?: { runId: string; activityId: string },
-  ): Promise<{ fresh: FreshEvent[]; anomalies: SiteAnomaly[] }>;
+  ): Promise<{ fresh: FreshEvent[]; anomalies: SiteAnomaly[]; journal?: number }>;
   /** The latest anomalies of a site, newest first. */
   siteAnomalies(site: string, limit: number): Promise<SiteAnomaly[]>;
   /** By site: the agent that was refused last, why, and when that was first so. */

@@ -7,7 +7,7 @@ import { NO_PREVIOUS } from '../../policies/signing/chain.js';
 import { linkOutboxEntry } from '../../policies/signing/outbox-chain.js';
 import { decideDrop, windowFor, type Stored } from '../../policies/site/plan-outbox.js';
 import type {
-  OutboxAcks,
+  InboxEnd,
   OutboxEntry,
   OutboxGap,
   OutboxPage,
@@ -148,7 +148,8 @@ export class Outbox {
   /** Oldest first, after what was sent already. */
   waiting(priority: SparePriority, after: number, limit: number): OutboxEntry[] {
     const sql = 'SELECT body FROM outbox WHERE epoch = ? AND priority = ? AND sequence > ? ORDER BY sequence LIMIT ?';
-    const rows = this.db.prepare(sql).all([this.store.number('epoch'), priority, after, limit]) as { body: string }[];
+    const select = () => this.db.prepare(sql).all([this.store.number('epoch'), priority, after, limit]);
+    const rows = this.store.spare(select, []) as { body: string }[];
     return rows.map(({ body }) => JSON.parse(body) as OutboxEntry);
   }
 
@@ -160,13 +161,13 @@ export class Outbox {
   }
 
   /** Deletes what the centre has recorded; what it never saw of this chain is not believed. */
-  acknowledge(acks: OutboxAcks): void {
+  acknowledge(acks: InboxEnd): void {
     const epoch = this.store.number('epoch');
     if (acks.epoch !== epoch) return;
     for (const priority of SPARE) {
       const head = this.head(epoch, priority);
       const acked = acks[priority];
-      if (!Number.isSafeInteger(acked) || acked <= head.acked || acked > head.sequence) continue;
+      if (acked === undefined || !Number.isSafeInteger(acked) || acked <= head.acked || acked > head.sequence) continue;
       this.store.transactSpare(() => {
         this.putHead(epoch, priority, { ...head, acked });
         const sql = 'DELETE FROM outbox WHERE epoch = ? AND priority = ? AND sequence <= ?';
@@ -193,7 +194,8 @@ export class Outbox {
   private count(epoch: number): Record<SparePriority, Stored> {
     const sql =
       'SELECT priority, count(*) AS entries, sum(bytes) AS bytes FROM outbox WHERE epoch = ? GROUP BY priority';
-    const rows = this.db.prepare(sql).all([epoch]) as (Stored & { priority: SparePriority })[];
+    const select = () => this.db.prepare(sql).all([epoch]);
+    const rows = this.store.spare(select, []) as (Stored & { priority: SparePriority })[];
     const none = { entries: 0, bytes: 0 };
     const found = { performance: none, routine: none };
     for (const { priority, entries, bytes } of rows)

@@ -91,7 +91,17 @@ export class Prefetcher {
     }
   }
 
+  /** Never throws: a database that cannot be read is asked again at the next look. */
   private async run(): Promise<void> {
+    try {
+      await this.fetchAll();
+    } catch (error) {
+      this.context.storage.note(error, 'what is to be fetched ahead');
+      this.context.log.warn({ error: messageOf(error) }, FAILED);
+    }
+  }
+
+  private async fetchAll(): Promise<void> {
     const { signal } = this.stopped;
     for (let row = this.next(); (row || this.untidy) && !signal.aborted; row = this.next()) {
       const early = row ? this.dueAt(row) - performance.now() : 0;

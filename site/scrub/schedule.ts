@@ -28,15 +28,22 @@ export function scheduleScrub(
       context.storage.note(error, 'the scrub');
       context.log.warn({ error: messageOf(error) }, 'what is kept could not be read back');
     }
-    later(Math.max(dueIn(context, everyMs), Math.min(LOOK_EVERY_MS, everyMs)));
+    later(dueIn(context, everyMs));
   };
-  later(Math.max(dueIn(context, everyMs), Math.min(LOOK_EVERY_MS, everyMs)));
+  later(dueIn(context, everyMs));
   return async () => {
     clearTimeout(timer);
     await running;
   };
 }
 
-function dueIn({ clock, store }: SiteContext, everyMs: number): number {
-  return scrubDueIn(clock.now(), readRound(store)?.at, everyMs);
+function dueIn({ clock, log, storage, store }: SiteContext, everyMs: number): number {
+  const soonest = Math.min(LOOK_EVERY_MS, everyMs);
+  try {
+    return Math.max(scrubDueIn(clock.now(), readRound(store)?.at, everyMs), soonest);
+  } catch (error) {
+    storage.note(error, 'when the next scrub is due');
+    log.warn({ error: messageOf(error) }, 'when the next scrub is due could not be read');
+    return soonest;
+  }
 }

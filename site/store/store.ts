@@ -281,10 +281,10 @@ export class Store {
 
   // prefetches: the latest wish for files of each stream
   prefetch(stream: string): PrefetchRow | undefined {
-    return this.body<PrefetchRow>('SELECT body FROM prefetches WHERE stream = ?', stream);
+    return this.spare(() => this.body<PrefetchRow>('SELECT body FROM prefetches WHERE stream = ?', stream), undefined);
   }
   prefetches(): PrefetchRow[] {
-    return this.bodies<PrefetchRow>('SELECT body FROM prefetches ORDER BY stream');
+    return this.spare(() => this.bodies<PrefetchRow>('SELECT body FROM prefetches ORDER BY stream'), []);
   }
   putPrefetch(row: PrefetchRow): void {
     const sql = 'INSERT INTO prefetches VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body';
@@ -308,10 +308,11 @@ export class Store {
 
   // drift: what was found when a stream was last compared with its release
   drift(stream: string): DriftReport | undefined {
-    return this.body<DriftReport>('SELECT body FROM drifts WHERE stream = ?', stream);
+    return this.spare(() => this.body<DriftReport>('SELECT body FROM drifts WHERE stream = ?', stream), undefined);
   }
   driftStreams(): string[] {
-    return this.all<{ stream: string }>('SELECT stream FROM drifts ORDER BY stream').map(({ stream }) => stream);
+    const rows = () => this.all<{ stream: string }>('SELECT stream FROM drifts ORDER BY stream');
+    return this.spare(rows, []).map(({ stream }) => stream);
   }
   putDrift(stream: string, report: DriftReport): void {
     const sql = 'INSERT INTO drifts VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body';
@@ -357,6 +358,17 @@ export class Store {
     } catch (error) {
       this.trouble.broken(error);
       throw error;
+    }
+  }
+  /**
+   * For what nothing is guarded by. Its page may have rotted: that is told as a fault of the disk, and must end neither a
+   * command that is being taken in, nor the site's report, nor the process.
+   */
+  spare<T>(work: () => T, none: T): T {
+    try {
+      return this.read(work);
+    } catch {
+      return none;
     }
   }
   private run(sql: string, ...parameters: unknown[]): void {

@@ -5,7 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunningProcess } from '../../infra/dev/process.js';
 import { CATCH_UP } from '../../policies/model/debt.js';
+import { callAgent } from '../../site/local/client.js';
 import { FaultStage, until } from './fault-stage.js';
+import { writeAgentFile } from './link-stage.js';
 
 const SITES = ['s1', 's2'];
 const WHY = 'the disk of Temporal is gone';
@@ -19,6 +21,7 @@ beforeAll(async () => {
   stage = await FaultStage.open({ sites: SITES, settleWithin: '120s' });
   await stage.startDepot();
   worker = await stage.startWorker();
+  for (const site of SITES) writeAgentFile(stage, site, stage.depotUrl);
   for (const site of SITES) sites.set(site, await stage.startSite(site));
   await until(async () => (await stage.registry.reports(SITES)).size === SITES.length, 'every site has reported');
   expect((await stage.sealed(await stage.begin({ version: '1.0.0' }))).outcome).toBe('promoted');
@@ -110,5 +113,19 @@ describe('abort --lost', () => {
     expect((await stage.sealed(next, 90_000)).outcome).toBe('promoted');
     expect((await stage.rollout(next))?.generation).toBeGreaterThan((before?.generation ?? 0) + 1);
     expect(SITES.map((site) => stage.livePage(site))).toEqual(['healthy 1.2.0\n', 'healthy 1.2.0\n']);
+  });
+
+  it('O3: what it had taken and nobody had recorded, the site tells the next one, over the connection that it has', async () => {
+    await worker.crash();
+    const held = { by: 'kari', reason: 'told to nobody', lasts: 3_600_000 };
+    await callAgent(join(stage.root, 's1', 'data'), 'hold', held, 5_000);
+    const taken = ['workflow', 'describe', '--workflow-id', 'inbox/s1', '--output', 'json'];
+    await until(async () => (await stage.temporalCli(taken)).stdout.includes('_RUNNING'), 'Temporal has taken it');
+    await loseTemporal();
+    await stage.temporal.restart();
+    worker = await stage.startWorker();
+    const recorded = async () => (await stage.registry.siteEvents('s1', 50)).some(({ kind }) => kind === 'held');
+    // By its next echo; the next report of a fibre is minutes away.
+    await until(recorded, 'the hold is recorded', 60_000);
   });
 });

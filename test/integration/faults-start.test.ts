@@ -1,10 +1,11 @@
 /** Something is away or taken when a part starts, or what the depot gives is damaged: said clearly, waited for, never switched to. */
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunningProcess } from '../../infra/dev/process.js';
 import { blobPath } from '../../policies/model/depot.js';
+import { socketPath } from '../../site/local/protocol.js';
 import { agentFile, FAULT_STREAM, strategyFile } from './fault-files.js';
 import { FaultStage, until } from './fault-stage.js';
 
@@ -133,6 +134,23 @@ describe('the depot away at the start of a rollout', () => {
     expect(stage.logsOf(`site-${site}`)).toContain('the agent goes on without it');
     expect((await stage.statusOf(site)).site).toBe(site);
     await agent.stop();
+  });
+
+  it('[A13] an agent whose socket cannot be bound says so, goes on, and binds it once it can', async () => {
+    const site = 's8';
+    const directory = join(stage.root, site);
+    const file = agentFile({ site, directory, control: join(stage.project, 'control.pub'), depot: stage.depotUrl });
+    stage.write(join('..', site, 'agent.yaml'), file);
+    const inTheWay = socketPath(join(directory, 'data'));
+    mkdirSync(inTheWay, { recursive: true });
+    const starting = stage.startSite(site);
+    await until(
+      () => stage.logsOf(`site-${site}`).includes('the agent goes on without it'),
+      'the log line about the socket',
+    );
+    rmSync(inTheWay, { recursive: true });
+    // It answers: by the same process, for one that had ended would be a failure to start.
+    await (await starting).stop();
   });
 
   it('[A31] in the end the rollout is refused by name, no site was commanded, and with the depot back it can begin', async () => {

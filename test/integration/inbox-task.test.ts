@@ -18,6 +18,8 @@ let client: Client;
 /** Calls of each effect, with the sequence that they told of; and how many of them fail yet. */
 let calls: string[];
 let failing: number;
+/** As control workers did that are older than the mark of the journal. */
+let answersOfBefore = false;
 
 function effect(name: string, sequence: number): void {
   calls.push(`${name} ${sequence}`);
@@ -33,7 +35,10 @@ beforeAll(async () => {
     ...{ connection, taskQueue: QUEUE },
     workflowBundle: await workflowBundle(),
     activities: {
-      recordInbox: async ({ sequence }: SiteReport) => (effect('events', sequence), []),
+      recordInbox: async ({ sequence }: SiteReport) => (
+        effect('events', sequence),
+        answersOfBefore ? [] : { fresh: [], journal: sequence }
+      ),
       recordOutbox: async ({ sequence }: SiteReport) => (
         effect('outbox', sequence),
         { epoch: 1, performance: sequence, routine: 0 }
@@ -78,9 +83,9 @@ const ACTIVITY_SCHEDULED = '10';
 const TIMER_STARTED = '17';
 
 describe('the inbox', () => {
-  it('is one task and no timer, and ends with what is recorded of the outbox', async () => {
+  it('is one task and no timer, and ends with what is recorded of journal and outbox', async () => {
     const handle = await deliver('one', delivery(1, true));
-    expect(await handle.result()).toEqual({ epoch: 1, performance: 1, routine: 0 });
+    expect(await handle.result()).toEqual({ epoch: 1, journal: 1, performance: 1, routine: 0 });
     expect(calls).toEqual(['events 1', 'outbox 1']);
     const kinds = await kindsOf('one');
     expect(kinds.filter((kind) => kind === TASK_DONE)).toHaveLength(1);
@@ -91,7 +96,7 @@ describe('the inbox', () => {
   it('waits for a registry that is away, as long as it takes, and loses nothing', async () => {
     failing = 5;
     const handle = await deliver('away', delivery(1, true));
-    expect(await handle.result()).toEqual({ epoch: 1, performance: 1, routine: 0 });
+    expect(await handle.result()).toEqual({ epoch: 1, journal: 1, performance: 1, routine: 0 });
     expect(calls).toEqual([...Array.from({ length: 6 }, () => 'events 1'), 'outbox 1']);
     expect(await kindsOf('away')).toContain(ACTIVITY_SCHEDULED);
   });
@@ -104,6 +109,16 @@ describe('the inbox', () => {
     for (let tries = 0; calls.at(-1) !== 'events 20' && tries < 100; tries += 1)
       await new Promise((r) => setTimeout(r, 50));
     expect([...new Set(calls)]).toEqual(Array.from({ length: 20 }, (_, at) => `events ${at + 1}`));
+    expect(await client.workflow.getHandle('inbox/many').result()).toEqual({ epoch: 1, journal: 20 });
+  });
+
+  it('says nothing of the journal where the registry did not', async () => {
+    answersOfBefore = true;
+    try {
+      expect(await (await deliver('before', delivery(1))).result()).toBeUndefined();
+    } finally {
+      answersOfBefore = false;
+    }
   });
 
   it('ends at once where it was begun by hand with nothing to take, and drops what is no delivery', async () => {

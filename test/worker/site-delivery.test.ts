@@ -1,10 +1,9 @@
 import type { Client } from '@temporalio/client';
 import { expect, test, vi } from 'vitest';
-import type { SiteEvent } from '../../policies/model/report.js';
 import type { SiteDoor } from '../../policies/model/site-door.js';
-import type { OutboxEntry, SparePriority } from '../../policies/model/telemetry.js';
 import { openLog } from '../../worker/log.js';
 import { keepDelivering } from '../../worker/site-delivery.js';
+import { heard, Unacknowledged } from './unacknowledged.js';
 
 /** Runs the delivery of a quiet site until `until` holds; returns what it sent. */
 async function delivered(reportEvery: number, until: (sent: unknown[]) => boolean, atMost: number): Promise<unknown[]> {
@@ -84,97 +83,6 @@ test('a report that is not taken is told with what is below the words of the SDK
   await running;
   expect(told[0]).toBe('the centre did not answer: Failed to signal: 14 UNAVAILABLE: no route');
 });
-
-/** A site whose journal nobody acknowledges, as the centre hears of it over one connection after the other. */
-class Unacknowledged {
-  readonly told: number[] = [];
-  readonly deliveries: number[] = [];
-  readonly outbox: number[] = [];
-  private readonly journal: { sequence: number }[];
-  private readonly listeners = new Set<(event: SiteEvent) => void>();
-  private refusals = 0;
-
-  constructor(
-    private readonly acked: number,
-    events: number,
-    private readonly samples = 0,
-  ) {
-    this.journal = Array.from({ length: events }, (_, index) => ({ sequence: acked + 1 + index }));
-  }
-
-  get last(): number {
-    return this.journal.at(-1)?.sequence ?? this.acked;
-  }
-
-  get expected(): number[] {
-    return this.journal.map(({ sequence }) => sequence);
-  }
-
-  append(): void {
-    const event = { sequence: this.last + 1 };
-    this.journal.push(event);
-    for (const listener of this.listeners) listener(event as SiteEvent);
-  }
-
-  refuse(times: number): void {
-    this.refusals = times;
-  }
-
-  private take(delivery: { events: SiteEvent[]; outbox?: { entries: OutboxEntry[] } }): void {
-    if (this.refusals-- > 0) throw new Error('14 UNAVAILABLE');
-    this.told.push(...delivery.events.map(({ sequence }) => sequence));
-    this.deliveries.push(delivery.events.length);
-    this.outbox.push(...(delivery.outbox?.entries ?? []).map(({ sequence }) => sequence));
-  }
-
-  private readonly door = {
-    onEvent: (listener: (event: SiteEvent) => void) => {
-      this.listeners.add(listener);
-      return () => this.listeners.delete(listener);
-    },
-    observed: () => false,
-    unacknowledged: (limit: number, after = 0) =>
-      this.journal.filter(({ sequence }) => sequence > Math.max(this.acked, after)).slice(0, limit),
-    report: async () => ({ site: 'osl-01' }),
-    contacted: () => undefined,
-    outbox: {
-      waiting: (priority: SparePriority, after: number, limit: number) =>
-        priority === 'routine'
-          ? Array.from({ length: Math.min(limit, this.samples - after) }, (_, n) => ({
-              priority,
-              sequence: after + 1 + n,
-            }))
-          : [],
-      page: (entries: OutboxEntry[]) => ({ entries }),
-      acknowledge: () => undefined,
-    },
-  } as unknown as SiteDoor;
-
-  private readonly client = {
-    workflow: {
-      signalWithStart: async (_: string, { signalArgs }: { signalArgs: Parameters<Unacknowledged['take']> }) =>
-        this.take(...signalArgs),
-      getHandle: () => ({ describe: async () => ({ status: { name: 'RUNNING' } }) }),
-    },
-    workflowService: { describeNamespace: async () => ({}) },
-    options: { namespace: 'default' },
-    withDeadline: async (_deadline: number, ask: () => Promise<unknown>) => ask(),
-  } as unknown as Client;
-
-  /** One connection, which reports of its own accord once an hour; `during` is over before it ends. */
-  async connect(during: () => Promise<void>): Promise<void> {
-    const end = new AbortController();
-    const log = openLog('test');
-    log.level = 'silent';
-    const { door, client } = this;
-    const running = keepDelivering({ site: 'osl-01', door, client, log, reportEvery: 3_600_000 }, end.signal);
-    await during().finally(() => end.abort());
-    await running;
-  }
-}
-
-const heard = (site: Unacknowledged) =>
-  vi.waitFor(() => expect(site.told.at(-1)).toBe(site.last), { timeout: 8_000, interval: 20 });
 
 test('[A43] of a journal with more than one delivery takes, all is told at once, in order, and what comes after it too', async () => {
   const site = new Unacknowledged(7, 12_345);

@@ -55,6 +55,16 @@ describe('events of a site', () => {
     }
   });
 
+  it('answer with the mark up to which nothing is missing, and an agent that is not believed with none', async () => {
+    const [journal, next] = [journalOf(3), journalOf(2, 2)];
+    const mark = async (told: SiteReport, ...events: SiteEvent[]) =>
+      (await registry.recordSiteEvents(told, events, 3_000)).journal;
+    expect(await mark(report(SITE))).toBe(0);
+    expect(await mark(report(SITE), at(journal, 0), at(journal, 2))).toBe(1);
+    expect(await mark(report(SITE), at(journal, 1))).toBe(3);
+    expect(await mark(report(SITE, { epoch: 2 }), at(next, 0))).toBeUndefined();
+  });
+
   it('[B15] are acknowledged for many sites at once, each for itself', async () => {
     const [one, other] = [new Journal('site-one'), new Journal('site-two')];
     for (const journal of [one, other, other]) journal.add('staged');
