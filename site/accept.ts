@@ -10,7 +10,8 @@ import { advance, journal, liveAtRest, liveRelease, resultOf } from './advance.j
 import type { SiteContext } from './context.js';
 import { judgeHeldHere } from './holds.js';
 import type { CommandRow, StreamRow } from './store/rows.js';
-import { notLive, type AskedUndo } from './stream-work.js';
+import { isUndoneBy, notLive } from './revert-command.js';
+import type { AskedUndo } from './stream-work.js';
 import { learnFromCommand } from './trust.js';
 
 /** `wake`: there may be work; `interrupt`: what is under way is to end; `nothing`: it is answered. */
@@ -53,7 +54,7 @@ function undoAllTheSame(context: SiteContext, command: Command, error: unknown):
   if (command.verb !== 'revert' || storage.note(error, 'a revert command') === undefined) return undefined;
   const row = store.stream(command.stream);
   const live = liveAtRest(context, row);
-  if (live?.digest !== command.digest || judgeCommand(command, row, false) !== 'fresh') return undefined;
+  if (!live || !isUndoneBy(command, row, live) || judgeCommand(command, row, false) !== 'fresh') return undefined;
   const detail = `rollout ${command.rollout} commanded the undo of ${live.version}`;
   return { live, undo: { cause: 'command', reason: { code: 'COMMANDED', detail }, begunAt: clock.now() } };
 }
@@ -63,9 +64,10 @@ function judgeObserving(context: SiteContext, command: Command): NotTaken | unde
   if (!context.observing) return undefined;
   const what = 'the agent was started with --observe';
   if (command.verb === 'converge') return { code: 'OBSERVING', detail: `${what}: it changes nothing` };
-  const live = liveRelease(context, context.store.stream(command.stream));
+  const row = context.store.stream(command.stream);
+  const live = liveRelease(context, row);
   // An undo of what is not live changes nothing anyway, and is answered as ever.
-  if (live?.digest !== command.digest) return undefined;
+  if (!live || !isUndoneBy(command, row, live)) return undefined;
   return { code: 'OBSERVING', detail: `${what}: ${live.version} stays live` };
 }
 
@@ -149,9 +151,13 @@ function admissionOf(context: SiteContext, command: Command, row: StreamRow): Ad
   );
   const pending = digests.find((one) => one?.verb === 'converge' && one.digest === command.digest)?.digest;
   // From its durable switch on a release counts as live, however far the switch has come.
-  const trial = row.trial && store.held(row.trial.releaseId)?.digest;
-  const live = trial === command.digest ? trial : liveRelease(context, row)?.digest;
-  const situation = { state: row.state, ...(live ? { live } : {}), ...(pending ? { pending } : {}) };
+  const trial = row.trial && store.held(row.trial.releaseId);
+  const live = trial?.digest === command.digest ? trial : liveRelease(context, row);
+  const situation = {
+    state: row.state,
+    ...(isUndoneBy(command, row, live) ? { live: command.digest } : {}),
+    ...(pending ? { pending } : {}),
+  };
   return decideAdmission(command, situation, row.queuedId !== undefined);
 }
 

@@ -12,11 +12,12 @@ import { runProgram } from './drivers/program.js';
 import { bytesOf } from './disk/measure.js';
 import { demandRoom } from './disk/room.js';
 import { revertStream } from './revert.js';
-import { refuseHeld, refuseLate, Rejection, rejectionOf } from './stage.js';
+import { refuseHeld, refuseLate, Rejection, rejectionOf, untilLate } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
 import { driverOf, noteVerified, probeAllLive, taskFor, verifiedDirectory, verifiedKey } from './task.js';
 import { mayBeginSwitch, probeUplink, untilEchoed } from './uplink.js';
 import { surroundingsOf } from './watching.js';
+import { bookRoot, stageWhole, wholeBefore } from './whole.js';
 
 type Program = NonNullable<Release['before']>;
 
@@ -36,12 +37,13 @@ export async function activateConverge(
   await untilEchoed(context, row, held, signal);
   const adoption = await findAdoption(context, held);
   if (held.release.alreadySick === 'reject' && hasSomethingLive(context, held, adoption)) {
-    await refuseSick(context, held, signal);
+    await refuseSick(context, row, held, signal);
   }
   signal.throwIfAborted();
   if (await isLiveAlready(context, held)) return answerLive(context, command, held);
   const lkg = adoption ? confirmAdoption(context, command.stream, adoption) : lkgOf(context, command.stream);
-  const undo = await stageUndo(context, held, lkg);
+  const before = lkg && (await wholeBefore(context, held, lkg));
+  const undo = await stageUndo(context, held, before);
   context.step('undo-captured');
   signal.throwIfAborted();
   demandUndoRoom(context, held, undo);
@@ -51,8 +53,8 @@ export async function activateConverge(
   refuseLate(context, row);
   refuseHeld(context, command);
   beforeSwitch();
-  const trial = beginSwitch(context, command, { ...held, undo }, lkg);
-  await switchComponents(context, command.stream, { ...held, undo }, trial, lkg);
+  const trial = beginSwitch(context, command, { ...held, undo }, before);
+  await switchComponents(context, command.stream, { ...held, undo }, trial, before);
 }
 
 /** `before` may take longer than an echo is good for: then what it did is put back, and the wait begins anew. */
@@ -93,10 +95,10 @@ async function wholeRelease(context: SiteContext, held: HeldRow): Promise<HeldRo
   const { holdings, store, verified } = context;
   const parts = Object.entries(held.trees);
   if (parts.every(([name, tree]) => verified.has(verifiedKey(holdings.directory(held.root, name), tree)))) return held;
-  const trees = new Map(parts.map(([name, tree]) => [name, store.tree(tree) ?? []]));
-  const root = await holdings.stageTrees(held.root.replace(/~\d+$/, ''), trees).catch((error: unknown) => {
+  const root = await stageWhole(context, held).catch((error: unknown) => {
     throw rejectionOf(context, error);
   });
+  if (root === undefined) throw new Rejection({ code: 'STAGE_FAILED', detail: 'the list of its files is gone' });
   noteVerified(context, { ...held, root });
   if (root === held.root) return held;
   store.transact(() => store.putHeld({ ...held, root }));
@@ -124,9 +126,17 @@ function hasSomethingLive(context: SiteContext, held: HeldRow, adoption: StagedA
   return adoption !== undefined || liveRelease(context, context.store.stream(held.stream)) !== undefined;
 }
 
-async function refuseSick(context: SiteContext, held: HeldRow, signal: AbortSignal): Promise<void> {
-  const sick = await probeBeforeSwitch(held.release, surroundingsOf(context, held), signal);
+async function refuseSick(context: SiteContext, row: CommandRow, held: HeldRow, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const late = untilLate(context, row, AbortSignal.any([signal, over.signal]));
+  const around = surroundingsOf(context, held);
+  const sick = await probeBeforeSwitch(held.release, around, AbortSignal.any([signal, late])).finally(() =>
+    over.abort(),
+  );
   if (!sick || signal.aborted) return;
+  if (sick.open) {
+    refuseLate(context, row, `, and check ${sick.name} is neither healthy nor failed: ${sick.detail}`);
+  }
   const detail = `check ${sick.name} failed before anything was switched: ${sick.detail}`;
   throw new Rejection({ code: 'ALREADY_SICK', detail });
 }
@@ -223,7 +233,7 @@ async function demandProgram(
   if (!end.ok) throw new Rejection({ code, detail: `${program.exec.join(' ')}: ${end.detail}` });
 }
 
-/** Target, last-known-good and deadline, durable before anything is switched (design §5 rule 1). */
+/** Target, last-known-good (with the root that it has now) and deadline, durable before anything is switched (design §5 rule 1). */
 function beginSwitch(context: SiteContext, command: Command, held: HeldRow, lkg: HeldRow | undefined): Trial {
   const { clock, store } = context;
   const trial: Trial = {
@@ -240,7 +250,11 @@ function beginSwitch(context: SiteContext, command: Command, held: HeldRow, lkg:
   advance(context, command.stream, {
     event: 'switch',
     change: ({ stagedId: _staged, beforeBegun: _before, ...row }: StreamRow) => ({ ...row, trial }),
-    also: () => store.putHeld(held),
+    also: () => {
+      store.putHeld({ ...held, switchedBy: command.id });
+      const booked = lkg && store.held(lkg.id);
+      if (booked) bookRoot(context, { from: booked.root, to: lkg.root });
+    },
     journal: {
       kind: 'switching',
       commandId: command.id,

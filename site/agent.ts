@@ -41,6 +41,7 @@ import { Observers } from './observers.js';
 import type { AgentOptions } from './options.js';
 import { reportOf } from './report.js';
 import { pollKeyset } from './keyset-poll.js';
+import { tendMarks } from './marks.js';
 import { StreamRunner } from './stream-runner.js';
 
 /** Who wants something undone or said to be well, and why. */
@@ -74,7 +75,7 @@ export class Agent {
     private readonly unlock: () => void,
     private readonly options: Pick<
       AgentOptions,
-      'keysetEveryMs' | 'driftEveryMs' | 'diskEveryMs' | 'scrubEveryMs' | 'prefetchRetryMs'
+      'keysetEveryMs' | 'driftEveryMs' | 'diskEveryMs' | 'marksEveryMs' | 'scrubEveryMs' | 'prefetchRetryMs'
     > = {},
   ) {
     context.closing = this.closing.signal;
@@ -106,9 +107,12 @@ export class Agent {
 
   /** Ends when every stream is at rest or carries on by itself; connections are tried only after it. */
   async start(): Promise<void> {
+    // Before the guard asks what has passed: whoever asks after it asks no wall clock.
+    this.closers.push(tendMarks(this.context, this.options.marksEveryMs));
     await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context)).catch(namedIfBroken);
-    if (this.context.storage.fault) await this.readBack();
     for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
+    // Not before them: it may take long, and what is on trial has a deadline.
+    if (this.context.storage.fault) await this.readBack();
     this.makeReserve();
     const stopPolling = pollKeyset(this.context, this.options.keysetEveryMs);
     const stopScrubbing = scheduleScrub(this.context, () => !this.busy, this.options.scrubEveryMs);

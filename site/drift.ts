@@ -10,6 +10,7 @@ import {
   nextDrift,
   policyOf,
   type Compared,
+  type Difference,
   type RepairSituation,
 } from '../policies/site/decide-drift.js';
 import { decideWindow } from '../policies/site/decide-window.js';
@@ -224,7 +225,8 @@ async function compareComponent(
   if (component.driver.type === 'exec') {
     if (isStandIn(component)) return 'adopted as it was found: it has no `verify` of its own';
     const isLive = await driverOf(context, component).probeLive(taskFor(context, held, component));
-    return isLive ? [] : [named({ path: '.', kind: 'changed', detail: 'its `verify` says that it is not live' })];
+    const root = named({ path: '.', kind: 'changed', detail: 'its `verify` says that it is not live' });
+    return [...(isLive ? [] : [root]), ...(await rottenFiles(context, held, component)).map(named).map(neverApplied)];
   }
   const wanted = context.store.tree(held.trees[component.name] ?? '');
   if (!wanted) return 'the agent no longer has the list of its files';
@@ -237,6 +239,18 @@ async function compareComponent(
   const differences = compareTrees(wanted, found);
   const root = stray === undefined || differences.some(({ path }) => path === '.') ? [] : [stray];
   return [...root, ...differences].map(named);
+}
+
+/** Of the directory that the programs of an exec component run in; what they put there themselves is their own affair. */
+async function rottenFiles(context: SiteContext, held: HeldRow, component: Component): Promise<Difference[]> {
+  const wanted = context.store.tree(held.trees[component.name] ?? '') ?? [];
+  const found = await scanTree(context.holdings.directory(held.root, component.name)).catch(() => []);
+  return compareTrees(wanted, found).filter(({ path, kind }) => kind !== 'added' && path !== '.');
+}
+
+/** To apply the release again would not bring the file back, and would be done again and again. */
+function neverApplied(one: DriftedPath): DriftedPath {
+  return one.policy === 'repair' ? { ...one, policy: 'alert' } : one;
 }
 
 /** A target that no longer points into the agent's own releases cannot be switched, whatever lies there. */

@@ -1,5 +1,6 @@
 /** Runs at every start before any connection is tried: puts right what a crash, a kill or a power cut left half done. */
-import { decideAtBoot } from '../policies/site/decide-boot.js';
+import { decideAtBoot, switchOf } from '../policies/site/decide-boot.js';
+import { marked } from '../policies/site/elapsed.js';
 import { finishConversions } from './adopt.js';
 import { messageOf } from './advance.js';
 import { momentOf } from './clock.js';
@@ -77,9 +78,10 @@ async function resumeWatch(context: SiteContext, row: StreamRow, trial: Trial): 
  * Durable before the watch goes on: else a crash loop would never count. A disk that does not take it ends no watch: a
  * process that stopped for it would leave the release unwatched until its deadline, and then come back to the same disk.
  */
-function countRestart({ log, storage, store }: SiteContext, row: StreamRow, trial: Trial): void {
+function countRestart({ clock, log, storage, store }: SiteContext, row: StreamRow, trial: Trial): void {
+  const counted = { ...trial, mark: marked(switchOf(trial), momentOf(clock)), restarts: trial.restarts + 1 };
   try {
-    store.transact(() => store.putStream({ ...row, trial: { ...trial, restarts: trial.restarts + 1 } }));
+    store.transact(() => store.putStream({ ...row, trial: counted }));
   } catch (error) {
     storage.note(error, `stream ${row.stream}, a restart`);
     log.error({ stream: row.stream, error: messageOf(error) }, 'a restart could not be counted; watching all the same');

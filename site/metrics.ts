@@ -70,7 +70,7 @@ export async function metricsText(context: SiteContext): Promise<string> {
   );
   one(
     'foothold_damaged_releases',
-    'Kept releases that are damaged and could not be healed',
+    'Kept releases, and what undos go back to, that are damaged and could not be healed',
     round?.damaged.length ?? 0,
   );
   const stored = gauge('foothold_outbox_entries', 'Samples and log lines that the centre has not recorded', [

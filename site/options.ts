@@ -34,6 +34,8 @@ export interface AgentOptions {
   reserveForJournal?: number;
   /** How often, in ms, the disk is looked at. */
   diskEveryMs?: number;
+  /** How often, in ms, it is looked whether a mark is due; five seconds if absent. */
+  marksEveryMs?: number;
   /** Bytes that samples and log lines may take until the centre has them. */
   outboxBytes?: number;
   /** How long samples of checks are gathered into one, ms; a minute if absent. */

@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { WorldError } from '../policies/model/failure.js';
 import { policyOf, repairedTree } from '../policies/site/decide-drift.js';
 import type { SiteContext } from './context.js';
+import { plainAt } from './files/durable.js';
 import { captureTree, treeDigest } from './files/tree.js';
 import type { HeldRow } from './store/rows.js';
 import { driverOf, taskFor } from './task.js';
@@ -27,6 +28,10 @@ export async function stageRepair(context: SiteContext, held: HeldRow, names: st
 
 async function stageDirectory(context: SiteContext, held: HeldRow, component: string, target: string): Promise<string> {
   const { holdings, store } = context;
+  if (plainAt(target)) {
+    const detail = `component ${component}: what is at ${target} is no symlink; a repair does not move it aside`;
+    throw new WorldError('SWITCH_FAILED', detail);
+  }
   const wanted = store.tree(held.trees[component] ?? '');
   if (!wanted) throw new WorldError('NOTHING_VERIFIED', `component ${component}: the list of its files is gone`);
   const live = await realpath(target).catch(() => undefined);

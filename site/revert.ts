@@ -9,11 +9,14 @@ import type { Reason } from '../policies/model/verdict.js';
 import { advance, atRest, journal, messageOf, rejectPending, resultOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
-import type { UndoPoint } from './drivers/driver.js';
+import type { DriverTask, UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
 import { pauseFor } from './pause.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
+import { doubt } from './doubted.js';
 import { driverOf, taskFor, verifiedDirectory } from './task.js';
+import { wholeTask } from './undo-task.js';
+import { bookRoot, wholeBefore } from './whole.js';
 
 export interface Revert {
   trial: Trial;
@@ -43,12 +46,12 @@ async function undo(context: SiteContext, stream: string, revert: Revert): Promi
   const journaled = beginUndo(context, stream, revert);
   context.step('reverting');
   const held = context.store.held(revert.trial.releaseId);
-  const failure = held
+  const made = held
     ? await undoComponents(context, held, revert)
-    : nothingVerified('the release is not on the books');
+    : { failure: nothingVerified('the release is not on the books') };
   const afterFailed = held ? await runAfter(context, held) : undefined;
   context.step('reverted-all');
-  return { ...revert, failure, afterFailed, journaled };
+  return { ...revert, ...made, afterFailed, journaled };
 }
 
 /** One durable write, then the undo. If even that write fails (a full disk), the undo is more urgent than the journal. */
@@ -101,20 +104,25 @@ function withoutCommand({ commandId: _ended, ...row }: StreamRow, asking: string
   return { ...rest, commandId: queuedId };
 }
 
-/** Components go back in reverse order; those that fail are tried again. Returns why it is not as it was, if it is not. */
-async function undoComponents(context: SiteContext, held: HeldRow, revert: Revert): Promise<Reason | undefined> {
-  const lkg = revert.trial.lkgId === undefined ? undefined : context.store.held(revert.trial.lkgId);
-  if (!lkg) return nothingVerified('this was the first release, nothing was live before it');
+/** Components go back in reverse order; those that fail are tried again. Tells why it is not as it was, if it is not. */
+async function undoComponents(
+  context: SiteContext,
+  held: HeldRow,
+  revert: Revert,
+): Promise<Pick<EndedUndo, 'failure' | 'root'>> {
+  let lkg = revert.trial.lkgId === undefined ? undefined : context.store.held(revert.trial.lkgId);
+  if (!lkg) return { failure: nothingVerified('this was the first release, nothing was live before it') };
   let open = held.release.components.filter((one) => revert.begun?.has(one.name) ?? true).reverse();
   for (let attempt = 0; ; attempt++) {
-    const failures = await undoOnce(context, held, lkg, open);
-    if (failures.size === 0) return undefined;
+    lkg = await wholeBefore(context, held, lkg);
+    const failures = await undoOnce(context, { held, lkg, again: attempt > 0 }, open);
+    if (failures.size === 0) return { failure: undefined, root: lkg.root };
     // Whatever it says: a program that found the disk full says it in words of its own.
     if (context.storage.reserve.giveUp())
       context.log.warn({ stream: held.stream }, 'the reserve of the disk was given up for an undo');
     const [first] = failures.values();
     const pause = RETRY_PAUSES_MS[attempt];
-    if (pause === undefined) return first;
+    if (pause === undefined) return { failure: first };
     context.log.warn({ stream: held.stream, reason: first }, 'an undo failed, trying again');
     open = open.filter((one) => failures.has(one.name));
     await sleep(pause);
@@ -123,17 +131,18 @@ async function undoComponents(context: SiteContext, held: HeldRow, revert: Rever
 
 async function undoOnce(
   context: SiteContext,
-  held: HeldRow,
-  lkg: HeldRow,
+  { held, lkg, again }: { held: HeldRow; lkg: HeldRow; again: boolean },
   components: Component[],
 ): Promise<Map<string, Reason>> {
   const failures = new Map<string, Reason>();
-  const points = new Map<string, UndoPoint>();
+  const undone = new Map<string, { task: DriverTask; point: UndoPoint }>();
   for (const component of components) {
     try {
-      const point = await usablePoint(context, held, component);
-      points.set(component.name, point);
-      await driverOf(context, component).revert(taskFor(context, held, component, lkg), point);
+      const point = await usablePoint(context, held, component, lkg);
+      const tree = held.trees[component.name];
+      const task = await wholeTask(context, { task: taskFor(context, held, component, lkg), tree, point }, again);
+      undone.set(component.name, { task, point });
+      await driverOf(context, component).revert(task, point);
       context.step('reverted-one');
     } catch (error) {
       context.storage.note(error, `stream ${held.stream}, component ${component.name}, an undo`);
@@ -145,11 +154,10 @@ async function undoOnce(
   }
   // Verified only after all have gone back: the sooner the last of them serves again, the better.
   for (const component of components) {
-    const point = points.get(component.name);
-    if (failures.has(component.name) || !point) continue;
-    const task = taskFor(context, held, component, lkg);
+    const one = undone.get(component.name);
+    if (failures.has(component.name) || !one) continue;
     const back = await driverOf(context, component)
-      .probeReverted(task, point)
+      .probeReverted(one.task, one.point)
       .catch(() => false);
     const detail = `component ${component.name}: what was live before could not be verified after the undo`;
     if (!back) failures.set(component.name, { code: 'REVERT_FAILED', detail });
@@ -157,11 +165,20 @@ async function undoOnce(
   return failures;
 }
 
-async function usablePoint(context: SiteContext, held: HeldRow, component: Component): Promise<UndoPoint> {
+/** Where the release before is now: since the switch it may have been made anew, whatever the point says. */
+async function usablePoint(
+  context: SiteContext,
+  held: HeldRow,
+  component: Component,
+  lkg: HeldRow,
+): Promise<UndoPoint> {
   const point = held.undo[component.name];
   if (!point) throw new Error('nothing was kept to go back to');
   if (point.kind !== 'link' || point.to === undefined || point.tree === undefined) return point;
-  const to = await verifiedDirectory(context, point.to, point.tree);
+  const { before } = taskFor(context, held, component, lkg);
+  const now = before?.tree === point.tree ? before.directory : point.to;
+  const to =
+    (await verifiedDirectory(context, now, point.tree)) ?? (await verifiedDirectory(context, point.to, point.tree));
   if (to === undefined) throw new Error(`${point.to} is damaged and cannot be made anew`);
   return { ...point, to };
 }
@@ -178,11 +195,11 @@ async function runAfter(context: SiteContext, held: HeldRow): Promise<string | u
 /** An undo that has been made; its end may not have been told yet. */
 export type EndedUndo = Omit<Revert, 'begun'> & {
   failure: Reason | undefined;
+  /** Of the release that is live again: made anew perhaps, and then on no books yet. */
+  root?: string;
   afterFailed: string | undefined;
   /** `reverting` is in the journal. */
   journaled: boolean;
-  /** The site is not to make it again by itself. */
-  forGood?: boolean;
 };
 
 /** The site is as it was; only the telling of it is owed. Nothing else of this stream begins before it is told. */
@@ -227,8 +244,11 @@ function markEnded(context: SiteContext, stream: string, ended: EndedUndo): void
     // A stranded release keeps its trial: the undo can be asked for again.
     change: (row) => (failure ? stranded(row, ended, failure, context) : undone(row, undo)),
     also: () => {
-      if (failure || !held) return;
+      if (failure) return;
+      if (lkg) store.putHeld(doubt(lkg));
+      if (!held) return;
       store.dropHeld(held.id);
+      if (lkg && ended.root !== undefined) bookRoot(context, { from: lkg.root, to: ended.root });
       context.untidy = true;
     },
     journal: {
@@ -278,10 +298,10 @@ function resultOfUndo(context: SiteContext, ended: EndedUndo, live: HeldRow | un
 }
 
 function stranded(row: StreamRow, ended: EndedUndo, reason: Reason, { clock }: SiteContext): StreamRow {
-  const { trial, undo, forGood = false } = ended;
+  const { trial, undo } = ended;
   const { stranded: before, ...rest } = trial;
-  // Three deaths in the middle of it, or nothing to go back to: not for the site to try once more.
-  const again = forGood || trial.lkgId === undefined ? undefined : { at: momentOf(clock), tries: before?.tries ?? 0 };
+  // Interrupted for ever or failed: tries count on from those made already, so that no number of restarts makes it a loop.
+  const again = trial.lkgId === undefined ? undefined : { at: momentOf(clock), tries: before?.tries ?? 0 };
   return {
     ...atRest(row),
     trial: { ...rest, undo, ...(again ? { stranded: again } : {}) },
@@ -295,10 +315,10 @@ function undone(row: StreamRow, { cause }: Undo): StreamRow {
   return safeMode === undefined || cause === 'person' ? rest : { ...rest, safeMode };
 }
 
-/** Leaves the stream as it is found, in safe mode: for the guard, when an undo never came to an end. */
+/** Leaves the stream as it is found, in safe mode, until it is tried again: for the guard, when an undo never came to an end. */
 export function strandStream(context: SiteContext, stream: string, trial: Trial, failure: Reason): void {
   const undo = trial.undo ?? { cause: 'boot', reason: failure, begunAt: context.clock.now() };
-  tellEndOnce(context, stream, { trial, undo, failure, afterFailed: undefined, journaled: true, forGood: true });
+  tellEndOnce(context, stream, { trial, undo, failure, afterFailed: undefined, journaled: true });
 }
 
 function nothingVerified(detail: string): Reason {

@@ -9,7 +9,7 @@ import { renderRelease } from '../policies/render/release.js';
 import { renderText, type RenderView } from '../policies/render/template.js';
 import { digestOf } from '../policies/signing/jcs.js';
 import { roomToStage } from '../policies/site/judge-disk.js';
-import { isPastSwitchBy, timeLeftToSwitch, type SwitchMoment } from '../policies/site/decide-command.js';
+import { acceptanceOf, isPastSwitchBy, timeLeftToSwitch, type SwitchMoment } from '../policies/site/decide-command.js';
 import { elapsedSince } from '../policies/site/elapsed.js';
 import { advance, messageOf } from './advance.js';
 import { momentOf } from './clock.js';
@@ -18,9 +18,12 @@ import { demandRoom, demandRoomFor } from './disk/room.js';
 import { stageRelease, type FetchedRelease } from './fetch/fetch-release.js';
 import { treeDigest, type TreeEntry } from './files/tree.js';
 import { judgeHeldHere } from './holds.js';
+import { pauseFor } from './pause.js';
 import { reportOf } from './report.js';
 import type { CommandRow, HeldRow } from './store/rows.js';
 import { noteVerified } from './task.js';
+
+const LOOK_EVERY_MS = 1_000;
 
 /** Why a command ends without anything having been switched. */
 export class Rejection extends Error {
@@ -104,10 +107,25 @@ export function rejectionFor(error: unknown): Rejection {
   return new Rejection({ code, detail: messageOf(error) });
 }
 
-export function refuseLate(context: SiteContext, row: CommandRow): void {
+/** `because`: what it waited for. */
+export function refuseLate(context: SiteContext, row: CommandRow, because = ''): void {
   if (!isPastSwitchBy(row.command, switchMoment(context, row))) return;
   const by = new Date(row.command.switchBy ?? 0).toISOString();
-  throw new Rejection({ code: 'SWITCH_BY_PASSED', detail: `the switch had to begin by ${by}` });
+  throw new Rejection({ code: 'SWITCH_BY_PASSED', detail: `the switch had to begin by ${by}${because}` });
+}
+
+/** Aborted once the switch may begin no more. Looked at anew each time: clock and time floor move meanwhile. */
+export function untilLate(context: SiteContext, row: CommandRow, over: AbortSignal): AbortSignal {
+  const late = new AbortController();
+  const look = async () => {
+    while (!over.aborted && !isPastSwitchBy(row.command, switchMoment(context, row))) {
+      const left = timeLeftToSwitch(row.command, switchMoment(context, row));
+      await pauseFor(Math.min(left + 1, LOOK_EVERY_MS), over);
+    }
+    if (!over.aborted) late.abort();
+  };
+  look().catch((error: unknown) => late.abort(error));
+  return late.signal;
 }
 
 /** Accepted before the hold, and not switched yet. */
@@ -117,12 +135,11 @@ export function refuseHeld(context: SiteContext, command: Pick<Command, 'stream'
 }
 
 function switchMoment({ clock, store }: SiteContext, row: CommandRow): SwitchMoment {
-  const accepted = { now: row.acceptedAt, elapsed: row.acceptedElapsed, bootId: row.bootId };
   const at = momentOf(clock);
   return {
     now: at.now,
     timeFloor: store.number('timeFloor'),
-    elapsedSinceAccepted: elapsedSince(accepted, at),
+    elapsedSinceAccepted: elapsedSince(acceptanceOf(row), at),
   };
 }
 

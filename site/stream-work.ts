@@ -20,6 +20,7 @@ import type { SiteContext } from './context.js';
 import { pauseFor } from './pause.js';
 import { watchBeside, type PendingWork } from './pending.js';
 import { revertStream, tellEnd } from './revert.js';
+import { isUndoneBy, notLive } from './revert-command.js';
 import { rejectionOf, stageConverge } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Undo } from './store/rows.js';
 import { strandedOf, strandedRelease, trialOf } from './trial.js';
@@ -190,7 +191,7 @@ export class StreamWork {
     const { context, stream } = this;
     const { command } = row;
     const live = strandedRelease(context, this.row()) ?? liveRelease(context, this.row());
-    if (live?.digest === command.digest) {
+    if (live && isUndoneBy(command, this.row(), live)) {
       const undo: Undo = {
         cause: 'command',
         reason: { code: 'COMMANDED', detail: `rollout ${command.rollout} commanded the undo of ${live.version}` },
@@ -301,18 +302,4 @@ export class StreamWork {
     if (!found) throw new Error(`stream ${this.stream} has no command under way`);
     return found;
   }
-}
-
-/** The answer to a revert of what is not live: nothing is changed, and the result of the converge that is known repeated. */
-export function notLive(context: SiteContext, { command }: Pick<CommandRow, 'command'>, live: HeldRow | undefined) {
-  const known = context.store.latestConverge(command.stream, command.digest);
-  const detail = `${command.releaseVersion} is not live here${live ? `, ${live.version} is` : ''}`;
-  return resultOf(context, command, {
-    result: 'reverted',
-    changed: false,
-    cause: 'command',
-    reason: { code: 'NOT_LIVE', detail },
-    live,
-    previous: known?.later ?? known?.result,
-  });
 }

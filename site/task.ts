@@ -1,6 +1,7 @@
 /** Gives a driver one component of one release to work on. */
 import { MistakeError } from '../policies/model/failure.js';
 import type { Component } from '../policies/model/release.js';
+import { messageOf } from './advance.js';
 import type { SiteContext } from './context.js';
 import type { DriverTask, SiteDriver } from './drivers/driver.js';
 import type { HeldRow } from './store/rows.js';
@@ -15,8 +16,26 @@ export function taskFor(context: SiteContext, held: HeldRow, component: Componen
     directory: holdings.directory(held.root, component.name),
     saved: holdings.saved(held, component.name),
     blobs: holdings.blobs,
+    tellAside: (target, aside) => tellAside(context, held.stream, { component: component.name, target, aside }),
     ...(before ? { before } : {}),
   };
+}
+
+export interface MovedAside extends Record<string, unknown> {
+  target: string;
+  aside: string;
+}
+
+/** A disk that does not take it keeps nothing from being undone: the name beside the target says it as well. */
+export function tellAside(context: SiteContext, stream: string, detail: MovedAside): void {
+  const { log, storage, store } = context;
+  log.warn({ stream, ...detail }, 'what was at a target, and no symlink of the agent, is moved aside');
+  try {
+    store.transact(() => store.append({ kind: 'moved-aside', stream, detail }));
+  } catch (error) {
+    storage.note(error, `stream ${stream}, what is moved aside`);
+    log.error({ stream, error: messageOf(error) }, 'what is moved aside could not be journaled');
+  }
 }
 
 /** The same thing in another release: a directory by its target, whatever the component is called; else by its name. */
@@ -70,6 +89,11 @@ export async function verifiedDirectory(context: SiteContext, to: string, tree: 
 /** Of `SiteContext.verified`. */
 export function verifiedKey(directory: string, tree: string): string {
   return `${directory} ${tree}`;
+}
+
+/** What was read back whole before is believed no longer. */
+export function forgetVerified({ verified }: SiteContext, directory: string): void {
+  for (const key of verified) if (key.startsWith(`${directory} `)) verified.delete(key);
 }
 
 /** The whole release was just read back. */

@@ -3,24 +3,31 @@
  * naming a release that is no longer live. Found at the next start, by what only that undo leaves behind.
  */
 import type { SiteContext } from './context.js';
+import type { UndoPoint } from './drivers/driver.js';
 import type { HeldRow } from './store/rows.js';
 import { driverOf, taskFor } from './task.js';
 import { releaseBefore } from './trial.js';
 
 /**
- * True if some component of `held` is not live, and what was live before it is: whoever drifted would have left neither. Links tell
- * at once; programs are asked only where the disk is known to have failed: they may take their time limits, or just be starting.
+ * True if some component of `held` is not live, and what was live before it is: whoever drifted would have left neither. That has to
+ * be something. Where nothing was before, a target that is missing now proves nothing: a mount that is late, a directory that does not
+ * outlive the machine, or somebody's hand leave the same. Links tell at once; programs are asked only where the disk is known to have
+ * failed: they may take their time limits, or just be starting.
  */
 export async function isUndoneUnbooked(context: SiteContext, held: HeldRow): Promise<boolean> {
   const lkg = releaseBefore(context.store, held);
   if (!lkg) return false;
   for (const component of held.release.components) {
     const point = held.undo[component.name];
-    if (!point || (component.driver.type !== 'directory' && !context.storage.fault)) continue;
+    if (!point || !namesSomething(point) || (component.driver.type !== 'directory' && !context.storage.fault)) continue;
     const driver = driverOf(context, component);
     const is = (probe: Promise<boolean>) => probe.catch(() => undefined);
     if ((await is(driver.probeLive(taskFor(context, held, component)))) !== false) continue;
     if (await is(driver.probeReverted(taskFor(context, held, component, lkg), point))) return true;
   }
   return false;
+}
+
+function namesSomething(point: UndoPoint): boolean {
+  return point.kind === 'saved' || point.to !== undefined;
 }

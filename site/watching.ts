@@ -7,6 +7,7 @@ import type { Surroundings } from './checks/probe.js';
 import { watchChecks, watchConfirmedChecks } from './checks/watch.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
+import { endDoubt, tellDoubted } from './doubted.js';
 import { CONFIRMED_KEPT } from './files/holdings.js';
 import { revertStream } from './revert.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -46,14 +47,23 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
     healthyFrom: context.clock.elapsed(),
     within: trial.within,
     elapsed: () => context.clock.elapsed(),
+    fault: () => context.storage.fault?.detail,
+    onMended: (then) => context.storage.onMended(then),
     onTallies: (tallies) => takeTallies(context, held, tallies, 'trial'),
     signal,
   });
   if (end.kind === 'stopped') return;
   if (end.kind === 'confirm') return confirmLive(context, held, trial, signal);
   const cause = CAUSES[end.code];
-  const undo = { cause, reason: { code: end.code, detail: end.detail }, begunAt: context.clock.now() } as const;
+  const detail = end.code === 'DEADLINE_PASSED' ? `${end.detail}${restartsIn(trial)}` : end.detail;
+  const undo = { cause, reason: { code: end.code, detail }, begunAt: context.clock.now() } as const;
   await revertStream(context, stream, { trial, undo });
+}
+
+/** A release that was healthy all the time may have had no time left to show it. */
+function restartsIn({ restarts }: Trial): string {
+  if (restarts === 0) return '';
+  return `; the agent was restarted meanwhile (${restarts}), and what was healthy before that proves nothing`;
 }
 
 /**
@@ -62,7 +72,8 @@ export async function watchRelease(context: SiteContext, stream: string, signal:
  */
 async function confirmLive(context: SiteContext, held: HeldRow, trial: Trial, signal: AbortSignal): Promise<void> {
   const isLive = context.switched.has(held.id) || (await probeAllLive(context, held));
-  if (signal.aborted) return;
+  // The disk may have failed meanwhile: the watch begins anew, and waits.
+  if (signal.aborted || context.storage.fault) return;
   if (isLive) return confirmRelease(context, held.stream, held, trial);
   await revertStream(context, held.stream, { trial, undo: noLongerLive(context, held) });
 }
@@ -76,8 +87,13 @@ export function noLongerLive({ clock }: SiteContext, held: HeldRow): Undo {
 /** What is live and was confirmed less than `watchFor` ago; undefined: nothing here needs watching. */
 export function guardedRelease(context: SiteContext, stream: string): HeldRow | undefined {
   const held = liveRelease(context, context.store.stream(stream));
-  if (!held?.confirmed || !held.release.checks.some(({ need }) => need === 'required')) return undefined;
+  if (!held?.confirmed || !hasRequiredCheck(held)) return undefined;
   return elapsedSince(held.confirmed, momentOf(context.clock)) < held.release.watchFor ? held : undefined;
+}
+
+/** Something decides about it once it is confirmed. */
+export function hasRequiredCheck({ release }: HeldRow): boolean {
+  return release.checks.some(({ need }) => need === 'required');
 }
 
 /**
@@ -91,15 +107,21 @@ export async function watchConfirmed(
 ): Promise<Reason | undefined> {
   const { clock } = context;
   if (!held.confirmed) return undefined;
+  const doubted = held.doubted !== undefined;
   const end = await watchConfirmedChecks({
     release: held.release,
     around: surroundingsOf(context, held),
     confirmedElapsed: onThisBoot(held.confirmed, momentOf(clock)),
+    doubted,
     healthyFrom: clock.elapsed(),
     elapsed: () => clock.elapsed(),
-    onTallies: (tallies) => takeTallies(context, held, tallies, 'confirmed'),
+    onTallies: (tallies) => {
+      takeTallies(context, held, tallies, 'confirmed');
+      if (doubted) tellDoubted(context, held, tallies);
+    },
     signal,
   });
+  if (end.kind === 'well') return watchConfirmed(context, endDoubt(context, held), signal);
   return end.kind === 'undo' ? { code: end.code, detail: end.detail } : undefined;
 }
 

@@ -133,7 +133,10 @@ function diskLines({ storage }: AgentStatus): string[] {
   return [
     ...(fault ? [`STORAGE_FAULT ${fault.detail}: foothold agent mended --reason … ends it`] : []),
     ...(reserveWhole ? [] : [`the reserve for an undo is not whole, ${freeBytes} bytes are free`]),
-    ...damaged.map((one) => `${one.stream}@${one.version} is damaged${one.live ? ', and it is live' : ''}`),
+    ...damaged.map(({ stream, version, live, undo }) => {
+      const what = undo === undefined ? '' : `what an undo of component ${undo} goes back to, of `;
+      return `${what}${stream}@${version} is damaged${live ? ', and it is live' : ''}`;
+    }),
   ];
 }
 

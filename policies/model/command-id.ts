@@ -6,6 +6,12 @@ export function commandIdOf(of: { firstRunId: string; site: string; stream: stri
   return `${of.firstRunId}/${of.site}/${of.stream}/${of.verb}/${of.try}`;
 }
 
+/** The first run id of the rollout that a command is of; undefined for what is no command id. */
+export function firstRunIdOf(commandId: string): string | undefined {
+  const end = commandId.indexOf('/');
+  return end > 0 ? commandId.slice(0, end) : undefined;
+}
+
 /** Which try a command id is of; 1 for what is no command id. */
 export function tryOf(commandId: string): number {
   const found = /\/(\d{1,9})$/.exec(commandId)?.[1];

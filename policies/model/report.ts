@@ -140,13 +140,17 @@ export interface StorageReport {
   reserveWhole: boolean;
   /** When all that is kept was last read back. */
   scrubbedAt?: number;
-  /** Kept releases that read back differently and could not be made anew. `live`: it is in use. */
-  damaged: { stream: string; version: string; digest: string; live: boolean }[];
+  /**
+   * Kept releases that read back differently and could not be made anew. `live`: it is in use. `undo`: not the release itself
+   * is damaged, but what an undo of this component of it goes back to.
+   */
+  damaged: { stream: string; version: string; digest: string; live: boolean; undo?: string }[];
 }
 
 export type SiteEventKind =
   | 'started'
   | 'adopted'
+  | 'moved-aside'
   | 'accepted'
   | 'prefetched'
   | 'staged'

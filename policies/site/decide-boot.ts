@@ -1,17 +1,22 @@
 /** What the guard does with a stream at a start of the agent, before any connection (design §5 rules 1, 5, 6). */
 import type { Cause, SiteState } from '../model/command.js';
 import type { Reason } from '../model/verdict.js';
-import { elapsedSince, type Moment } from './elapsed.js';
+import { elapsedSince, type Mark, type Moment } from './elapsed.js';
 
 /** Restarts while watching that are survived, reboots among them; the next one undoes. */
 export const RESTARTS_SURVIVED = 2;
-/** Starts at which an interrupted undo is taken up again; after them the stream is left in safe mode, never in a loop. */
+/**
+ * Times that an undo is begun before it is given up as interrupted: the stream is then left in safe mode, and the undo made
+ * again ever later (decide-undo-again.ts), so many times each. Never a loop: both numbers are on disk before it is begun.
+ */
 export const UNDO_ATTEMPTS = 3;
 
 export interface StoredTrial {
   bootId: string;
   switchedAt: number;
   switchedElapsed: number;
+  /** Where the time since the switch is counted from now; absent: from the switch itself. */
+  mark?: Mark;
   within: number;
   /** Restarts while watching before this one. */
   restarts: number;
@@ -59,11 +64,12 @@ function decideWatching(trial: StoredTrial, at: Moment): BootDecision {
 
 /** The durable switch, from which `within` counts. */
 export function switchOf({
+  mark,
   bootId,
   switchedAt,
   switchedElapsed,
-}: Pick<StoredTrial, 'bootId' | 'switchedAt' | 'switchedElapsed'>): Moment {
-  return { bootId, now: switchedAt, elapsed: switchedElapsed };
+}: Pick<StoredTrial, 'mark' | 'bootId' | 'switchedAt' | 'switchedElapsed'>): Mark {
+  return mark ?? { bootId, now: switchedAt, elapsed: switchedElapsed };
 }
 
 function decideReverting(trial: StoredTrial): BootDecision {

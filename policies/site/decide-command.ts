@@ -1,5 +1,7 @@
 /** What a site does with a command that arrives (design §4 "Generations", "Commands are signed"; §5 rule 4). */
+import { firstRunIdOf } from '../model/command-id.js';
 import type { Command, SiteState } from '../model/command.js';
+import type { Mark } from './elapsed.js';
 import { isAtRest, isChanging } from './transitions.js';
 
 /** The place of a command among those of its stream: (generation, try), compared in that order. */
@@ -24,9 +26,29 @@ export function compareOrder(a: CommandOrder, b: CommandOrder): number {
   return a.generation - b.generation || a.try - b.try;
 }
 
+/** What is live, and the converge that switched to it. Books of before do not say which, and what was adopted has none. */
+export interface LiveRelease {
+  digest: string;
+  switchedBy?: string;
+}
+
+/**
+ * Whether a revert undoes what is live: the release that it names, unless a converge of another rollout is known to have
+ * brought it (docs/decisions/0011). In doubt it is undone: a release that fails must not stay because a book is silent.
+ */
+export function undoesLive(revert: Pick<Command, 'id' | 'digest'>, live: LiveRelease | undefined): boolean {
+  return live?.digest === revert.digest && !isOfAnother(revert.id, live.switchedBy);
+}
+
+function isOfAnother(revertId: string, switchedBy: string | undefined): boolean {
+  const [mine, its] = [firstRunIdOf(revertId), switchedBy === undefined ? undefined : firstRunIdOf(switchedBy)];
+  return mine !== undefined && its !== undefined && mine !== its;
+}
+
 /** What a stream is about when a fresh command arrives. Digests of releases. */
 export interface StreamSituation {
   state: SiteState;
+  /** For a revert, only what it would undo. */
   live?: string;
   pending?: string;
 }
@@ -47,6 +69,25 @@ export function decideAdmission(
   if (!concerns) return 'answer';
   if (queued || isChanging(stream.state)) return 'queue';
   return isAtRest(stream.state) ? 'begin' : 'interrupt';
+}
+
+/** When a command was accepted, as a site keeps it. */
+export interface Acceptance {
+  acceptedAt: number;
+  acceptedElapsed: number;
+  bootId: string;
+  /** Where the time since then is counted from now; absent: from then. */
+  mark?: Mark;
+}
+
+/** The acceptance, from which the time that a command was given counts. */
+export function acceptanceOf({ mark, acceptedAt, acceptedElapsed, bootId }: Acceptance): Mark {
+  return mark ?? { now: acceptedAt, elapsed: acceptedElapsed, bootId };
+}
+
+/** Ms that a command was given; undefined: it may be switched to whenever. */
+export function lifetimeOf({ switchBy, issuedAt }: Pick<Command, 'switchBy' | 'issuedAt'>): number | undefined {
+  return switchBy === undefined ? undefined : switchBy - issuedAt;
 }
 
 /** Times in epoch ms; `elapsedSinceAccepted` by a clock that counts while the site sleeps and ignores the wall clock. */

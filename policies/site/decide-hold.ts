@@ -4,6 +4,7 @@
  */
 import type { SiteHold } from '../model/report.js';
 import type { Reason } from '../model/verdict.js';
+import { elapsedSince, marked, type Mark, type Moment, type Plausible } from './elapsed.js';
 
 /** As the site keeps it. Times in epoch ms unless they say elapsed. */
 export interface StoredHold {
@@ -24,16 +25,15 @@ export interface StoredHold {
   bootId: string;
 }
 
-export interface HoldMoment {
-  /** Wall clock. */
-  now: number;
-  elapsed: number;
-  bootId: string;
+export interface HoldMoment extends Moment {
   /** No earlier time can be true. */
   timeFloor: number;
 }
 
-/** A site that was off for longer than this has to be unheld by a person: its clock is believed no further. */
+/**
+ * A site that was off for longer than this has to be unheld by a person: its clock is believed no further. Less than of a deadline,
+ * and not behind the time floor: in doubt a hold lasts, because a person can lift it, where a deadline has come.
+ */
 export const LONGEST_OFF = 31 * 24 * 3_600_000;
 
 /**
@@ -41,11 +41,15 @@ export const LONGEST_OFF = 31 * 24 * 3_600_000;
  * ahead by no more than `LONGEST_OFF`, which nothing at the site can tell from having been off.
  */
 export function servedOf(hold: StoredHold, moment: HoldMoment): number {
-  if (moment.bootId === hold.bootId) return hold.served + Math.max(0, moment.elapsed - hold.markedElapsed);
-  // What this boot itself has seen is certain; what lay before it rests on the wall clock.
-  const wall = moment.now - hold.markedAt;
-  const isPlausible = wall >= 0 && wall <= LONGEST_OFF && hold.markedAt >= moment.timeFloor;
-  return hold.served + Math.max(moment.elapsed, isPlausible ? wall : 0);
+  return elapsedSince(markOf(hold), moment, plausibleAt(moment));
+}
+
+function markOf({ served, markedAt, markedElapsed, bootId }: StoredHold): Mark {
+  return { served, now: markedAt, elapsed: markedElapsed, bootId };
+}
+
+function plausibleAt({ timeFloor }: HoldMoment): Plausible {
+  return { longestOff: LONGEST_OFF, timeFloor };
 }
 
 /** Ms until it ends by itself; undefined: only a person ends it. */
@@ -55,8 +59,8 @@ export function timeLeftOf(hold: StoredHold, moment: HoldMoment): number | undef
 
 /** The same hold with its mark at this moment. */
 export function markHold(hold: StoredHold, moment: HoldMoment): StoredHold {
-  const { now, elapsed, bootId } = moment;
-  return { ...hold, served: servedOf(hold, moment), markedAt: now, markedElapsed: elapsed, bootId };
+  const { served, now, elapsed, bootId } = marked(markOf(hold), moment, plausibleAt(moment));
+  return { ...hold, served, markedAt: now, markedElapsed: elapsed, bootId };
 }
 
 /** Of the holds on a stream the one that lasts longest. */

@@ -11,6 +11,7 @@ export function scrubDueIn(now: number, scrubbedAt: number | undefined, everyMs:
   return Math.max(0, scrubbedAt + everyMs - now);
 }
 
+/** One whose directories read back differently, or what is live, of which the blobs alone are judged. */
 export interface DamagedRelease {
   live: boolean;
   /** Every file of its trees is whole among the blobs, or could be taken from a whole directory. */
@@ -20,11 +21,11 @@ export interface DamagedRelease {
 }
 
 /**
- * `remake`: from the blobs, beside the damaged one. `refetch`: from the depot. `alarm`: nothing left to make it from.
- * What is live is never mended in place by the scrub: programs read it at this instant.
+ * `leave`: nothing is damaged, or only the directory that is live, which programs read at this instant and write into: it is
+ * never mended in place, an undo to it makes it anew, and drift tells how it differs. `remake`: from the blobs, beside the
+ * damaged one. `refetch`: from the depot; of what is live only the blobs. `alarm`: nothing left to make it from.
  */
-export function decideHealing({ live, blobsWhole, inDepot }: DamagedRelease): 'remake' | 'refetch' | 'alarm' {
-  if (live) return 'alarm';
-  if (blobsWhole) return 'remake';
+export function decideHealing({ live, blobsWhole, inDepot }: DamagedRelease): 'leave' | 'remake' | 'refetch' | 'alarm' {
+  if (blobsWhole) return live ? 'leave' : 'remake';
   return inDepot ? 'refetch' : 'alarm';
 }

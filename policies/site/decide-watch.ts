@@ -33,6 +33,8 @@ export interface Watch {
   checks: CheckTally[];
   /** Only for a release with `uplink: required`. */
   uplink?: UplinkTally;
+  /** What the disk said, while nobody has said that it was mended: nothing is confirmed on books that may not hold. */
+  fault?: string;
 }
 
 /** Echoes over connections opened since the switch. `lastEchoAt`: when the last one that came back was begun. */
@@ -130,7 +132,7 @@ export function judgeWatch(watch: Watch, elapsed: number): WatchVerdict {
     const detail = `no echo since the switch within ${watch.within} ms of it; ${watch.uplink?.detail ?? ''}`;
     return { kind: 'undo', code: 'UPLINK_LOST', detail };
   }
-  return proven && echoed ? { kind: 'confirm' } : { kind: 'wait' };
+  return proven && echoed && watch.fault === undefined ? { kind: 'confirm' } : { kind: 'wait' };
 }
 
 /** As a check: an echo right after the switch may have gone the old way still, so one of the end of `healthyFor` counts. */
@@ -138,24 +140,38 @@ function isEchoed({ uplink, healthyFor, switchedAt }: Watch): boolean {
   return uplink === undefined || (uplink.lastEchoAt ?? -Infinity) >= switchedAt + healthyFor;
 }
 
+/** `well`: what an undo went back to has been seen healthy, and its failures count from now on. */
 export type ConfirmedVerdict =
-  { kind: 'wait' } | { kind: 'over' } | { kind: 'undo'; code: 'CHECK_FAILED'; detail: string };
+  { kind: 'wait' } | { kind: 'over' } | { kind: 'well' } | { kind: 'undo'; code: 'CHECK_FAILED'; detail: string };
 
-/** Judges a confirmed release (design §5 rule 7): required checks may still undo it, for `watchFor` from its confirmation. */
+/**
+ * Judges a confirmed release (design §5 rule 7): required checks may still undo it, for `watchFor` from its confirmation.
+ * `doubted`: an undo went back to it, and its required checks have not all been healthy at once since. Then what fails it may have
+ * failed the one before: one outage would else take a site back through all that it has.
+ */
 export function judgeConfirmed(
   checks: CheckTally[],
   elapsedSinceConfirmed: number,
   watchFor: number,
+  doubted = false,
 ): ConfirmedVerdict {
-  const failed = failedCheck(checks);
+  if (doubted && isWell(checks)) return { kind: 'well' };
+  const failed = doubted ? undefined : failedCheck(checks);
   if (failed) return { kind: 'undo', code: 'CHECK_FAILED', detail: `after it was confirmed, ${failed}` };
   return elapsedSinceConfirmed >= watchFor ? { kind: 'over' } : { kind: 'wait' };
 }
 
+function isWell(checks: readonly CheckTally[]): boolean {
+  return checks.every((check) => check.need === 'wanted' || healthOf(check) === 'healthy');
+}
+
+/** Required checks that have failed: of what is doubted they undo nothing, and are told. */
+export function failedChecks(checks: readonly CheckTally[]): CheckTally[] {
+  return checks.filter(({ need, consecutiveFailures, limit }) => need === 'required' && consecutiveFailures >= limit);
+}
+
 function failedCheck(checks: CheckTally[]): string | undefined {
-  const failed = checks.find(
-    ({ need, consecutiveFailures, limit }) => need === 'required' && consecutiveFailures >= limit,
-  );
+  const [failed] = failedChecks(checks);
   if (!failed) return undefined;
   const times = failed.consecutiveFailures === 1 ? 'once' : `${failed.consecutiveFailures} times in a row`;
   return `check ${failed.name} failed ${times}: ${failed.detail}`;
@@ -169,6 +185,9 @@ export function confirmableAt(check: CheckTally, watch: Pick<Watch, 'switchedAt'
 
 function whyNotConfirmed(watch: Watch, required: CheckTally[]): string {
   const open = required.find((check) => (check.lastPassAt ?? -Infinity) < confirmableAt(check, watch));
+  if (!open && watch.fault !== undefined) {
+    return `nobody said within ${watch.within} ms of the switch that the disk was mended, and nothing is confirmed on it: ${watch.fault}`;
+  }
   const which = open ? `; check ${open.name}: ${open.detail}` : '';
   return `not healthy for ${watch.healthyFor} ms within ${watch.within} ms of the switch${which}`;
 }

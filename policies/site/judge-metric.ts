@@ -49,7 +49,7 @@ export function judgeMetric(scrapes: readonly Scrape[], asked: MetricQuestion): 
   if (!base || age > asked.rate * STRETCH) {
     const covered = newest.at - (scrapes[0]?.at ?? newest.at);
     const why =
-      age === undefined ? `${Math.round(covered)} of ${asked.rate} ms are covered` : 'scrapes are missing in it';
+      base === undefined ? `${Math.round(covered)} of ${asked.rate} ms are covered` : 'scrapes are missing in it';
     return { ...unjudged(`no window yet: ${why}`), notYet: true };
   }
   const window = scrapes.slice(scrapes.indexOf(base));

@@ -33,10 +33,15 @@ export interface WatchTask extends SampleTask {
   within: number;
   /** Asks the declared endpoints; only for a release with `uplink: required`. */
   echo?: (signal: AbortSignal) => Promise<EchoEnd>;
+  /** What keeps everything from being confirmed, and who hears of its end. */
+  fault?: () => string | undefined;
+  onMended?: (then: () => void) => () => void;
 }
 export interface ConfirmedTask extends SampleTask {
   /** By the elapsed clock of this boot. */
   confirmedElapsed: number;
+  /** An undo went back to it, and it has not been seen healthy since. */
+  doubted?: boolean;
 }
 
 type Stopped = { kind: 'stopped' };
@@ -49,31 +54,38 @@ const MIN_PAUSE_MS = 50;
 
 /** From the switch to a confirmation, or to the reason for an undo. */
 export async function watchChecks(task: WatchTask): Promise<WatchEnd> {
-  const { switchedElapsed: switchedAt, within, healthyFrom, echo } = task;
+  const { switchedElapsed: switchedAt, within, healthyFrom, echo, onMended } = task;
   const { checks, confirm } = task.release;
   const { healthyFor } = confirm;
   const noneDecides = checks.every((check) => check.need === 'wanted');
   let uplink: UplinkTally | undefined = echo && { detail: 'not asked yet' };
   return sampleUntil<Exclude<WatchVerdict, { kind: 'wait' }>>(task, {
     checks,
-    judge: (tallies, elapsed) =>
-      judgeWatch({ switchedAt, within, healthyFor, checks: tallies, ...(uplink && { uplink }) }, elapsed),
+    judge: (checks, elapsed) => {
+      const fault = task.fault?.();
+      const watch = { switchedAt, within, healthyFor, checks, ...(uplink && { uplink }) };
+      return judgeWatch(fault === undefined ? watch : { ...watch, fault }, elapsed);
+    },
     judgeAt: [switchedAt + within, ...(noneDecides ? [switchedAt + healthyFor] : [])],
     sampleAt: (tally) => confirmableAt(tally, { switchedAt: healthyFrom, healthyFor }),
-    ...(echo && {
-      beside: (judge, over) =>
-        keepEchoing(echo, task, { take: (next) => (uplink = { ...uplink, ...next }), judge, over }),
-    }),
+    beside: async (judge, over) => {
+      // The next sample may be long in coming, and the deadline with it.
+      const deaf = onMended?.(judge);
+      over.addEventListener('abort', () => deaf?.(), { once: true });
+      const take = (next: UplinkTally) => (uplink = { ...uplink, ...next });
+      if (echo) await keepEchoing(echo, task, { take, judge, over });
+    },
   });
 }
 
 /** For `watchFor` from the confirmation (design §5 rule 7). A person was asked about the trial, and has gone home since. */
 export async function watchConfirmedChecks(task: ConfirmedTask): Promise<ConfirmedEnd> {
-  const { confirmedElapsed, release } = task;
+  const { confirmedElapsed, doubted, release } = task;
+  const { watchFor } = release;
   return sampleUntil<Exclude<ConfirmedVerdict, { kind: 'wait' }>>(task, {
     checks: release.checks.filter((check) => !('person' in check)),
-    judge: (tallies, elapsed) => judgeConfirmed(tallies, elapsed - confirmedElapsed, release.watchFor),
-    judgeAt: [confirmedElapsed + release.watchFor],
+    judge: (checks, elapsed) => judgeConfirmed(checks, elapsed - confirmedElapsed, watchFor, doubted),
+    judgeAt: [confirmedElapsed + watchFor],
   });
 }
 
@@ -228,30 +240,43 @@ async function waitUntil(task: SampleTask, elapsed: number, then: () => void, ov
 /**
  * The first round of the required checks, before the switch (design §5 rule 9). A check is sick after `failures` failures
  * in a row at its own pace: the same patience as after the switch, so one lost packet blames nobody. One that cannot be
- * judged as often is sick as well, unless it is only too early; nobody is asked in person. Undefined: healthy.
+ * judged as often is sick as well, unless it is only too early; nobody is asked in person. `open`: one that alternates is neither,
+ * and goes on until `signal` ends it. Undefined: healthy.
  */
 export async function probeBeforeSwitch(
   release: Release,
   around: Surroundings,
   signal: AbortSignal,
-): Promise<{ name: string; detail: string } | undefined> {
+): Promise<JudgedBefore | undefined> {
   const required = release.checks.filter((check) => check.need === 'required' && !('person' in check));
   const found = await Promise.all(required.map((check) => probeUntilJudged(check, around, signal)));
-  return found.find((sick) => sick !== undefined);
+  return found.find((one) => one && !one.open) ?? found.find((one) => one !== undefined);
 }
 
-async function probeUntilJudged(check: Check, around: Surroundings, signal: AbortSignal) {
+interface JudgedBefore {
+  name: string;
+  detail: string;
+  open?: true;
+}
+
+async function probeUntilJudged(
+  check: Check,
+  around: Surroundings,
+  signal: AbortSignal,
+): Promise<JudgedBefore | undefined> {
+  const open = (detail: string): JudgedBefore => ({ name: check.name, detail, open: true });
   const probe = openProbe(check, around);
   for (let tally = beginTally(check); ;) {
     const begun = performance.now();
     const begunAt = around.elapsed();
     const sample = await probe(signal);
-    if (signal.aborted) return undefined;
+    if (signal.aborted) return open(tally.detail);
     if (!sample.notYet) tally = nextTally(tally, { begunAt, ...sample }, begunAt);
     if (healthOf(tally) === 'healthy') return undefined;
     if (tally.consecutiveFailures + tally.consecutiveInconclusive >= check.failures) {
       return { name: check.name, detail: sample.detail };
     }
     await pauseFor(Math.max(0, check.every - (performance.now() - begun)), signal);
+    if (signal.aborted) return open(sample.detail);
   }
 }

@@ -25,6 +25,7 @@ export class Storage {
   private found: StorageFault | undefined;
   private store: Store | undefined;
   private telling = false;
+  private readonly mendedListeners = new Set<() => void>();
 
   constructor(private readonly options: StorageOptions) {
     this.reserve = new Reserve(options.dataDirectory, options.forJournal);
@@ -61,6 +62,13 @@ export class Storage {
     store.transact(() => store.putFact('storageFault', ''));
     rmSync(this.markPath, { force: true });
     this.found = undefined;
+    for (const listener of this.mendedListeners) listener();
+  }
+
+  /** Hears that a person has ended a fault. Returns how to hear no more. */
+  onMended(listener: () => void): () => void {
+    this.mendedListeners.add(listener);
+    return () => this.mendedListeners.delete(listener);
   }
 
   /** As durable as the disk still allows: in the database, and beside it. */

@@ -4,7 +4,15 @@ import { lstat, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { WorldError } from '../../policies/model/failure.js';
 import type { DirectoryDriver } from '../../policies/model/release.js';
-import { linkDestination, makeDirectory, switchLink, syncDirectory } from '../files/durable.js';
+import {
+  asideOf,
+  linkDestination,
+  makeDirectory,
+  moveAside,
+  plainAt,
+  switchLink,
+  syncDirectory,
+} from '../files/durable.js';
 import { captureTree } from '../files/tree.js';
 import type { DriverTask, SiteDriver, UndoPoint } from './driver.js';
 import { demandProgram } from './program.js';
@@ -24,11 +32,11 @@ export const directoryDriver: SiteDriver = {
 
   async stageUndo(task) {
     const { target } = settings(task);
+    // Whatever is there now, the books say what ran: a target that was replaced is moved aside by the switch.
+    if (task.before) return { kind: 'link', target, to: task.before.directory, tree: task.before.tree };
     const to = linkDestination(target);
-    if (task.before && to !== undefined)
-      return { kind: 'link', target, to: task.before.directory, tree: task.before.tree };
     if (to !== undefined) return { kind: 'link', target, to };
-    const there = await lstat(target).catch(() => undefined);
+    const there = plainAt(target);
     if (there === undefined) return { kind: 'link', target };
     throw new WorldError('SWITCH_FAILED', `expected a symlink or nothing at ${target}, got a ${kindOf(there)}`);
   },
@@ -36,6 +44,7 @@ export const directoryDriver: SiteDriver = {
   async activate(task) {
     const { target } = settings(task);
     await makeDirectory(dirname(target));
+    clearTarget(task, target);
     switchLink(target, task.directory);
     await reload(task, 'SWITCH_FAILED');
   },
@@ -46,6 +55,7 @@ export const directoryDriver: SiteDriver = {
 
   async revert(task, point) {
     const { target, to } = linkOf(point);
+    clearTarget(task, target);
     if (to !== undefined) switchLink(target, to);
     else removeLink(target);
     await reloadForUndo(task);
@@ -53,9 +63,20 @@ export const directoryDriver: SiteDriver = {
 
   async probeReverted(_task, point) {
     const { target, to } = linkOf(point);
-    return linkDestination(target) === to;
+    return linkDestination(target) === to && plainAt(target) === undefined;
   },
 };
+
+/**
+ * A person, or a package, may have put a directory or a file where the symlink was. A power cut between this and the switch
+ * leaves nothing at the target: the stream is `switching` or `reverting` then, and the guard puts the symlink there.
+ */
+function clearTarget(task: DriverTask, target: string): void {
+  if (plainAt(target) === undefined) return;
+  const aside = asideOf(target);
+  task.tellAside(target, aside);
+  moveAside(target, aside);
+}
 
 async function reload(task: DriverTask, code: 'SWITCH_FAILED' | 'REVERT_FAILED'): Promise<void> {
   const { reload: argv, timeout } = settings(task);

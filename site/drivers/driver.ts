@@ -23,6 +23,8 @@ export interface DriverTask {
   /** Where `stageUndo` keeps live state: a path of this switch alone. */
   saved: string;
   blobs: Blobs;
+  /** To be called before something at a target, which the agent did not put there, is moved to `aside`. Never throws. */
+  tellAside(target: string, aside: string): void;
   /** The same component (`directory`: of the same target) as it is in the release that an undo goes back to. */
   before?: { component: Component; directory: string; tree: string };
 }

@@ -114,7 +114,7 @@ async function syncSaved(path: string): Promise<void> {
   }
 }
 
-async function savedDigest(path: string): Promise<string> {
+export async function savedDigest(path: string): Promise<string> {
   return (await lstat(path)).isDirectory() ? treeDigest(await scanTree(path)) : fileDigest(path);
 }
 

@@ -41,13 +41,13 @@ export async function stageRelease(digest: string, plan: FetchPlan): Promise<Fet
   await plan.room?.(fetched.files);
   await mkdir(plan.incoming, { recursive: true, mode: 0o700 });
   for (const file of fetched.files) {
-    if (!(await plan.blobs.has(file.digest))) await retrying(plan, () => stageBlob(file, plan));
+    await retrying(plan, () => plan.blobs.inTurn(file.digest, plan.signal, () => stageBlob(file, plan)));
   }
   return fetched;
 }
 
 async function stageManifest(digest: string, plan: FetchPlan): Promise<Buffer> {
-  if (await plan.blobs.has(digest)) return plan.blobs.read(digest);
+  if (await plan.blobs.whole(digest)) return plan.blobs.read(digest);
   const near = await nearManifest(digest, plan);
   if (near !== undefined) return near;
   return retrying(plan, async () => {
@@ -79,6 +79,7 @@ export function partIn(incoming: string, digest: string): string {
 }
 
 async function stageBlob(file: ManifestFile, plan: FetchPlan): Promise<void> {
+  if (await plan.blobs.whole(file.digest)) return;
   const part = partIn(plan.incoming, file.digest);
   await plan.nearby?.(file.digest, part);
   try {

@@ -1,13 +1,19 @@
-/** Content-addressed files below `blobs/` in the data directory. What lies there under a digest has that digest. */
+/**
+ * Content-addressed files below `blobs/` in the data directory. What was put there under a digest had that digest; disks rot, so
+ * that nothing is taken for it unread.
+ */
 import { constants, renameSync, rmSync } from 'node:fs';
 import { copyFile, open, readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { WorldError } from '../../policies/model/failure.js';
 import { sha256Hex } from '../../policies/signing/jcs.js';
-import { demandDurable, makeDirectory, placeFile } from './durable.js';
+import { demandDurable, makeDirectory, placeFile, temporaryBeside } from './durable.js';
 import { fileDigest } from './tree.js';
 
 export class Blobs {
+  /** By digest: the end of whoever is the last to wait for this file. */
+  private readonly turns = new Map<string, Promise<unknown>>();
+
   constructor(readonly directory: string) {}
 
   path(digest: string): string {
@@ -22,6 +28,24 @@ export class Blobs {
     );
   }
 
+  /** There, and read back with that digest. */
+  async whole(digest: string): Promise<boolean> {
+    return (await this.has(digest)) && (await fileDigest(this.path(digest))) === digest;
+  }
+
+  /**
+   * One at a time for a file, however many streams want it: who comes later finds it there, or goes on from where it stopped.
+   * `signal` ends the wait as well; the turn is then given up.
+   */
+  async inTurn<T>(digest: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const before = this.turns.get(digest);
+    const mine = endOf(before, signal).then(work);
+    const end = Promise.allSettled([before, mine]);
+    this.turns.set(digest, end);
+    void end.then(() => this.turns.get(digest) === end && this.turns.delete(digest));
+    return mine;
+  }
+
   async read(digest: string): Promise<Buffer> {
     const bytes = await readFile(this.path(digest));
     this.demand(digest, `sha256:${sha256Hex(bytes)}`);
@@ -31,7 +55,7 @@ export class Blobs {
   /** Keeps bytes; returns their digest. */
   async put(bytes: Uint8Array): Promise<string> {
     const digest = `sha256:${sha256Hex(bytes)}`;
-    if (await this.has(digest)) return digest;
+    if (await this.whole(digest)) return digest;
     const path = this.path(digest);
     await makeDirectory(dirname(path));
     await placeFile(path, 0o600, async (file) => file.writeFile(bytes));
@@ -40,10 +64,10 @@ export class Blobs {
 
   /** Copies a file in that has the digest; throws DIGEST_MISMATCH if it changed while it was copied. */
   async takeFrom(source: string, digest: string): Promise<void> {
-    if (await this.has(digest)) return;
+    if (await this.whole(digest)) return;
     const path = this.path(digest);
     await makeDirectory(dirname(path));
-    const temporary = `${path}.part`;
+    const temporary = temporaryBeside(path);
     await copyFile(source, temporary, constants.COPYFILE_FICLONE);
     await this.moveIn(temporary, digest);
   }
@@ -95,5 +119,19 @@ export class Blobs {
   private demand(expected: string, found: string): void {
     if (found === expected) return;
     throw new WorldError('DIGEST_MISMATCH', `expected content with digest ${expected}, got ${found}`);
+  }
+}
+
+async function endOf(before: Promise<unknown> | undefined, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  if (before === undefined) return;
+  const ended = new AbortController();
+  const given = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true, signal: ended.signal });
+  });
+  try {
+    await Promise.race([before, given]);
+  } finally {
+    ended.abort();
   }
 }

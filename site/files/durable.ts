@@ -1,6 +1,17 @@
 /** Files that survive a power cut: temporary name, fsync, rename, fsync of the directory (design §5 "Store"). */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  type Stats,
+} from 'node:fs';
 import { open, mkdir, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
@@ -90,6 +101,22 @@ export function linkDestination(path: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What is at `path` and no symlink: a rename of a symlink cannot replace a directory, and would destroy a file. */
+export function plainAt(path: string): Stats | undefined {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  return there?.isSymbolicLink() ? undefined : there;
+}
+
+/** Where what is at `path` can be moved: beside it, under a name that nothing has. */
+export function asideOf(path: string): string {
+  return join(dirname(path), `.${basename(path)}.foothold-aside-${randomBytes(4).toString('hex')}`);
+}
+
+export function moveAside(path: string, aside: string): void {
+  renameSync(path, aside);
+  syncDirectory(dirname(path));
 }
 
 export function temporaryBeside(path: string): string {

@@ -119,8 +119,12 @@ class Beside extends Blobs {
     return (await super.has(digest)) || this.others.has(digest);
   }
 
+  override async whole(digest: string): Promise<boolean> {
+    return (await super.whole(digest)) || this.others.whole(digest);
+  }
+
   override async read(digest: string): Promise<Buffer> {
-    return (await super.has(digest)) ? super.read(digest) : this.others.read(digest);
+    return (await super.whole(digest)) ? super.read(digest) : this.others.read(digest);
   }
 }
 

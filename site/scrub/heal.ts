@@ -3,22 +3,16 @@ import { digestOf } from '../../policies/signing/jcs.js';
 import { messageOf } from '../advance.js';
 import type { SiteContext } from '../context.js';
 import { stageRelease } from '../fetch/fetch-release.js';
-import type { TreeEntry } from '../files/tree.js';
 import { stageHeld } from '../stage.js';
 import type { HeldRow } from '../store/rows.js';
+import { stageWhole } from '../whole.js';
 
 /** A scrub waits no longer for a depot that is away: the next one tries again. */
 const PATIENCE_MS = 60_000;
 
 /** The root that now holds every tree of the release; undefined if it could not be made. */
 export async function remake(context: SiteContext, held: HeldRow): Promise<string | undefined> {
-  const trees = new Map<string, TreeEntry[]>();
-  for (const [component, digest] of Object.entries(held.trees)) {
-    const entries = context.store.tree(digest);
-    if (entries === undefined) return undefined;
-    trees.set(component, entries);
-  }
-  return attempt(context, held, () => context.holdings.stageTrees(held.root.replace(/~\d+$/, ''), trees));
+  return attempt(context, held, () => stageWhole(context, held));
 }
 
 /** Fetched and rendered as it was at first; believed only if it comes to the very same trees. */

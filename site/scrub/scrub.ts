@@ -1,5 +1,6 @@
 /**
- * One round of reading back everything that an undo relies on: blobs, and the directories of every release that is kept.
+ * One round of reading back everything that an undo relies on: blobs, the directories of every release that is kept, and
+ * what its undo goes back to.
  * Damage is healed from blobs, else from the depot, else told (fault H8).
  */
 import { readdirSync, rmSync } from 'node:fs';
@@ -13,8 +14,11 @@ import type { SiteContext } from '../context.js';
 import { fileDigest, holdsTree, type TreeEntry } from '../files/tree.js';
 import type { HeldRow } from '../store/rows.js';
 import type { Store } from '../store/store.js';
+import { forgetVerified } from '../task.js';
 import { judgeDigests } from './known-answers.js';
+import { bookRoot } from '../whole.js';
 import { refetch, remake } from './heal.js';
+import { damagedPoints, healPoint, holdsSaved, type DamagedPoint } from './undo-points.js';
 
 export interface ScrubRound {
   at: number;
@@ -42,73 +46,92 @@ export async function scrub(context: SiteContext, options: ScrubOptions): Promis
   // Memory or a processor that computes wrong digests would find damage everywhere, and heal it away (fault H9).
   judgeDigests();
   const reader = new Reader(options);
-  const missing = await scrubBlobs(context, reader);
+  await scrubBlobs(context, reader);
   const found: { held: HeldRow; live: boolean }[] = [];
+  const points: DamagedPoint[] = [];
   for (const held of context.store.allHeld()) {
-    if (!(await isWhole(context, held, reader))) found.push({ held, live: isLive(context, held) });
+    const [live, whole] = [isLive(context, held), await isWhole(context, held, reader)];
+    if (live || !whole) found.push({ held, live });
+    points.push(...(await damagedPoints(context, held, reader)));
     if (reader.ended) return undefined;
   }
   const round = { at: context.clock.now(), read: reader.files, healed: 0, damaged: [] as StorageReport['damaged'] };
-  await restoreBlobs(context, missing);
+  await restoreBlobs(context);
   for (const one of found) {
-    if (await context.holdings.staging(() => heal(context, one.held, one.live))) round.healed++;
-    else round.damaged.push(nameOf(one.held, one.live));
+    const end = await context.holdings.staging(() => heal(context, one.held, one.live));
+    if (end === 'healed') round.healed++;
+    if (end === 'damaged') round.damaged.push(nameOf(one.held, one.live));
   }
+  await healPoints(context, points, found, round);
   return keepRound(context, round);
 }
 
-/** Removes blobs that no longer have the digest that they go by; returns their digests. */
-async function scrubBlobs({ holdings, log }: SiteContext, reader: Reader): Promise<string[]> {
-  const damaged: string[] = [];
+/** After the releases: what they are made anew from serves the undos to them as well. */
+async function healPoints(
+  context: SiteContext,
+  points: DamagedPoint[],
+  releases: { held: HeldRow }[],
+  round: ScrubRound,
+): Promise<void> {
+  const directories = releases.flatMap(({ held }) =>
+    Object.keys(held.trees).map((component) => context.holdings.directory(held.root, component)),
+  );
+  for (const one of points) {
+    const name = nameOf(one.held, isLive(context, one.held));
+    const told = one.point.kind === 'link' && directories.includes(one.point.to ?? '');
+    const healed = await context.holdings.staging(() => healPoint(context, one, name, told));
+    if (healed && !told) round.healed++;
+    if (!healed && !told) round.damaged.push({ ...name, undo: one.component });
+  }
+}
+
+/** Removes blobs that no longer have the digest that they go by. */
+async function scrubBlobs({ holdings, log }: SiteContext, reader: Reader): Promise<void> {
   for (const prefix of namesIn(holdings.blobs.directory)) {
     for (const hex of namesIn(join(holdings.blobs.directory, prefix))) {
       const path = join(holdings.blobs.directory, prefix, hex);
-      if (reader.ended) return damaged;
+      if (reader.ended) return;
       if (hex.length !== 64 || (await reader.digest(path)) === `sha256:${hex}`) continue;
       log.warn({ digest: hex }, 'a blob has rotted');
       rmSync(path, { force: true });
-      damaged.push(`sha256:${hex}`);
     }
   }
-  return damaged;
 }
 
-/** Of the directories that the release consists of, and of those that an undo of it goes back to. */
+/** Of the directories that the release consists of. */
 async function isWhole(context: SiteContext, held: HeldRow, reader: Reader): Promise<boolean> {
   for (const [component, tree] of Object.entries(held.trees)) {
     const directory = context.holdings.directory(held.root, component);
-    if (!(await reader.tree(directory, tree))) return forget(context, directory);
+    if (await reader.tree(directory, tree)) continue;
+    forgetVerified(context, directory);
+    return false;
   }
   return true;
-}
-
-/** What was read back whole before is believed no longer. */
-function forget({ verified }: SiteContext, directory: string): false {
-  for (const key of verified) if (key.startsWith(`${directory} `)) verified.delete(key);
-  return false;
 }
 
 function isLive(context: SiteContext, held: HeldRow): boolean {
   return liveRelease(context, context.store.stream(held.stream))?.id === held.id;
 }
 
-async function heal(context: SiteContext, held: HeldRow, live: boolean): Promise<boolean> {
+async function heal(context: SiteContext, held: HeldRow, live: boolean): Promise<'left' | 'healed' | 'damaged'> {
   const { store } = context;
-  const name = nameOf(held, live);
-  store.transact(() => store.append({ kind: 'damage-found', stream: held.stream, detail: name }));
   const blobsWhole = await hasBlobs(context, treesOf(context, held));
   const how = decideHealing({ live, blobsWhole, inDepot: !held.adopted });
+  if (how === 'leave') return 'left';
+  const name = nameOf(held, live);
+  store.transact(() => store.append({ kind: 'damage-found', stream: held.stream, detail: name }));
   const root = how === 'alarm' ? undefined : await (how === 'remake' ? remake : refetch)(context, held);
   if (root === undefined) {
     context.log.error(name, 'a release that is kept is damaged and could not be made anew');
-    return false;
+    return 'damaged';
   }
   store.transact(() => {
-    store.putHeld({ ...held, root });
+    // What is live is at the root that it was switched to, until it is switched anew.
+    bookRoot(context, { from: held.root, to: root }, (one) => isLive(context, one));
     store.append({ kind: 'damage-healed', stream: held.stream, detail: { ...name, from: how } });
   });
   context.untidy = true;
-  return true;
+  return 'healed';
 }
 
 function treesOf({ store }: SiteContext, held: HeldRow): TreeEntry[] {
@@ -120,17 +143,26 @@ async function hasBlobs({ holdings }: SiteContext, entries: TreeEntry[]): Promis
   return entries.length > 0;
 }
 
-/** Rotted blobs are taken again from a directory that still has them, so that the next damage can be healed. */
-async function restoreBlobs(context: SiteContext, missing: string[]): Promise<void> {
-  for (const held of context.store.allHeld()) {
-    for (const [component, digest] of Object.entries(held.trees)) {
-      for (const entry of context.store.tree(digest) ?? []) {
-        if (entry.type !== 'file' || !missing.includes(entry.digest)) continue;
-        const source = join(context.holdings.directory(held.root, component), entry.path);
-        await context.holdings.blobs.takeFrom(source, entry.digest).catch(() => undefined);
-      }
+/** Blobs that are gone are taken again from a directory that still has them, so that the next damage can be healed. */
+async function restoreBlobs(context: SiteContext): Promise<void> {
+  for (const { directory, tree } of context.store.allHeld().flatMap((held) => treesIn(context, held))) {
+    for (const entry of context.store.tree(tree) ?? []) {
+      if (entry.type !== 'file' || (await context.holdings.blobs.has(entry.digest))) continue;
+      await context.holdings.blobs.takeFrom(join(directory, entry.path), entry.digest).catch(() => undefined);
     }
   }
+}
+
+function treesIn({ holdings }: SiteContext, held: HeldRow): { directory: string; tree: string }[] {
+  const own = Object.entries(held.trees).map(([component, tree]) => {
+    return { directory: holdings.directory(held.root, component), tree };
+  });
+  const back = Object.values(held.undo).flatMap((point) =>
+    point.kind === 'link' && point.to !== undefined && point.tree !== undefined
+      ? [{ directory: point.to, tree: point.tree }]
+      : [],
+  );
+  return [...own, ...back];
 }
 
 function keepRound(context: SiteContext, round: ScrubRound): ScrubRound {
@@ -159,14 +191,22 @@ function namesIn(directory: string): string[] {
 class Reader {
   files = 0;
   ended = false;
+  private readonly trees = new Map<string, boolean>();
 
   constructor(private readonly options: ScrubOptions) {}
 
   async digest(path: string): Promise<string | undefined> {
     return this.paced(() => fileDigest(path).catch(() => undefined));
   }
+  /** Once a round: most directories that undos go back to are those of kept releases. */
   async tree(directory: string, digest: string): Promise<boolean> {
-    return this.paced(() => holdsTree(directory, digest));
+    const key = `${directory} ${digest}`;
+    const known = this.trees.get(key) ?? (await this.paced(() => holdsTree(directory, digest)));
+    this.trees.set(key, known);
+    return known;
+  }
+  async saved(path: string, digest: string): Promise<boolean> {
+    return this.paced(() => holdsSaved(path, digest));
   }
   private async paced<T>(read: () => Promise<T>): Promise<T> {
     const begun = performance.now();

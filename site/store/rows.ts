@@ -1,10 +1,12 @@
 /** What the site's database holds. Times are epoch ms unless they say elapsed. */
+import type { StoredTrial } from '../../policies/site/decide-boot.js';
+import type { Acceptance } from '../../policies/site/decide-command.js';
 import type { Stranded } from '../../policies/site/decide-undo-again.js';
 import type { Cause, Command, Envelope, Result, SiteState } from '../../policies/model/command.js';
 import type { Prefetch } from '../../policies/model/prefetch.js';
 import type { Release } from '../../policies/model/release.js';
 import type { Reason } from '../../policies/model/verdict.js';
-import type { Moment } from '../../policies/site/elapsed.js';
+import type { Mark } from '../../policies/site/elapsed.js';
 import type { UndoPoint } from '../drivers/driver.js';
 
 /** One stream: its state, its floor, and what is under way. */
@@ -28,18 +30,12 @@ export interface StreamRow {
 }
 
 /** From the durable switch until confirmed or undone; also while a confirmed release is being undone. */
-export interface Trial {
+export interface Trial extends StoredTrial {
   releaseId: number;
   /** What an undo goes back to; absent only for a very first release. */
   lkgId?: number;
   /** The converge that switched. */
   commandId?: string;
-  bootId: string;
-  switchedAt: number;
-  switchedElapsed: number;
-  within: number;
-  restarts: number;
-  undoAttempts: number;
   undo?: Undo;
   /** In safe mode, with something to go back to. */
   stranded?: Stranded;
@@ -54,12 +50,9 @@ export interface Undo {
   by?: string;
 }
 
-export interface CommandRow {
+export interface CommandRow extends Acceptance {
   command: Command;
   envelope: Envelope;
-  acceptedAt: number;
-  acceptedElapsed: number;
-  bootId: string;
   result?: Result;
   /** A local undo after this command was confirmed. The result above stays final for its id. */
   later?: Result;
@@ -80,11 +73,15 @@ export interface HeldRow {
   /** What going back from this release needs, by component; set when its switch is made durable. */
   undo: Record<string, UndoPoint>;
   adopted: boolean;
+  /** The converge that switched to it; its rollout may undo it. Absent: adopted, or switched by an agent that did not note it. */
+  switchedBy?: string;
   /** Who has answered which `person` check of this trial. */
   answers?: Record<string, string>;
   confirmedAt?: number;
-  /** When a trial confirmed it: its checks go on for `watchFor` from then. Absent for what was adopted. */
-  confirmed?: Moment;
+  /** Since a trial confirmed it: its checks go on for `watchFor`. Absent for what was adopted. */
+  confirmed?: Mark;
+  /** An undo went back to it, and its required checks have not all been healthy since. `told`: those whose failure was told. */
+  doubted?: { told: string[] };
 }
 
 /** A wish for files that was taken. */

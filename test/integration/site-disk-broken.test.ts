@@ -103,6 +103,8 @@ describe.skipIf(whyNoShim !== undefined)(`H4: fsync fails once${skipped(whyNoShi
       });
       const { state = 'idle', live } = report.streams['edge-proxy'] ?? {};
       expect(['idle', 'accepted', 'rejected', 'confirmed', 'reverted', 'watching']).toContain(state);
+      // Never on a disk that had failed: before that, or as it did.
+      if (live?.version === '1.0.0') expect(live.confirmedAt ?? 0).toBeLessThanOrEqual(report.storage?.fault?.at ?? 0);
       expect(page()).toBe(live?.version === '1.0.0' ? 'healthy 1' : 'healthy original');
     },
   );

@@ -75,6 +75,30 @@ describe('the door', () => {
     expect((await agent.report()).streams['edge-proxy']).toMatchObject({ generation: 5, try: 2 });
   });
 
+  it('does not look for ever at a check that alternates: it is too late at switchBy, and the words name the check', async () => {
+    const agent = await site.start();
+    const flap = site.write('flap', '');
+    const exec = ['sh', '-c', `if [ -e ${flap} ]; then rm ${flap}; exit 1; else touch ${flap}; fi`];
+    const checks = [{ name: 'flaps', exec, every: '50ms', failures: 3, passes: 2 }];
+    const one = site.publish(directoryRelease(site, '1.0.0', { checks }), { 'files/page': 'healthy 1' });
+    const begun = Date.now();
+    const late = await carryOut(agent, site, site.command(one, { issuedAt: begun, switchBy: begun + 1_500 }));
+    expect(late).toMatchObject({
+      ...{ result: 'rejected', changed: false },
+      reason: { code: 'SWITCH_BY_PASSED', detail: expect.stringContaining('check flaps is neither') as string },
+    });
+    expect(Date.now() - begun).toBeLessThan(4_000);
+    // One whose next sample is due long after it as well.
+    site.write('flap', '');
+    const rare = { checks: [{ ...checks[0], every: '1h' }] };
+    const two = site.publish(directoryRelease(site, '2.0.0', rare), { 'files/page': 'healthy 2' });
+    const soon = { generation: 2, issuedAt: Date.now(), switchBy: Date.now() + 1_000 };
+    expect(await carryOut(agent, site, site.command(two, soon))).toMatchObject({
+      reason: { code: 'SWITCH_BY_PASSED' },
+    });
+    expect(page()).toBe('healthy original');
+  });
+
   it('does not begin switching past switchBy, by the clock, the time floor, or the time elapsed here', async () => {
     const clock = { now: () => 1_000, elapsed: () => performance.now(), bootId: () => 'boot' };
     const agent = await site.start({ clock });

@@ -1,7 +1,8 @@
 /** A start whose disk cannot be written: what was left half done is undone all the same. */
 import Database from 'libsql';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { directoryRelease, TestSite, until } from './test-site.js';
 
@@ -81,6 +82,22 @@ it('[A32] H3: an undo that cannot be journaled comes between no other stream and
     'edge-proxy': { state: 'reverted' },
     relay: { state: 'reverted' },
   });
+});
+
+it('[A32] H4: what is on trial is watched while all that is kept is read back after a fault of the disk', async () => {
+  writeFileSync(join(site.data, 'storage-fault.json'), JSON.stringify({ code: 'STORAGE_FAULT', detail: 'EIO', at: 1 }));
+  // Reading it takes for ever, as gigabytes on a slow disk seem to.
+  const endless = join(site.data, 'blobs', 'ff', 'f'.repeat(64));
+  mkdirSync(dirname(endless), { recursive: true });
+  execFileSync('mkfifo', [endless]);
+  let started = false;
+  const starting = site.start({ clock: { ...clock, elapsed: () => 0 } }).then(() => (started = true));
+  site.write('live/conf/page', 'sick');
+  await until(() => page() === 'healthy original');
+  expect(started).toBe(false);
+  // Whoever reads it comes to its end once somebody has written it.
+  writeFileSync(endless, '');
+  await starting;
 });
 
 it('goes on watching what a restart finds watched, though the restart cannot be counted', async () => {

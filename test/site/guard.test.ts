@@ -138,3 +138,16 @@ describe('the local socket', () => {
     await until(() => page() === 'healthy original');
   });
 });
+
+describe('a restart late in the watch', () => {
+  it('[A32] leaves too little time: the deadline undoes, and says so', async () => {
+    const command = await stoppedWhileWatching();
+    elapsed += 58_500;
+    const agent = await site.start({ clock });
+    expect((await agent.report()).streams['edge-proxy']?.state).toBe('watching');
+    const result = await settled(agent, command.id);
+    expect(result).toMatchObject({ result: 'reverted', cause: 'deadline', reason: { code: 'DEADLINE_PASSED' } });
+    expect(result.reason?.detail).toMatch(/not healthy for 30000 ms.*the agent was restarted meanwhile \(1\)/);
+    expect(page()).toBe('healthy original');
+  });
+});

@@ -35,6 +35,8 @@ export class TestSite {
   readonly publicPem = this.keys.publicKey.export({ type: 'spki', format: 'pem' }).toString();
   readonly privatePem = this.keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   private agents: Agent[] = [];
+  /** By digest, the first run id of the rollout that was last made to bring it: a revert is of that one. */
+  private readonly runs = new Map<string, string>();
 
   /** `below`: a directory of a file system of its own, for tests of the disk. */
   constructor(below = tmpdir()) {
@@ -110,9 +112,11 @@ export class TestSite {
     const generation = change.generation ?? 1;
     const tries = change.try ?? 1;
     const now = Date.now();
+    if (verb === 'converge') this.runs.set(of.digest, `run-${generation}`);
+    const run = this.runs.get(of.digest) ?? `run-${generation}`;
     return {
       version: 1,
-      id: `run-${generation}/${this.site}/${of.stream}/${verb}/${tries}`,
+      id: `${run}/${this.site}/${of.stream}/${verb}/${tries}`,
       rollout: `${of.stream}-${of.version}-1`,
       site: this.site,
       stream: of.stream,
@@ -180,6 +184,30 @@ export function directoryRelease(site: TestSite, version: string, change: Record
     confirm: { within: '5s', healthyFor: '100ms' },
     ...change,
   };
+}
+
+/** A release of one exec component: a legacy controller that keeps its state in the file `state` of the site. */
+export function controllerRelease(site: TestSite, n: number): Published {
+  const live = site.path('state');
+  const text = `#!/bin/sh
+case "$1" in
+save) cp ${live} "$FOOTHOLD_SAVED";;
+load) cp state ${live};;
+check) cmp -s state ${live};;
+restore) cp "$FOOTHOLD_SAVED" ${live};;
+esac
+`;
+  const [apply, verify, revert, save] = ['load', 'check', 'restore', 'save'].map((verb) => ['./ctl', verb]);
+  return site.publish(
+    {
+      stream: 'relay',
+      version: `${n}.0.0`,
+      driver: { type: 'exec', files: './files', apply, verify, revert, save, timeout: '5s' },
+      checks: [{ name: 'ok', exec: ['grep', '-q', 'healthy', live], every: '50ms', failures: 2 }],
+      confirm: { within: '5s', healthyFor: '100ms' },
+    },
+    { 'files/ctl': { text, mode: 0o755 }, 'files/state': `healthy ${n}` },
+  );
 }
 
 export async function until<T>(probe: () => T | undefined | false, withinMs = 10_000): Promise<T> {

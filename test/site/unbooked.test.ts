@@ -88,6 +88,45 @@ describe('at a start', () => {
   });
 });
 
+describe('at a start with a target missing that was not there before the release', () => {
+  /** 2.0.0 with a second component whose target is new with it. */
+  const withNew = () => {
+    const { driver, ...rest } = directoryRelease(site, '2.0.0');
+    const extra = { type: 'directory', files: './extra', target: site.path('run', 'extra') };
+    const components = [
+      { name: 'conf', driver },
+      { name: 'extra', driver: extra },
+    ];
+    return site.publish({ ...rest, components }, { 'files/page': 'healthy 2.0.0', 'extra/x': 'x' });
+  };
+  const confirmedWithNew = async (): Promise<string> => {
+    const first = await site.start();
+    await confirm(first, '1.0.0', 1);
+    const before = readlinkSync(conf());
+    const command = site.command(withNew(), { generation: 2 });
+    expect(await carryOut(first, site, command)).toMatchObject({ result: 'confirmed', changed: true });
+    await first.stop();
+    rmSync(site.path('run', 'extra'));
+    return before;
+  };
+
+  it('[A32] nothing is undone, and no release is blamed: that is drift', async () => {
+    await confirmedWithNew();
+    const agent = await site.start();
+    await agent.drift({});
+    expect(await reported(agent)).toMatchObject({ state: 'confirmed', live: { version: '2.0.0' }, drift: {} });
+    expect(agent.history(50).filter(({ kind }) => kind === 'reverting')).toEqual([]);
+    expect([page(), (await agent.report()).quarantined]).toEqual(['healthy 2.0.0', []]);
+  });
+
+  it('the undo is found by another component that had something to go back to', async () => {
+    pointTo(await confirmedWithNew());
+    const agent = await site.start();
+    await until(() => agent.history(50).some(({ kind }) => kind === 'reverted'));
+    expect(await reported(agent)).toMatchObject({ state: 'reverted', live: { version: '1.0.0' } });
+  });
+});
+
 describe('a legacy controller that was changed by hand', () => {
   /** The controller's state is one file; `verify` knows the release by its version. */
   const legacy = (version: string, change: Record<string, unknown> = {}) => {

@@ -4,6 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { timeToUndoAgain, UNDO_AGAIN_AFTER } from '../../policies/site/decide-undo-again.js';
 import type { Agent } from '../../site/agent.js';
 import type { Clock } from '../../site/clock.js';
+import type { SiteContext } from '../../site/context.js';
+import type { StreamRow } from '../../site/store/rows.js';
 import { carryOut, directoryRelease, TestSite, until } from './test-site.js';
 
 let site: TestSite;
@@ -22,19 +24,16 @@ const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
 const broken = () => site.path('broken');
 const reloads = () => (existsSync(site.path('reloads')) ? readFileSync(site.path('reloads'), 'utf8').length : 0);
 const events = (agent: Agent, kind: string) => agent.history(500).filter((event) => event.kind === kind);
+const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
 const reported = async (agent: Agent) => (await agent.report()).streams['edge-proxy'];
 
 /** Its reload fails as long as the file `broken` is there. */
 const release = (n: number) =>
-  site.publish(
-    directoryRelease(site, `${n}.0.0`, {
-      driver: {
-        ...{ type: 'directory', files: './files', target: site.path('live', 'conf') },
-        reload: ['sh', '-c', `printf r >> ${site.path('reloads')}; [ ! -e ${broken()} ]`],
-      },
-    }),
-    { 'files/page': `healthy ${n}` },
-  );
+  site.publish(directoryRelease(site, `${n}.0.0`, { driver: driver() }), { 'files/page': `healthy ${n}` });
+const driver = () => ({
+  ...{ type: 'directory', files: './files', target: site.path('live', 'conf') },
+  reload: ['sh', '-c', `printf r >> ${site.path('reloads')}; [ ! -e ${broken()} ]`],
+});
 
 /** 1.0.0 confirmed; 2.0.0 could not be reloaded, and neither could 1.0.0 after it. */
 async function stranded() {
@@ -122,6 +121,68 @@ describe('an undo that failed', () => {
     expect(await carryOut(agent, site, site.command(first))).toMatchObject({ reason: { code: 'NOTHING_VERIFIED' } });
     expect((await reported(agent))?.safeMode).not.toHaveProperty('undoAgainIn');
   });
+});
+
+/** The books as three power cuts leave them, each in the middle of the undo. */
+async function cutShort(row: StreamRow | undefined): Promise<void> {
+  const agent = await site.open({ clock });
+  const undo = {
+    cause: 'check',
+    reason: { code: 'CHECK_FAILED', detail: 'it was sick' },
+    begunAt: Date.now(),
+  } as const;
+  const { store } = inside(agent);
+  if (!row?.trial) throw new Error('nothing was on trial');
+  const cut: StreamRow = { ...row, state: 'reverting', trial: { undo, ...row.trial, undoAttempts: 3 } };
+  store.transact(() => store.putStream(cut));
+  await agent.stop();
+}
+
+async function watched(): Promise<StreamRow> {
+  const agent = await site.start({ clock });
+  expect(await carryOut(agent, site, site.command(release(1)))).toMatchObject({ result: 'confirmed' });
+  const two = site.publish(
+    { ...directoryRelease(site, '2.0.0', { driver: driver() }), confirm: { within: '60s', healthyFor: '50s' } },
+    { 'files/page': 'healthy 2' },
+  );
+  await agent.door.accept(site.sign(site.command(two, { generation: 2 })));
+  await until(() => events(agent, 'watching').length === 2);
+  const row = inside(agent).store.stream('edge-proxy');
+  await agent.stop();
+  return row;
+}
+
+describe('an undo that was interrupted three times', () => {
+  it('is made again after a minute', async () => {
+    await cutShort(await watched());
+    const agent = await site.start({ clock });
+    expect([page(), await reported(agent)]).toMatchObject(['healthy 2', { state: 'safe-mode' }]);
+    expect((await reported(agent))?.safeMode?.undoAgainIn).toBeGreaterThan(50_000);
+    elapsed += UNDO_AGAIN_AFTER[0];
+    await until(() => events(agent, 'reverted').length === 1);
+    expect(page()).toBe('healthy 1');
+    expect(await reported(agent)).toMatchObject({ state: 'reverted', safeMode: { reason: { code: 'REVERT_FAILED' } } });
+  });
+
+  it('is made again no more often than any other, though each of these is interrupted three times as well', async () => {
+    let cut: StreamRow | undefined = await watched();
+    site.write('broken', '');
+    for (const pause of UNDO_AGAIN_AFTER) {
+      await cutShort(cut);
+      cut = undefined;
+      const onStep = (step: string) => {
+        if (step === 'reverting') cut = inside(agent).store.stream('edge-proxy');
+      };
+      const agent: Agent = await site.start({ clock, onStep });
+      elapsed += pause;
+      await until(() => cut);
+      await agent.stop();
+    }
+    await cutShort(cut);
+    const agent = await site.start({ clock });
+    expect(await reported(agent)).toMatchObject({ state: 'safe-mode' });
+    expect((await reported(agent))?.safeMode).not.toHaveProperty('undoAgainIn');
+  }, 60_000);
 });
 
 describe('the time to it', () => {

@@ -19,6 +19,17 @@ beforeEach(() => {
 });
 afterEach(() => site.clear());
 
+const quarantined = async (agent: Agent) => (await agent.report()).quarantined.map(({ version }) => version).sort();
+const calm = () => writeFileSync(site.path('weather'), 'healthy');
+/** What is live is this, and all of its checks are healthy. */
+async function seenHealthy(agent: Agent, version: string): Promise<void> {
+  for (let tries = 0; tries < 200; tries += 1) {
+    const { live, checks = [] } = (await agent.report()).streams['edge-proxy'] ?? {};
+    if (live?.version === version && checks.length > 0 && checks.every(({ healthy }) => healthy)) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`${version} was not seen healthy`);
+}
 const storm = () => writeFileSync(site.path('weather'), 'storm');
 const check = (need = 'required') => ({
   ...{ name: 'weather', exec: ['grep', '-q', 'healthy', site.path('weather')] },
@@ -102,14 +113,14 @@ describe('a confirmed release', () => {
     });
     expect(await carryOut(agent, site, site.command(bad, { generation: 3 }))).toMatchObject({ result: 'reverted' });
     expect(page()).toBe('healthy 2.0.0');
+    await seenHealthy(agent, '2.0.0');
     storm();
     await until(() => page() === 'healthy 1.0.0');
+    calm();
+    await seenHealthy(agent, '1.0.0');
+    storm();
     await until(() => page() === 'healthy original');
-    expect((await agent.report()).quarantined.map(({ version }) => version).sort()).toEqual([
-      '1.0.0',
-      '2.0.0',
-      '3.0.0',
-    ]);
+    expect(await quarantined(agent)).toEqual(['1.0.0', '2.0.0', '3.0.0']);
   });
 
   it('[A32] tells once that a required check cannot be judged any more, and that it can again; it undoes nothing', async () => {
@@ -143,5 +154,52 @@ describe('a confirmed release', () => {
     expect(await reverted(agent)).toMatchObject({ detail: { cause: 'person', by: 'kari' } });
     await confirmed(agent, '2.0.0', 2);
     await agent.stop();
+  });
+});
+
+describe('what an undo went back to', () => {
+  const failed = (agent: Agent) =>
+    agent.history(100).filter(({ kind, detail }) => kind === 'health' && detail['wentBackTo'] !== undefined);
+
+  it('[A32] is not undone in its turn for the same outage: that is told, over a restart too', async () => {
+    const first = await site.start({ clock });
+    await confirmed(first, '1.0.0');
+    await confirmed(first, '2.0.0', 2);
+    await confirmed(first, '3.0.0', 3);
+    storm();
+    await until(() => failed(first).length === 1);
+    expect(failed(first)).toMatchObject([
+      { stream: 'edge-proxy', detail: { check: 'weather', need: 'required', healthy: false, wentBackTo: '2.0.0' } },
+    ]);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    await first.stop();
+    const agent = await site.start({ clock });
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect([page(), await quarantined(agent), failed(agent).length]).toEqual(['healthy 2.0.0', ['3.0.0'], 1]);
+    // Well again, it is watched as any other: what fails it then is news.
+    calm();
+    await until(() => failed(agent).length === 2);
+    expect(failed(agent)[1]).toMatchObject({ detail: { check: 'weather', healthy: true, wentBackTo: '2.0.0' } });
+    storm();
+    await until(() => page() === 'healthy 1.0.0');
+    expect(await quarantined(agent)).toEqual(['2.0.0', '3.0.0']);
+  });
+
+  it('is not undone either where a command or a person had asked for the undo', async () => {
+    const agent = await site.start({ clock });
+    await confirmed(agent, '1.0.0');
+    await confirmed(agent, '2.0.0', 2);
+    const three = await confirmed(agent, '3.0.0', 3, { watchFor: '0s' });
+    storm();
+    const revert = site.command(
+      { stream: 'edge-proxy', version: '3.0.0', digest: three.digest },
+      { verb: 'revert', generation: 4 },
+    );
+    expect(await carryOut(agent, site, revert)).toMatchObject({ result: 'reverted', changed: true });
+    await until(() => failed(agent).length === 1);
+    agent.revert('edge-proxy', { by: 'kari', reason: 'sparks' });
+    await until(() => failed(agent).length === 2);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect([page(), await quarantined(agent)]).toEqual(['healthy 1.0.0', ['2.0.0']]);
   });
 });

@@ -46,7 +46,7 @@ export class Centre {
     this.rotatedAt ??= EPOCH_MS + now;
   }
 
-  /** `generation` is that of the rollout's converges. */
+  /** Reverts carry the generation above that of the rollout's converges. */
   issue(
     release: SimRelease,
     rollout: PlannedRollout,
@@ -56,7 +56,7 @@ export class Centre {
     const issuedAt = EPOCH_MS + now;
     const command: Command = {
       version: 1,
-      id: `run-${generation}/${SITE}/${release.stream}/${verb}/${of.try}`,
+      id: `run-${verb === 'revert' ? generation - 1 : generation}/${SITE}/${release.stream}/${verb}/${of.try}`,
       rollout: `${release.stream}-${release.version}-${generation}`,
       site: SITE,
       stream: release.stream,

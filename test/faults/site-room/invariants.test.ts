@@ -38,6 +38,7 @@ function sight(change: Partial<Sight> = {}, of: Partial<Books> = {}): Sight {
     books,
     live: { [STREAM]: ['original'] },
     trouble: false,
+    bootedAt: 0,
     upSince: 0,
     switching: false,
     ...change,
@@ -52,16 +53,32 @@ function said(...sights: Sight[]): string[] {
       [BAD.version, BAD],
     ]),
     slackMs: 1_000,
+    forgottenMs: 2_000,
   });
   for (const one of sights) judge.see(one);
   return judge.violations.map(({ invariant }) => invariant);
 }
 function saidAtEnd(one: Sight, excused: string[] = []): string[] {
-  const judge = new Judge({ releases: new Map([[BAD.version, BAD]]), slackMs: 1_000 });
+  const judge = new Judge({ releases: new Map([[BAD.version, BAD]]), slackMs: 1_000, forgottenMs: 2_000 });
   judge.end(one, new Set(excused));
   return judge.violations.map(({ invariant }) => invariant);
 }
 const onTrial = { streams: [watching], held: [original, held(2, GOOD.version)], commands: [command(GOOD.version)] };
+
+/** Allowed 10 s: 8 s in one boot, an hour off, and the rest up to `ms` in the next. */
+function watchedOverReboot(ms: number, change: Partial<Sight> = {}): Sight[] {
+  const live = { [STREAM]: ['1.0.0'] };
+  const at = (when: number, more: Partial<Sight>) => sight({ at: when, live, ...more }, onTrial);
+  const bootedAt = 3_600_000;
+  const up = { bootedAt, upSince: bootedAt + 1_000, ...change };
+  return [
+    at(0, {}),
+    at(8_000, {}),
+    at(bootedAt + 1_000, { bootedAt, upSince: undefined }),
+    at(bootedAt + 1_500, up),
+    at(bootedAt + ms - 8_000, up),
+  ];
+}
 
 describe('the judge of the site', () => {
   it('has nothing to say of a site at which all is well', () => {
@@ -70,6 +87,11 @@ describe('the judge of the site', () => {
     const live = { [STREAM]: ['1.0.0'] };
     expect(said(sight(), sight({ switching: true, live }, switched), sight({ at: 5_000, live }, onTrial))).toEqual([]);
     expect(saidAtEnd(sight())).toEqual([]);
+  });
+
+  it('counts no time in which the machine is off, and forgives what a mark may have missed, or could not be written', () => {
+    expect(said(...watchedOverReboot(12_500))).toEqual([]);
+    expect(said(...watchedOverReboot(15_000, { trouble: true }))).toEqual([]);
   });
 
   const facts = (change: object) => sight({}, { facts: { ...sight().books.facts, ...change } });
@@ -143,6 +165,7 @@ describe('the judge of the site', () => {
       'what is not confirmed in time is undone in time',
       () => [sight({}, onTrial), sight({ at: 13_000 }, onTrial)],
     ],
+    ['a deadline that begins anew at a reboot', 'no reboot gives a trial more time', () => watchedOverReboot(15_000)],
     [
       'a bad release confirmed',
       'a bad release is never confirmed',

@@ -8,6 +8,7 @@ import { judgeSiteEvents } from '../../../policies/signing/chain.js';
 import { isAtRest } from '../../../policies/site/transitions.js';
 import type { Well } from './good-changes.js';
 import type { CommandRow, HeldRow, StreamRow } from '../../../site/store/rows.js';
+import { TimeOnWatch, type TimeRules } from './time-on-watch.js';
 
 /** One look at the site. Times in ms of a clock that nobody can set. */
 export interface Sight {
@@ -17,6 +18,8 @@ export interface Sight {
   live: Record<string, string[]>;
   /** A fault of the disk or of the site's programs is on, or was a moment ago: books and site may differ for that long. */
   trouble: boolean;
+  /** When the machine was started last. */
+  bootedAt: number;
   /** Since when the process runs; undefined while it starts. */
   upSince: number | undefined;
   /** The instant of the durable switch. */
@@ -43,11 +46,9 @@ export interface Known {
   well?: Well;
 }
 
-export interface Rules {
+export interface Rules extends TimeRules {
   /** By digest. */
   releases: Map<string, Known>;
-  /** How long beyond its deadline an undo may take to begin. */
-  slackMs: number;
 }
 
 export interface Violation {
@@ -65,10 +66,13 @@ export class Judge {
   private readonly switches = new Set<string>();
   private readonly rotten = new Set<string>();
   private readonly unknown = new Set<string>();
-  /** Ms that each stream has been watched while the agent ran. */
+  /** Ms that each stream has been watched in this boot while the agent ran. */
   private readonly watched = new Map<string, { trial: string; ms: number }>();
+  private readonly onWatch: TimeOnWatch;
 
-  constructor(private readonly rules: Rules) {}
+  constructor(private readonly rules: Rules) {
+    this.onWatch = new TimeOnWatch(rules);
+  }
 
   /** An older data directory was put back: what was known of this one says nothing of it. */
   restored(streams: string[]): void {
@@ -79,6 +83,7 @@ export class Judge {
     this.results.clear();
     this.switches.clear();
     this.unknown.clear();
+    this.onWatch.forget();
   }
 
   know(digest: string, release: Known): void {
@@ -111,6 +116,8 @@ export class Judge {
       if (isNews) this.judgeTrial(sight, row);
       this.judgeLive(sight, row);
       this.judgeDeadline(sight, row);
+      const tooLong = this.onWatch.see(sight, row);
+      if (tooLong !== undefined) this.say('no reboot gives a trial more time', tooLong);
     }
     this.before = sight;
   }
@@ -242,9 +249,10 @@ export class Judge {
 
   private judgeDeadline(sight: Sight, row: StreamRow): void {
     const { trial, stream, state } = row;
-    const { at, upSince } = sight;
+    const { at, bootedAt, upSince } = sight;
     if (state !== 'watching' || !trial || upSince === undefined) return void this.watched.delete(stream);
-    const name = `${trial.releaseId} ${trial.commandId ?? ''}`;
+    // Of one boot: what may be forgotten over a reboot is for `onWatch` to say.
+    const name = `${trial.releaseId} ${trial.commandId ?? ''} ${bootedAt}`;
     const known = this.watched.get(stream);
     const sofar = known?.trial === name ? known.ms : 0;
     const since = Math.max(upSince, this.before?.at ?? upSince);

@@ -66,6 +66,8 @@ export interface SitePlan {
   troubles: Trouble[];
   /** Its releases say that `more/**` is put back. */
   repairs: boolean;
+  /** Without one, a machine comes up in 1970. */
+  battery: boolean;
   /** No fault begins after it. */
   faultsUntil: number;
 }
@@ -86,12 +88,21 @@ export function planSite(seed: number): SitePlan {
   });
   const faultsUntil = Math.max(...streams.flatMap(({ rollouts }) => rollouts.map(({ at }) => at))) + 60_000;
   const dooms = Array.from({ length: chance.between(0, 4) }, () => doomOf(chance, faultsUntil));
-  const troubles = Array.from({ length: chance.between(0, 4) }, () => troubleOf(chance, faultsUntil, names[0] ?? ''));
-  // By a chance of their own: what was drawn of a seed before there were any stays what it was.
+  let troubles = Array.from({ length: chance.between(0, 4) }, () => troubleOf(chance, faultsUntil, names[0] ?? ''));
+  // Drawn apart: what a seed stands for otherwise is what it was before there was this.
+  const other = chanceOf(seed * 11 + 1);
+  const battery = !other.in(0.25);
+  const [first] = streams[0]?.rollouts ?? [];
+  if (!battery && first) {
+    first.fate = 'hangs';
+    dooms.unshift(cutOnWatch(other, first));
+    // Of an undo that fails here no deadline can be judged.
+    troubles = troubles.filter(({ kind }) => kind !== 'programs');
+  }
   const more = chanceOf(seed * 17 + 11);
-  troubles.push(...furtherTroubles(more, faultsUntil, streams));
+  if (battery) troubles.push(...furtherTroubles(more, faultsUntil, streams));
   const repairs = more.in(0.5);
-  return { seed, streams, dooms, troubles: troubles.sort((a, b) => a.at - b.at), repairs, faultsUntil };
+  return { seed, streams, dooms, troubles: troubles.sort((a, b) => a.at - b.at), repairs, battery, faultsUntil };
 }
 
 function furtherTroubles(chance: Chance, until: number, streams: PlannedStream[]): Trouble[] {
@@ -118,6 +129,13 @@ function furtherTroubles(chance: Chance, until: number, streams: PlannedStream[]
     return { kind: 'drift', at: chance.in(0.8) ? confirmed : at(), stream: name, what };
   });
   return [...reads, ...holds, ...drifts];
+}
+
+/** The power fails when the first trial has used most of its time, if it is still on then. */
+function cutOnWatch(chance: Chance, { at, within }: PlannedRollout): Doom {
+  const ms = at + Math.round((within * chance.between(50, 90)) / 100);
+  const downMs = chance.between(500, 5_000);
+  return { at: { kind: 'time', ms }, how: 'cut', downMs, wallStep: 0, restore: false };
 }
 
 function rolloutsOf(chance: Chance, shape: Shape): PlannedRollout[] {

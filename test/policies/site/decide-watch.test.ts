@@ -61,6 +61,32 @@ describe('what could not be judged', () => {
   });
 });
 
+describe('a disk that has failed', () => {
+  const healthy = { ...watch([samples([P, P, P, P])]), fault: 'EIO' };
+  it('[A32] confirms nothing, and its fault is named if only that was in the way', () => {
+    expect(judgeWatch(healthy, 400)).toEqual({ kind: 'wait' });
+    const detail = (over: typeof healthy) => (judgeWatch(over, 5_000) as { detail: string }).detail;
+    expect(detail(healthy)).toMatch(/EIO/);
+    expect(detail({ ...healthy, checks: [samples([P, F])] })).toMatch(/not healthy for 200 ms/);
+    expect(judgeWatch({ ...healthy, checks: [samples([F, F, F])] }, 400)).toMatchObject({ code: 'CHECK_FAILED' });
+  });
+});
+
+describe('what an undo went back to', () => {
+  const wanted = { ...samples([F, F, F]), need: 'wanted' as const };
+  it.each<[string, CheckTally[], string]>([
+    ['fails as before', [samples([F, F, F])], 'wait'],
+    ['is not sampled yet', [samples([])], 'wait'],
+    ['cannot be judged', [samples([P, D])], 'wait'],
+    ['is healthy in one of two', [samples([P]), samples([F, F, F])], 'wait'],
+    ['was healthy, and has failed since', [samples([P]), samples([P, F])], 'wait'],
+    ['is healthy but for a wanted check', [samples([P]), wanted], 'well'],
+  ])('[A32] is not undone again where it %s', (_what, checks, kind) => {
+    expect(judgeConfirmed(checks, 300, 2e9, true).kind).toBe(kind);
+    expect(judgeConfirmed(checks, 2e9, 2e9, true).kind).toBe(kind === 'wait' ? 'over' : kind);
+  });
+});
+
 describe('hysteresis', () => {
   it('[A32] a check that has failed is healthy again only after `passes` passes in a row', () => {
     const slow = { ...check, passes: 3 };

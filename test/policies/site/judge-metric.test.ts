@@ -47,6 +47,16 @@ describe('a metric', () => {
     expect(word(scrapes, asked(question))).toBe(expected);
   });
 
+  it.each([
+    ['900 of 1000 ms are covered', [at(0, 1), at(900, 1)]],
+    ['scrapes are missing in it', [at(0, 1), at(2_001, 2)]],
+  ])('says why there is no window yet: %s', (why, scrapes) => {
+    expect(judgeMetric(scrapes, asked({ rate: 1_000 }))).toMatchObject({
+      notYet: true,
+      detail: `no window yet: ${why}`,
+    });
+  });
+
   it('keeps what a rate needs and no more', () => {
     const all = [0, 400, 800, 1_200, 1_600].map((when) => at(when, when));
     expect(keepScrapes(all, undefined).map((one) => one.at)).toEqual([1_600]);

@@ -113,7 +113,9 @@ describe('the scrub', () => {
   });
 
   it('never mends what is live in place; blobs before the depot before an alarm', () => {
-    expect(decideHealing({ live: true, blobsWhole: true, inDepot: true })).toBe('alarm');
+    expect(decideHealing({ live: true, blobsWhole: true, inDepot: true })).toBe('leave');
+    expect(decideHealing({ live: true, blobsWhole: false, inDepot: true })).toBe('refetch');
+    expect(decideHealing({ live: true, blobsWhole: false, inDepot: false })).toBe('alarm');
     expect(decideHealing({ live: false, blobsWhole: true, inDepot: true })).toBe('remake');
     expect(decideHealing({ live: false, blobsWhole: false, inDepot: true })).toBe('refetch');
     expect(decideHealing({ live: false, blobsWhole: false, inDepot: false })).toBe('alarm');
