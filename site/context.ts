@@ -1,4 +1,5 @@
 /** What every part of one agent works with. One object per agent: there is no global state, many run in one process. */
+import type { Window } from '../policies/model/window.js';
 import type { LinkState } from '../policies/model/link.js';
 import type { CheckTally } from '../policies/site/decide-watch.js';
 import type { Reason } from '../policies/model/verdict.js';
@@ -78,6 +79,8 @@ export interface SiteContext {
   tallies: Map<string, LastTallies>;
   /** Endpoints that echo, as agent.yaml declares them. */
   uplink: string[];
+  /** When drift may be put back, as agent.yaml declares it; none: at any time. */
+  repairWindows: Window[];
   /** When the last echo that came back was begun. */
   lastEcho?: Instant;
   /** By stream: why what is staged is not switched to yet. */

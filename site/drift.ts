@@ -13,6 +13,7 @@ import {
   type Difference,
   type RepairSituation,
 } from '../policies/site/decide-drift.js';
+import { decideWindow } from '../policies/site/decide-window.js';
 import { isAtRest } from '../policies/site/transitions.js';
 import { digestOf } from '../policies/signing/jcs.js';
 import { AdoptRequest, modelOf } from './adopt-request.js';
@@ -95,6 +96,7 @@ export class DriftWatch {
       busy: !isQuiet(context.store.stream(stream)),
       held: judgeHeldHere(context, stream),
       observing: context.observing,
+      window: repairWindow(context),
       repairedAt: this.repairedAt.get(stream) ?? [],
       elapsed: context.clock.elapsed(),
     });
@@ -131,6 +133,10 @@ export class DriftWatch {
     if (isNews) log.warn({ stream, result, why }, 'drift is not put back');
     store.transact(() => store.putDrift(stream, { ...report, repair: { at: clock.now(), result, why } }));
   }
+}
+
+function repairWindow({ clock, repairWindows, store }: SiteContext): RepairSituation['window'] {
+  return decideWindow(repairWindows, { now: clock.now(), timeFloor: store.number('timeFloor') });
 }
 
 interface Drifted {

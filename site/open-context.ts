@@ -51,6 +51,7 @@ export function openContext(options: AgentOptions, books = options.dataDirectory
     trust: readTrust(store, options.controlKeysPem),
     tallies: new Map(),
     uplink: options.uplink ?? [],
+    repairWindows: options.repairWindows ?? [],
     waits: new Map(),
     verified: new Set(),
     switched: new Set(),

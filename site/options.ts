@@ -1,4 +1,5 @@
 /** What an agent is opened with. */
+import type { Window } from '../policies/model/window.js';
 import type { Clock } from './clock.js';
 import type { Log, Step } from './context.js';
 import type { SiteDriver } from './drivers/driver.js';
@@ -15,6 +16,8 @@ export interface AgentOptions {
   reports?: Record<string, string[]>;
   /** Endpoints that echo, for releases with `uplink: required`. */
   uplink?: string[];
+  /** When drift may be put back; none: at any time. */
+  repairWindows?: Window[];
   log: Log;
   clock?: Clock;
   /** By component type; replaces or adds to `directory` and `exec`. */

@@ -38,6 +38,7 @@ export async function runSiteAgent(options: SiteProcessOptions): Promise<void> {
       depot: file.depot,
       reports: file.reports,
       uplink: file.uplink,
+      repairWindows: file.repairs?.windows ?? [],
       sampleEvery: LINK_TIMERS[file.link].sampleEvery,
       log,
       observe: options.observe ?? false,

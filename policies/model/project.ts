@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { LinkName } from './link.js';
 import { ApiVersion, Argv, HttpUrl, Name, Text } from './names.js';
+import { Window } from './window.js';
 
 export const Project = z.strictObject({
   apiVersion: ApiVersion,
@@ -42,6 +43,8 @@ export const AgentFile = z.strictObject({
   profile: Text.optional(),
   // Beyond design §6: the fleet file is not at the site, and timers that suit fibre flood a satellite link.
   link: LinkName.default('cellular'),
+  // Beyond design §6 (docs/decisions/0006): when drift may be put back; absent: at any time.
+  repairs: z.strictObject({ windows: z.array(Window).min(1).describe('a list of at least one window') }).optional(),
 });
 /** A site's own configuration. Paths are resolved against the file's directory by the loader. */
 export type AgentFile = z.infer<typeof AgentFile>;

@@ -119,7 +119,7 @@ export interface RepairSituation {
   held?: Reason | undefined;
   observing: boolean;
   /** Of the maintenance window of the site; undefined where there is none. */
-  window?: 'open' | 'closed';
+  window?: 'open' | 'closed' | undefined;
   /** Elapsed times of the repairs of this stream that this agent has made, and of now. */
   repairedAt: readonly number[];
   elapsed: number;

@@ -1,7 +1,7 @@
 /**
  * The fault sweep of the site as `npm run faults` runs it: the real agent on simulated machines, a thousand seeds, each with
- * kills at steps, commits and file operations, power cuts, full and failing disks, wrong clocks, and a link that loses,
- * repeats and delays.
+ * kills at steps, commits and file operations, power cuts, full and failing disks, reads that fail, wrong clocks, a link that
+ * loses, repeats and delays, and people who hold the site and change files of what is live.
  */
 import { execFile } from 'node:child_process';
 import { resolve } from 'node:path';
@@ -54,6 +54,10 @@ describe('the fault sweep of the site', () => {
       expect(report.good.switched).toBeGreaterThan(SEEDS / 2);
       expect(report.good.confirmed + excused).toBe(report.good.switched);
       expect(report.good.confirmed).toBeGreaterThan(0.6 * report.good.switched);
+      // Holds that are placed and files that are changed by hand, and some of them are put back.
+      expect(report.people.holds).toBeGreaterThan(SEEDS / 10);
+      expect(report.people.drifts).toBeGreaterThan(SEEDS / 20);
+      expect(report.people.repaired).toBeGreaterThan(0);
       process.stdout.write(`${JSON.stringify({ ...report, violations: report.violations.length })}\n`);
     },
     WITHIN_MS,

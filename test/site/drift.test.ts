@@ -121,6 +121,24 @@ describe('drift at a site', () => {
     expect(readFileSync(live('main.conf'), 'utf8')).toBe('workers 2');
   });
 
+  it('waits for a window of the site, says so, and is put back in it', async () => {
+    let now = Date.now();
+    const clock = { now: () => now, elapsed: () => performance.now(), bootId: () => 'b' };
+    const repairWindows = [{ from: '22:00', to: '04:00', zone: 'Europe/Oslo' }];
+    const agent = await site.start({ ...never, clock, repairWindows });
+    await confirmed(agent, { drift: rules });
+    writeFileSync(live('main.conf'), 'workers 9');
+    now = Date.parse('2031-03-30T02:00:00Z');
+    // In the night in which the clocks go forward, four o'clock in Oslo comes an hour sooner.
+    const why = 'the maintenance window is closed';
+    expect(await drift(agent)).toMatchObject({ total: 1, repair: { result: 'waits', why } });
+    expect(readFileSync(live('main.conf'), 'utf8')).toBe('workers 9');
+    expect(told(agent, 'repaired')).toEqual([]);
+    now -= 1_000;
+    expect(await drift(agent)).toMatchObject({ total: 0 });
+    expect(readFileSync(live('main.conf'), 'utf8')).toBe('workers 2');
+  });
+
   it('is not put back from damaged files: it says so, and leaves what is live', async () => {
     const agent = await site.start(never);
     await confirmed(agent, { drift: [{ paths: ['**'], then: 'repair' }] });

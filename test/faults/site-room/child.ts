@@ -38,6 +38,7 @@ async function runSeed(seed: number): Promise<SiteOutcome> {
       faults: 0,
       results: [],
       good: { switched: 0, confirmed: 0, excused: {} },
+      people: { holds: 0, drifts: 0, repaired: 0 },
       violations: [{ invariant: 'the seed can be judged', detail }],
       story: current.told,
     };

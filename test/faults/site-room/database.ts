@@ -26,8 +26,10 @@ export const dbFault: {
   mode: DiskFault | undefined;
   /** Commits from now to one that fails. */
   failAfter: number | undefined;
+  /** Reads from now to those that fail. */
+  reads: { after: number; times: number } | undefined;
   onFault: (what: string) => void;
-} = { mode: undefined, failAfter: undefined, onFault: () => undefined };
+} = { mode: undefined, failAfter: undefined, reads: undefined, onFault: () => undefined };
 
 export function readAll<T>(sql: string, ...given: unknown[]): T[] {
   if (!books.db) throw new Error('no agent has its database open');
@@ -56,12 +58,14 @@ export function patchDatabase(): void {
       },
       get: (...given: unknown[]) => {
         demandAlive();
-        if (!reads) books.writes += 1;
+        if (reads) refuseRead();
+        else books.writes += 1;
         return get.apply(statement, given);
       },
       all: (...given: unknown[]) => {
         demandAlive();
-        if (!reads) books.writes += 1;
+        if (reads) refuseRead();
+        else books.writes += 1;
         return all.apply(statement, given);
       },
     });
@@ -95,9 +99,16 @@ function refuse(db: Connection, sql: string): void {
   fail('SQLITE_IOERR', 'disk I/O error');
 }
 
-function fail(code: string, message: string): never {
-  dbFault.onFault(`${code} in the database`);
-  throw Object.assign(new Error(message), { code, name: 'SqliteError' });
+function refuseRead(): void {
+  const { reads } = dbFault;
+  if (!reads || reads.after-- > 0) return;
+  if (--reads.times <= 0) dbFault.reads = undefined;
+  fail('SQLITE_IOERR', 'disk I/O error', 266);
+}
+
+function fail(code: string, message: string, rawCode?: number): never {
+  dbFault.onFault(`${code}${rawCode === undefined ? '' : ` (${rawCode})`} in the database`);
+  throw Object.assign(new Error(message), { code, name: 'SqliteError', ...(rawCode && { rawCode }) });
 }
 
 /** A full disk, by SQLite's own limit: whatever needs a new page fails. */

@@ -51,6 +51,7 @@ const CHANGES = new Set([
   'rm',
   'unlink',
 ]);
+const READS = new Set(['open', 'read', 'readFile', 'readdir', 'readlink', 'lstat', 'stat']);
 const ALSO = ['fsync', 'ftruncate', 'truncate', 'chmod', 'chown', 'fchmod', 'appendFile', 'rmdir'];
 const FAILS: Record<DiskFault, Set<string>> = {
   ENOSPC: new Set(['open', 'writeFile', 'write', 'mkdir', 'symlink', 'copyFile', 'appendFile']),
@@ -63,6 +64,8 @@ export class SimDisk {
   fault: DiskFault | undefined;
   /** One operation that fails, counted from now. */
   once: { fault: DiskFault; after: number } | undefined;
+  /** Reads from now to those that fail. */
+  reads: { after: number; times: number } | undefined;
   /** What cannot be read for now: a depot that is away. */
   refuses: (path: string) => boolean = () => false;
   /** Hears of every failure that was injected. */
@@ -80,7 +83,7 @@ export class SimDisk {
   /** `root` is the disk; what is removed is kept in `attic` until the next reset, because a power cut may bring it back. */
   reset(root: string, attic: string): void {
     [this.root, this.attic] = [root, attic];
-    [this.fault, this.once] = [undefined, undefined];
+    [this.fault, this.once, this.reads] = [undefined, undefined, undefined];
     [this.volatile, this.kept] = [[], 0];
     this.unsynced = new Map();
     this.open.clear();
@@ -149,7 +152,17 @@ export class SimDisk {
     throw Object.assign(error, { code: fault, syscall: name, path });
   }
 
+  private maybeFailRead(name: string, path: string): void {
+    const { reads } = this;
+    // A depot that cannot be read is another fault, and closing what is open never fails for a reader.
+    if (!reads || !READS.has(name) || path.startsWith(`${this.root}/depot`) || reads.after-- > 0) return;
+    if (--reads.times <= 0) this.reads = undefined;
+    this.onFault(`EIO at ${name} ${path.slice(this.root.length)}`);
+    throw Object.assign(new Error(`EIO: injected, ${name} '${path}'`), { code: 'EIO', syscall: name, path });
+  }
+
   private read(name: string, given: unknown[], path: string): unknown {
+    this.maybeFailRead(name, path);
     const answer = this.plainly(name, given);
     if (name === 'open') this.open.set(answer as number, path);
     if (name === 'close') this.open.delete(given[0] as number);

@@ -48,13 +48,24 @@ export type Trouble =
   | { kind: 'programs'; at: number; ms: number; stream: string }
   | { kind: 'duplicate'; at: number }
   | { kind: 'person'; at: number; stream: string }
-  | { kind: 'keys'; at: number };
+  | { kind: 'keys'; at: number }
+  /** From the `after`-th read on, `times` of them fail. */
+  | { kind: 'read'; at: number; of: 'database' | 'file'; after: number; times: number }
+  /** A person keeps anything new from being switched; `stream` absent: at the whole site. */
+  | { kind: 'hold'; at: number; ms: number; stream?: string; ends: 'by person' | 'by time' }
+  /** Somebody changes files of what is live. */
+  | { kind: 'drift'; at: number; stream: string; what: Drifting };
+
+/** `beside`: a file that the release says nothing of; `in more`: one where it may say `repair`; `filler`: a file of its own. */
+export type Drifting = 'beside' | 'in more' | 'filler';
 
 export interface SitePlan {
   seed: number;
   streams: PlannedStream[];
   dooms: Doom[];
   troubles: Trouble[];
+  /** Its releases say that `more/**` is put back. */
+  repairs: boolean;
   /** Without one, a machine comes up in 1970. */
   battery: boolean;
   /** No fault begins after it. */
@@ -88,7 +99,36 @@ export function planSite(seed: number): SitePlan {
     // Of an undo that fails here no deadline can be judged.
     troubles = troubles.filter(({ kind }) => kind !== 'programs');
   }
-  return { seed, streams, dooms, troubles: troubles.sort((a, b) => a.at - b.at), battery, faultsUntil };
+  const more = chanceOf(seed * 17 + 11);
+  if (battery) troubles.push(...furtherTroubles(more, faultsUntil, streams));
+  const repairs = more.in(0.5);
+  return { seed, streams, dooms, troubles: troubles.sort((a, b) => a.at - b.at), repairs, battery, faultsUntil };
+}
+
+function furtherTroubles(chance: Chance, until: number, streams: PlannedStream[]): Trouble[] {
+  const at = () => chance.between(1_000, until);
+  const some = <T>(of: T[]): T => of[chance.between(0, of.length - 1)] as T;
+  const reads = Array.from({ length: chance.in(0.35) ? chance.between(1, 3) : 0 }, (): Trouble => {
+    const of = chance.pick(['database', 'file']);
+    const after = chance.between(0, of === 'database' ? 150 : 40);
+    return { kind: 'read', at: at(), of, after, times: chance.in(0.5) ? 1 : chance.between(2, 12) };
+  });
+  const holds = Array.from({ length: chance.in(0.25) ? chance.between(1, 2) : 0 }, (): Trouble => {
+    const stream = chance.in(0.5) ? { stream: some(streams).name } : {};
+    const ends = chance.pick(['by person', 'by time']);
+    return { kind: 'hold', at: at(), ms: chance.between(2_000, 120_000), ...stream, ends };
+  });
+  const drifts = Array.from({ length: chance.in(0.3) ? chance.between(1, 3) : 0 }, (): Trouble => {
+    const what = chance.pick(['beside', 'in more', 'in more', 'filler']);
+    const directories = streams.filter(({ shape }) => shape !== 'exec');
+    const { name, rollouts } = some(directories.length > 0 ? directories : streams);
+    const good = rollouts.filter(({ fate }) => fate === 'good');
+    const { at: from, healthyFor } = some(good.length > 0 ? good : rollouts);
+    // Most of them when it may just have been confirmed: what is on trial, or was never there, is changed by the way only.
+    const confirmed = from + healthyFor + chance.between(1_000, 30_000);
+    return { kind: 'drift', at: chance.in(0.8) ? confirmed : at(), stream: name, what };
+  });
+  return [...reads, ...holds, ...drifts];
 }
 
 /** The power fails when the first trial has used most of its time, if it is still on then. */

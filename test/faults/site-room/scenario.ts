@@ -13,6 +13,7 @@ import { disk, realFs } from './disk.js';
 import { GoodChanges, type GoodCounts } from './good-changes.js';
 import { Judge, type Known, type Sight, type Violation } from './invariants.js';
 import { kill, Killed, machine } from './machine.js';
+import { DRIFT_EVERY_MS, People } from './people.js';
 import { planSite, type Doom, type PlannedStream, type SitePlan, type Trouble } from './plan.js';
 import { dropPrograms, programs } from './programs.js';
 import { BooksReader } from './read-books.js';
@@ -26,6 +27,7 @@ export interface SiteOutcome {
   results: string[];
   /** What became of the switches to releases that are well. */
   good: GoodCounts;
+  people: People['counts'];
   violations: Violation[];
   story: string[];
 }
@@ -48,6 +50,7 @@ export class SiteScenario {
   private readonly centre: Centre;
   private readonly judge: Judge;
   private readonly goods: GoodChanges;
+  private readonly people: People;
   private readonly reader = new BooksReader();
   private readonly story: string[] = [];
   private readonly excused = new Set<string>();
@@ -68,6 +71,7 @@ export class SiteScenario {
   /** Streams whose undo was begun by this process and could not be journaled. */
   private readonly unwritten = new Set<string>();
   private stopping = false;
+  private clockWasSet = false;
   private crashed: string | undefined;
   private previousData: string | undefined;
   private readonly observing = new Map<string, AbortController>();
@@ -78,10 +82,11 @@ export class SiteScenario {
     this.dooms = [...this.plan.dooms];
     this.root = realFs.mkdtempSync(join(SCRATCH, `foothold-sim-${seed}-`));
     realFs.mkdirSync(join(this.root, 'attic'));
-    this.world = new World(join(this.root, 'disk'), chanceOf(seed * 13 + 5));
+    this.world = new World(join(this.root, 'disk'), chanceOf(seed * 13 + 5), this.plan.repairs);
     const releases = new Map<string, Known>();
     this.judge = new Judge({ releases, slackMs: SLACK_MS, forgottenMs: FORGOTTEN_MS });
     this.centre = new Centre((invariant, detail) => this.judge.say(invariant, detail));
+    this.people = new People(this.world, this.plan.repairs, (invariant, detail) => this.judge.say(invariant, detail));
     this.goods = new GoodChanges({
       well: (digest) => wellOf(releases.get(digest)),
       refusals: (stream) => this.world.refusalsOf(stream),
@@ -105,7 +110,8 @@ export class SiteScenario {
     const results = this.centre.orders.flatMap(({ result }) => (result ? [result.result] : []));
     const { faults, story } = this;
     const good = this.goods.counts();
-    return { seed: this.plan.seed, faults, results, good, violations: this.judge.violations, story };
+    const people = this.people.counts;
+    return { seed: this.plan.seed, faults, results, good, people, violations: this.judge.violations, story };
   }
 
   get told(): string[] {
@@ -141,7 +147,7 @@ export class SiteScenario {
       this.tell(what);
       machine.mayKill('fault', what);
     };
-    [dbFault.mode, dbFault.failAfter] = [undefined, undefined];
+    [dbFault.mode, dbFault.failAfter, dbFault.reads] = [undefined, undefined, undefined];
     programs.of = this.world;
     machine.mayKill = (kind, name) => this.mayKill(kind, name);
     for (const { name, shape, rollouts } of this.plan.streams) {
@@ -158,7 +164,9 @@ export class SiteScenario {
   private schedule(): void {
     for (const stream of this.plan.streams) this.scheduleStream(stream);
     for (const trouble of this.plan.troubles) time.after(trouble.at, () => this.trouble(trouble));
-    time.after(this.plan.faultsUntil, () => (disk.once = dbFault.failAfter = undefined));
+    time.after(this.plan.faultsUntil, () => {
+      disk.once = dbFault.failAfter = disk.reads = dbFault.reads = undefined;
+    });
     const ask = () => {
       this.mend();
       for (const order of this.centre.orders) if (!order.result || this.chance.in(0.1)) this.deliver(order);
@@ -230,6 +238,7 @@ export class SiteScenario {
         return;
       case 'clock':
         this.wallOff += trouble.step;
+        this.clockWasSet = true;
         return this.goods.clockSet(time.now);
       case 'link':
         this.linkDown += 1;
@@ -251,6 +260,15 @@ export class SiteScenario {
         return this.person(trouble.stream);
       case 'keys':
         return this.centre.rotate(time.now);
+      case 'read': {
+        const { after, times } = trouble;
+        (trouble.of === 'file' ? disk : dbFault).reads = { after, times };
+        return;
+      }
+      case 'hold':
+        return this.hold(trouble);
+      case 'drift':
+        return this.drift(trouble);
     }
   }
 
@@ -295,6 +313,41 @@ export class SiteScenario {
     } catch (error) {
       this.tell(`a person: ${error instanceof Error ? error.message : String(error)}`);
     }
+  }
+
+  private hold(trouble: Extract<Trouble, { kind: 'hold' }>): void {
+    const { stream = '', ms, ends } = trouble;
+    this.atSite(`a person holds ${stream}`, (agent) => this.people.hold(agent, time.now, trouble));
+    if (ends === 'by time') return;
+    const lift = () => {
+      if (!this.atSite(`a person unholds ${stream}`, (agent) => this.people.unhold(agent, stream)))
+        time.after(ASK_EVERY_MS, lift);
+    };
+    time.after(ms, lift);
+  }
+
+  /** False if there was nobody to ask, or no answer. */
+  private atSite(what: string, work: (agent: Agent) => void): boolean {
+    if (!this.agent || machine.dead || this.stopping) return false;
+    try {
+      work(this.agent);
+      this.tell(what);
+      return true;
+    } catch (error) {
+      this.tell(`${what}, in vain: ${error instanceof Error ? error.message : String(error)}`);
+      return false;
+    }
+  }
+
+  private drift({ stream, what }: Extract<Trouble, { kind: 'drift' }>): void {
+    const path = this.people.drift(stream, what, time.now);
+    if (path === undefined) return;
+    this.tell(`somebody writes ${path.slice(this.world.root.length)}`);
+    if (what !== 'filler') return;
+    this.judge.damaged(stream);
+    this.goods.damaged(stream, time.now);
+    this.damages += 1;
+    if (this.damages > 1) this.excuseAll();
   }
 
   private troubled(ms: number): void {
@@ -358,6 +411,7 @@ export class SiteScenario {
       site: SITE,
       dataDirectory: this.world.data,
       controlKeysPem: [KEYS[0].public],
+      ...(this.plan.troubles.some(({ kind }) => kind === 'drift') ? { driftEveryMs: DRIFT_EVERY_MS } : {}),
       depot: this.world.depot,
       log: { debug: nothing, info: nothing, warn, error: warn },
       clock: {
@@ -391,6 +445,7 @@ export class SiteScenario {
   /** Everything of the dead process is gone; the machine does what the doom says, and starts another. */
   private bury(): void {
     const doom = this.doom;
+    const wasUp = this.agent !== undefined && !this.stopping;
     this.faults += doom ? 1 : 0;
     [this.agent, this.upSince, this.stopping] = [undefined, undefined, false];
     this.observing.clear();
@@ -406,11 +461,12 @@ export class SiteScenario {
       ? Buffer.from(Array.from({ length: this.chance.between(0, 3_000) }, () => this.chance.between(0, 255)))
       : undefined;
     abandonDatabases(this.world.data, torn);
-    if (this.crashed !== undefined) return this.buryCrashed();
+    if (this.crashed !== undefined) return this.buryCrashed(wasUp);
     if (cut) for (const lost of disk.cut(this.chance)) this.tell(`lost in the power cut: ${lost}`);
     if (doom?.how === 'cut' || doom?.how === 'reboot') this.reboot();
     this.wallOff += doom?.wallStep ?? 0;
     if (doom?.wallStep) this.goods.clockSet(time.now);
+    if (doom?.wallStep || this.clockWasSet) this.people.rebootedWithAnotherClock();
     if (doom?.damage) this.damage(doom.damage);
     if (doom?.restore === true && this.previousData !== undefined) this.restore(this.previousData);
     else this.keepData();
@@ -418,11 +474,11 @@ export class SiteScenario {
     time.after(doom?.downMs ?? 1_000, () => this.begin());
   }
 
-  private buryCrashed(): void {
-    const detail = (this.crashed ?? '').split('\n').slice(0, 4).join(' ');
+  private buryCrashed(wasUp: boolean): void {
+    const detail = (this.crashed ?? '').split('\n').slice(0, 9).join(' ');
     this.tell(`THE PROCESS ENDED BY ITSELF: ${detail}`);
-    // A supervisor starts it again; whoever ends by himself while the disk is well has a bug.
-    if (!this.inTrouble()) this.judge.say('the process does not end by itself', detail);
+    // A supervisor starts it again. Only an agent that cannot even start for its disk may end by itself.
+    if (wasUp || !this.inTrouble()) this.judge.say('the process does not end by itself', detail);
     this.crashed = undefined;
     time.after(1_000, () => this.begin());
   }
@@ -431,7 +487,10 @@ export class SiteScenario {
     this.boot += 1;
     this.goods.rebooted();
     this.bootedAt = time.now + (this.doom?.downMs ?? 0);
-    if (!this.plan.battery) this.wallOff = -EPOCH_MS - this.bootedAt;
+    if (!this.plan.battery) {
+      this.wallOff = -EPOCH_MS - this.bootedAt;
+      this.goods.clockSet(time.now);
+    }
     this.world.rebooted();
   }
 
@@ -463,6 +522,7 @@ export class SiteScenario {
     this.centre.forked = true;
     this.reader.forget();
     this.goods.restored();
+    this.people.restored();
     this.judge.restored(this.plan.streams.map(({ name }) => name));
     this.troubled(0);
   }
@@ -511,6 +571,7 @@ export class SiteScenario {
     };
     this.judge.see(sight);
     this.goods.see(sight);
+    this.people.see(sight);
   }
 
   private finish(): void {
@@ -527,11 +588,18 @@ export class SiteScenario {
     };
     this.judge.end(sight, this.excused);
     this.goods.see(sight);
+    this.people.see(sight);
+    this.people.end(sight, (stream) => this.isQuiet(sight, stream));
     this.goods.end(sight, (stream) => this.judge.isDoubtful(stream));
     for (const { command, result } of this.centre.orders) {
       // Damage of which no copy is whole keeps a failed disk from being believed, and with it every command.
       if (!result && this.unmended === undefined) this.judge.say('every order of the centre has a result', command.id);
     }
+  }
+
+  private isQuiet({ books: { streams } }: Sight, stream: string): boolean {
+    const row = streams.find((one) => one.stream === stream);
+    return row?.state === 'confirmed' && row.safeMode === undefined && this.unmended === undefined;
   }
 
   private release(): void {

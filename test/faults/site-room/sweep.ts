@@ -13,6 +13,8 @@ export interface SiteSweepReport {
   ended: Record<string, number>;
   /** Switches to releases that are well: those that nothing entitled the site to undo were all confirmed. */
   good: GoodCounts;
+  /** Holds that were placed, files that were changed by hand, and repairs. */
+  people: SiteOutcome['people'];
   violations: { seed: number; invariant: string; detail: string; replay: string }[];
 }
 
@@ -26,11 +28,21 @@ const CHILD = fileURLToPath(new URL('./child.js', import.meta.url));
 
 export async function sweepSite({ seeds, tell, onOutcome }: SiteSweepOptions): Promise<SiteSweepReport> {
   const good: GoodCounts = { switched: 0, confirmed: 0, excused: {} };
-  const report: SiteSweepReport = { room: 'site', seeds: 0, faultsInjected: 0, ended: {}, good, violations: [] };
+  const people = { holds: 0, drifts: 0, repaired: 0 };
+  const report: SiteSweepReport = {
+    room: 'site',
+    seeds: 0,
+    faultsInjected: 0,
+    ended: {},
+    good,
+    people,
+    violations: [],
+  };
   const take = (outcome: SiteOutcome) => {
     report.seeds += 1;
     report.faultsInjected += outcome.faults;
     addGood(good, outcome.good);
+    for (const what of ['holds', 'drifts', 'repaired'] as const) people[what] += outcome.people[what];
     for (const word of outcome.results) report.ended[word] = (report.ended[word] ?? 0) + 1;
     for (const violation of outcome.violations) {
       const replay = `npm run faults -- --room site --seed ${outcome.seed}`;

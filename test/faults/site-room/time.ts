@@ -89,6 +89,16 @@ function agentTimer(fire: () => void, ms = 0) {
   return handle;
 }
 
+function everyTimer(fire: () => void, ms: number) {
+  const again = () => {
+    // Before `fire`: what it throws does not end the row, and what it clears does.
+    handle.entry = time.add('agent', ms, again);
+    fire();
+  };
+  const handle = agentTimer(again, ms);
+  return handle;
+}
+
 function clear(handle: unknown): void {
   if (typeof handle !== 'object' || handle === null || !('entry' in handle)) return;
   if (handle.entry !== undefined) (handle.entry as Entry).gone = true;
@@ -127,7 +137,12 @@ export function patchTime(wall: () => number, random: () => number): void {
     // As Node does; and a loop of empty waits must not stand still in time for ever.
     agentTimer(() => fire(...given), Math.max(1, ms ?? 1));
   const soon = (fire: (...given: unknown[]) => void, ...given: unknown[]) => agentTimer(() => fire(...given), 0);
-  const patched = { setTimeout: later, clearTimeout: clear, setImmediate: soon, clearImmediate: clear };
+  const every = (fire: (...given: unknown[]) => void, ms?: number, ...given: unknown[]) =>
+    everyTimer(() => fire(...given), Math.max(1, ms ?? 1));
+  const patched = {
+    ...{ setTimeout: later, clearTimeout: clear, setInterval: every, clearInterval: clear },
+    ...{ setImmediate: soon, clearImmediate: clear },
+  };
   Object.assign(globalThis, patched);
   Object.assign(timers, patched);
   promises['setTimeout'] = sleep;

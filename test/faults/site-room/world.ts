@@ -50,6 +50,7 @@ export class World implements Programs {
   constructor(
     readonly root: string,
     private readonly chance: Chance,
+    private readonly repairs = false,
   ) {}
 
   get data(): string {
@@ -107,6 +108,7 @@ export class World implements Programs {
       ...(fate === 'after-fails' ? { after: { exec: sim('fail-if-live'), timeout: '3s' } } : {}),
       ...(fate === 'good' && this.chance.in(0.2) ? { before: { exec: sim('nothing'), timeout: '3s' } } : {}),
       confirm: { within: seconds(within), healthyFor: seconds(healthyFor) },
+      ...(this.repairs && hasDirectory(shape) ? { drift: [{ paths: ['more/**'], then: 'repair' }] } : {}),
       ...(knowsWatchFor ? { watchFor: '10m' } : {}),
     };
     const digest = this.put(written, files);

@@ -118,6 +118,15 @@ describe('[A20] agent.yaml', () => {
     expect(loaded.filled).toMatchObject({ data: 'state', controlKeys: ['control-1.pub'] });
   });
 
+  it('says when drift may be put back, and a window that is none is refused with its place', async () => {
+    const windows = (zone: string) => `${AGENT}repairs: { windows: [{ from: "22:00", to: "04:00", zone: ${zone} }] }\n`;
+    const directory = await written({ 'agent.yaml': windows('Europe/Oslo'), 'control-1.pub': PUBLIC });
+    const { agent } = await loadAgent(join(directory, 'agent.yaml'));
+    expect(agent.repairs?.windows).toEqual([{ from: '22:00', to: '04:00', zone: 'Europe/Oslo' }]);
+    const [finding] = await refused(windows('Europe/Olso'), PUBLIC);
+    expect(finding).toContain('such as Europe/Oslo or UTC');
+  });
+
   it.each([
     ['that is not there', undefined, 'expected a file, found nothing there'],
     ['that is the private half', PRIVATE, 'found a private key: it must never be at a site'],
