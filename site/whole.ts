@@ -4,7 +4,7 @@ import type { SiteContext } from './context.js';
 import type { UndoPoint } from './drivers/driver.js';
 import { holdsTree, type TreeEntry } from './files/tree.js';
 import type { HeldRow } from './store/rows.js';
-import { noteVerified, taskFor, verifiedKey } from './task.js';
+import { forgetVerified, noteVerified, taskFor, verifiedKey } from './task.js';
 
 /** A root that holds every tree of the release: its own if it does, else one made anew. Undefined: nobody knows its files. */
 export async function stageWhole({ holdings, store }: SiteContext, held: HeldRow): Promise<string | undefined> {
@@ -40,9 +40,11 @@ export async function wholeBefore(context: SiteContext, held: HeldRow, lkg: Held
 /** Directories alone are gone back to; of programs it is their saved state that is. */
 async function isWholeBefore(context: SiteContext, held: HeldRow, lkg: HeldRow): Promise<boolean> {
   for (const component of held.release.components) {
-    const { before } = taskFor(context, held, component, lkg);
+    const { before, directory } = taskFor(context, held, component, lkg);
     if (!before || component.driver.type !== 'directory') continue;
     const key = verifiedKey(before.directory, before.tree);
+    // Of the very same files, it is what is live, and whatever has become of it since it was read would be gone back to.
+    if (before.directory === directory) forgetVerified(context, directory);
     if (context.verified.has(key)) continue;
     if (!(await holdsTree(before.directory, before.tree))) return false;
     context.verified.add(key);

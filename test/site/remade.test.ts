@@ -139,3 +139,27 @@ describe('what is damaged, and gone back to', () => {
     expect(shown()).toEqual(both('1'));
   });
 });
+
+it('[A32] an undo to the very same files finds them changed while they were live, and makes them anew', async () => {
+  const agent = await site.start();
+  const page = join(target('config'), 'page');
+  const slow = {
+    ...{ stream: 'edge-proxy', version: '3.0.0', confirm: { within: '10s', healthyFor: '1s' } },
+    components: PARTS.map((name) => ({
+      name,
+      driver: { type: 'directory', files: `./${name}`, target: target(name) },
+    })),
+    checks: [{ name: 'right', exec: ['grep', '-q', 'config', page], every: '50ms', failures: 2 }],
+  };
+  const published = site.publish(slow, { 'config/page': 'config 3', 'relay/page': 'relay 3' });
+  expect(await carryOut(agent, site, site.command(published, { generation: 4 }))).toMatchObject({
+    result: 'confirmed',
+  });
+  // What is live is not whole any more: the same release is switched to once more, from files of its own.
+  writeFileSync(join(target('config'), 'by-hand'), 'extra');
+  const again = carryOut(agent, site, site.command(published, { generation: 4, try: 2 }));
+  await until(() => agent.history(100).filter(({ kind }) => kind === 'watching').length === 2);
+  writeFileSync(page, 'rotten');
+  expect(await again).toMatchObject({ result: 'reverted', reason: { code: 'CHECK_FAILED' } });
+  expect(shown()).toEqual(both('3'));
+});

@@ -16,6 +16,7 @@ const STAYS = 'what was confirmed and left alone stays live';
 let said: string[];
 let orders: Command[];
 let refusals: { checks: number; programs: number };
+let distrusted: boolean;
 let goods: GoodChanges;
 
 function order(verb: 'converge' | 'revert', generation: number, digest = 'good'): Command {
@@ -51,10 +52,12 @@ function onTrial(): void {
 
 beforeEach(() => {
   [said, orders, refusals] = [[], [order('converge', 1)], { checks: 0, programs: 0 }];
+  distrusted = false;
   goods = new GoodChanges({
     well: (digest) => (digest === 'good' ? WELL : undefined),
     refusals: () => refusals,
     orders: () => orders,
+    distrustsDisk: () => distrusted,
     say: (invariant) => said.push(invariant),
   });
 });
@@ -135,6 +138,7 @@ describe('a good release', () => {
       well: () => WELL,
       refusals: () => refusals,
       orders: () => orders,
+      distrustsDisk: () => distrusted,
       say: (w) => said.push(w),
     });
     onTrial();
@@ -179,6 +183,27 @@ describe('a good release', () => {
     see(17_000);
     expect(said).toEqual([]);
     see(18_500);
+    expect(said).toEqual([CONFIRMED]);
+  });
+
+  it('is not confirmed on a disk that has failed, until a person says that it was mended', () => {
+    onTrial();
+    goods.storageFailed(10_500);
+    distrusted = true;
+    see(40_000);
+    distrusted = false;
+    see(41_000);
+    see(48_500);
+    expect(said).toEqual([]);
+    see(49_500);
+    expect(said).toEqual([CONFIRMED]);
+  });
+
+  it('is to be confirmed on a disk that is only said to have failed', () => {
+    onTrial();
+    distrusted = true;
+    see(11_000);
+    see(19_500);
     expect(said).toEqual([CONFIRMED]);
   });
 

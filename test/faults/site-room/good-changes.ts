@@ -26,6 +26,8 @@ export interface GoodFacts {
   well: (digest: string) => (Well & { version: string }) | undefined;
   refusals: (stream: string) => Refusals;
   orders: () => readonly Command[];
+  /** The site says that it trusts its disk no longer: believed where the disk did fail it. */
+  distrustsDisk: () => boolean;
   say: (invariant: string, detail: string) => void;
 }
 
@@ -177,7 +179,10 @@ export class GoodChanges {
   /** It has had all that a confirmation needs, for as long as it takes, and some more. */
   private judgeWatch(change: Change, { at, upSince }: Sight): void {
     const { checks } = this.facts.refusals(change.stream);
-    const disturbed = upSince === undefined || checks !== change.checksThen || this.storageAt + GRACE_MS > at;
+    // Nothing is confirmed on a disk that has failed until a person says that it was mended.
+    const distrusted = this.storageAt > -Infinity && this.facts.distrustsDisk();
+    const disturbed =
+      upSince === undefined || checks !== change.checksThen || this.storageAt + GRACE_MS > at || distrusted;
     change.checksThen = checks;
     if (disturbed) change.wellSince = undefined;
     else change.wellSince = Math.max(change.wellSince ?? at, upSince);

@@ -87,8 +87,8 @@ export class People {
       if (event.kind === 'switching' && switching)
         this.demandUnheld(stream, at, 'nothing new is switched under a hold');
       if (event.kind === 'repaired') this.judgeRepair(event, at);
-      // What is live now is another directory.
-      if (['adopted', 'switching', 'reverting', 'reverted'].includes(event.kind)) this.moved(stream);
+      // What is live now is another directory; what was written into one that was copied already lies beside it, and is told.
+      if (['adopted', 'moved-aside', 'switching', 'reverting', 'reverted'].includes(event.kind)) this.moved(stream);
     }
   }
 

@@ -1,6 +1,7 @@
 /** One seed: the real agent on a simulated machine, from the first order of the centre to the last word of the judge. */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SiteContext } from '../../../site/context.js';
 import type { Agent } from '../../../site/agent.js';
 import { openAgent } from '../../../site/open-agent.js';
 import type { AgentOptions } from '../../../site/options.js';
@@ -91,6 +92,7 @@ export class SiteScenario {
       well: (digest) => wellOf(releases.get(digest)),
       refusals: (stream) => this.world.refusalsOf(stream),
       orders: () => this.centre.orders.map(({ command }) => command),
+      distrustsDisk: () => insideOf(this.agent)?.storage.fault !== undefined,
       say: (invariant, detail) => this.judge.say(invariant, detail),
     });
   }
@@ -630,4 +632,8 @@ function wellOf(known: Known | undefined) {
 function wordsOf({ sequence, kind, stream, commandId, result, detail }: SiteEvent) {
   const reason = (detail['reason'] as { code?: string } | undefined)?.code ?? '';
   return `#${sequence} ${kind} ${stream ?? ''} ${commandId ?? ''} ${reason}${result ? ` → ${result.result}` : ''}`;
+}
+
+function insideOf(agent: Agent | undefined): SiteContext | undefined {
+  return (agent as unknown as { context: SiteContext } | undefined)?.context;
 }
