@@ -7,6 +7,7 @@ import { adoptComponent, confirmAdoption, stageAdoption, type StagedAdoption } f
 import { advance, atRest, liveRelease, messageOf, resultOf } from './advance.js';
 import { probeBeforeSwitch } from './checks/watch.js';
 import type { SiteContext } from './context.js';
+import { endConversions } from './conversions.js';
 import type { UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
 import { bytesOf } from './disk/measure.js';
@@ -252,6 +253,7 @@ function beginSwitch(context: SiteContext, command: Command, held: HeldRow, lkg:
     change: ({ stagedId: _staged, beforeBegun: _before, ...row }: StreamRow) => ({ ...row, trial }),
     also: () => {
       store.putHeld({ ...held, switchedBy: command.id });
+      endConversions(context, held);
       const booked = lkg && store.held(lkg.id);
       if (booked) bookRoot(context, { from: booked.root, to: lkg.root });
     },

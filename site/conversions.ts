@@ -11,7 +11,7 @@ import { messageOf } from './advance.js';
 import type { SiteContext } from './context.js';
 import { asideOf, linkDestination, moveAside, plainAt, switchLink, syncDirectory } from './files/durable.js';
 import { scanTree, specialFiles, treeAs } from './files/tree.js';
-import type { ConversionRow } from './store/rows.js';
+import type { ConversionRow, HeldRow } from './store/rows.js';
 import { tellAside } from './task.js';
 
 /** Paths that are told of. */
@@ -26,7 +26,9 @@ export function conversionOf(stream: string, target: string, link: string, tree:
  * Linux could exchange them in one step, Node cannot ask for it; programs that have read their files do not notice.
  */
 export function finishConversions(context: SiteContext): void {
-  for (const { stream, target, aside, link } of context.store.conversions()) {
+  for (const conversion of context.store.conversions()) {
+    const { converted, stream, target, aside, link } = conversion;
+    if (converted) continue;
     if (plainAt(target)) {
       // Cut short between the renames, and then somebody put something else there: neither takes the place of the other.
       const isFirst = lstatSync(aside, { throwIfNoEntry: false }) === undefined;
@@ -36,7 +38,19 @@ export function finishConversions(context: SiteContext): void {
     }
     context.step('adopt-aside');
     if (linkDestination(target) !== link) switchLink(target, link);
+    markConverted(context, conversion);
   }
+}
+
+/** From its switch on what is at a target is the release's: a conversion that was cut short must not put the copy there again. */
+export function endConversions(context: SiteContext, { release }: HeldRow): void {
+  const targets = release.components.map(({ driver }) => (driver.type === 'directory' ? driver.target : undefined));
+  for (const conversion of context.store.conversions())
+    if (!conversion.converted && targets.includes(conversion.target)) markConverted(context, conversion);
+}
+
+function markConverted({ store }: SiteContext, conversion: ConversionRow): void {
+  store.transact(() => store.putConversion({ ...conversion, converted: true }));
 }
 
 /**
@@ -45,8 +59,8 @@ export function finishConversions(context: SiteContext): void {
  */
 export async function clearAside(context: SiteContext): Promise<void> {
   for (const conversion of context.store.conversions()) {
-    const { target, aside, link } = conversion;
-    if (linkDestination(target) !== link) continue;
+    const { converted, target, aside } = conversion;
+    if (!converted) continue;
     try {
       const uncopied = await uncopiedPaths(context, conversion);
       if (uncopied.length === 0) {
@@ -78,7 +92,9 @@ function keepOrDrop({ log, store }: SiteContext, conversion: ConversionRow, unco
 /** What is only in the copy is no loss: it may have been deleted here before a power cut. */
 async function uncopiedPaths(context: SiteContext, { target, aside, link, tree }: ConversionRow): Promise<string[]> {
   if (lstatSync(aside, { throwIfNoEntry: false }) === undefined) return [];
-  const copied = (tree === undefined ? undefined : context.store.tree(tree)) ?? (await scanTree(link));
+  const known = tree === undefined ? undefined : context.store.tree(tree);
+  // Of a copy that is kept no longer nothing is known, and all that was moved aside stays.
+  const copied = known ?? (await scanTree(link).catch(() => []));
   const differences = compareTrees(copied, await treeAs(aside, target));
   const lost = differences.filter(({ kind }) => kind !== 'removed').map(({ path }) => path);
   return [...lost, ...(await specialFiles(aside))];

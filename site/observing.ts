@@ -12,7 +12,8 @@ const LOOK_EVERY_MS = 600_000;
  */
 export async function beginObserving({ store, clock }: SiteContext): Promise<void> {
   const unfinished = store.streams().filter((row) => !isAtRest(row.state) || row.queuedId !== undefined);
-  const open = [...unfinished.map(({ stream, state }) => `${stream} is ${state}`), ...store.conversions().map(half)];
+  const converting = store.conversions().filter(({ converted }) => !converted);
+  const open = [...unfinished.map(({ stream, state }) => `${stream} is ${state}`), ...converting.map(half)];
   if (open.length > 0) {
     const message = `expected a site with nothing under way, got: ${open.join('; ')}`;
     throw new MistakeError('AGENT_BUSY', `${message}; run the agent without --observe until it has ended`);

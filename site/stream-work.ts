@@ -247,7 +247,9 @@ export class StreamWork {
     const newer = row.queuedId === undefined ? undefined : context.store.command(row.queuedId);
     const { trial } = row;
     if (!trial || !newer) throw new Error(`stream ${stream} has no release on trial, or nothing queued`);
-    const asked = newer.command.verb === 'revert';
+    // A revert of something else may have taken the place of a converge that waited: it is answered by itself then.
+    const asked =
+      newer.command.verb === 'revert' && isUndoneBy(newer.command, row, context.store.held(trial.releaseId));
     const undo: Undo = {
       cause: 'command',
       reason: asked

@@ -111,4 +111,6 @@ export interface ConversionRow {
   link: string;
   /** Digest of the copy there. */
   tree?: string;
+  /** The symlink was made, or a switch has put another in its place: only what was moved aside is to be looked through. */
+  converted?: true;
 }

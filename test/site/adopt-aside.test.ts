@@ -1,9 +1,10 @@
 /** Adoption deletes nothing that it has not copied. */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, lstatSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { appendFileSync, existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Agent } from '../../site/agent.js';
+import type { SiteContext } from '../../site/context.js';
 import { carryOut, directoryRelease, TestSite } from './test-site.js';
 
 let site: TestSite;
@@ -91,6 +92,21 @@ describe('what is written into a target while it is adopted', () => {
     expect([beside(), movedAside(agent)]).toEqual([[], []]);
     expect(readFileSync(join(target(), 'out'), 'utf8')).toBe('x');
   });
+});
+
+it('[A32] a conversion whose end the disk did not take puts the copy in the place of no later release', async () => {
+  const agent = await site.start();
+  await agent.adopt(like);
+  const { store } = (agent as unknown as { context: SiteContext }).context;
+  const link = readlinkSync(target());
+  // As it is left where the books could not be written after the symlink was made.
+  store.putConversion({ stream: 'edge-proxy', target: target(), link, aside: join(site.path('live'), '.conf.aside') });
+  const one = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': 'healthy 1' });
+  expect(await carryOut(agent, site, site.command(one))).toMatchObject({ result: 'confirmed' });
+  await agent.stop();
+  const again = await site.start();
+  expect(readFileSync(join(target(), 'page'), 'utf8')).toBe('healthy 1');
+  expect(again.history(10).at(-1)).toMatchObject({ kind: 'started' });
 });
 
 describe('a pipe or socket in a target', () => {

@@ -35,6 +35,28 @@ async function brought(agent: Agent, change: Record<string, unknown> = {}) {
   return one;
 }
 
+it('a revert that takes the place of the converge it is of answers that nothing was live, whatever that had superseded', async () => {
+  const agent = await site.start();
+  await brought(agent);
+  const slow = { confirm: { within: '30s', healthyFor: '20s' } };
+  const two = site.command(release('2.0.0', slow), { ...run('second', 'converge'), generation: 3, ...healthy });
+  await agent.door.accept(site.sign(two));
+  await until(() => agent.history(50).filter(({ kind }) => kind === 'watching').length === 2);
+  const three = release('3.0.0');
+  const revert = site.command(three, { ...run('third', 'revert'), generation: 6 });
+  await Promise.all([
+    agent.door.accept(site.sign(site.command(three, { ...run('third', 'converge'), generation: 5, ...healthy }))),
+    agent.door.accept(site.sign(revert)),
+  ]);
+  const ended = async (id: string) =>
+    resultOf(await agent.door.observe(id, AbortSignal.timeout(10_000), () => undefined));
+  expect(await ended(revert.id)).toMatchObject({ result: 'reverted', changed: false, reason: { code: 'NOT_LIVE' } });
+  expect(await ended(two.id)).toMatchObject({ result: 'superseded' });
+  const undone = agent.history(50).filter(({ kind }) => kind === 'reverting');
+  expect(undone).toMatchObject([{ detail: { cause: 'command', reason: { code: 'SUPERSEDED' } } }]);
+  expect(page()).toBe('healthy 1.0.0');
+});
+
 describe('a revert of a release that another rollout had brought', () => {
   it('leaves it, where its own converge had nothing to change; it says whose it is, and later converges are stale', async () => {
     const agent = await site.start();

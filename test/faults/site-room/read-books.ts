@@ -1,6 +1,6 @@
 /** Reads what is committed in the site's database. Anew only if something was written since. */
 import type { SiteEvent } from '../../../policies/model/report.js';
-import type { CommandRow, HeldRow, StreamRow } from '../../../site/store/rows.js';
+import type { CommandRow, ConversionRow, HeldRow, StreamRow } from '../../../site/store/rows.js';
 import { books, readAll } from './database.js';
 import type { Books } from './invariants.js';
 
@@ -57,7 +57,7 @@ export class BooksReader {
       })),
       commands: bodies<CommandRow>('SELECT body FROM commands ORDER BY rowid'),
       quarantine: bodies<{ stream: string; digest: string }>('SELECT body FROM quarantine'),
-      conversions: readAll('SELECT target FROM conversions').length,
+      conversions: bodies<ConversionRow>('SELECT body FROM conversions').filter(({ converted }) => !converted).length,
       facts: { ...named, keysetVersion: String(version) },
       fresh,
     };
