@@ -47,7 +47,7 @@ async function stageDirectory(context: SiteContext, held: HeldRow, component: st
       `component ${component}: its files are damaged, and no copy of them is whole`,
     );
   }
-  const root = await holdings.stageTrees(held.root.replace(/~\d+$/, ''), new Map([[component, entries]]));
+  const root = await holdings.stageTrees(held.root, new Map([[component, entries]]));
   return holdings.directory(root, component);
 }
 

@@ -9,7 +9,7 @@ import type { Reason } from '../policies/model/verdict.js';
 import { advance, atRest, journal, messageOf, rejectPending, resultOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
-import type { DriverTask, UndoPoint } from './drivers/driver.js';
+import { isDirectoryPoint, type DriverTask, type UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
 import { pauseFor } from './pause.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
@@ -174,7 +174,7 @@ async function usablePoint(
 ): Promise<UndoPoint> {
   const point = held.undo[component.name];
   if (!point) throw new Error('nothing was kept to go back to');
-  if (point.kind !== 'link' || point.to === undefined || point.tree === undefined) return point;
+  if (!isDirectoryPoint(point)) return point;
   const { before } = taskFor(context, held, component, lkg);
   const now = before?.tree === point.tree ? before.directory : point.to;
   const to =

@@ -1,7 +1,7 @@
 /** Releases that are whole on disk: what of one is damaged is made anew beside it, as a whole, and put on the books. */
 import { messageOf } from './advance.js';
 import type { SiteContext } from './context.js';
-import type { UndoPoint } from './drivers/driver.js';
+import { isDirectoryPoint, type UndoPoint } from './drivers/driver.js';
 import { holdsTree, type TreeEntry } from './files/tree.js';
 import type { HeldRow } from './store/rows.js';
 import { forgetVerified, noteVerified, taskFor, verifiedKey } from './task.js';
@@ -14,7 +14,7 @@ export async function stageWhole({ holdings, store }: SiteContext, held: HeldRow
     if (entries === undefined) return undefined;
     trees.set(component, entries);
   }
-  return holdings.stageTrees(held.root.replace(/~\d+$/, ''), trees);
+  return holdings.stageTrees(held.root, trees);
 }
 
 /**
@@ -64,7 +64,7 @@ export function bookRoot(
   if (from === to) return;
   const old = `${holdings.directory(from)}/`;
   const moved = (point: UndoPoint): UndoPoint => {
-    if (point.kind !== 'link' || point.tree === undefined || !point.to?.startsWith(old)) return point;
+    if (!isDirectoryPoint(point) || !point.to.startsWith(old)) return point;
     return { ...point, to: holdings.directory(to, point.to.slice(old.length)) };
   };
   for (const held of store.allHeld()) {

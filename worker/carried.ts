@@ -24,10 +24,6 @@ export class Carried implements Marks {
   /** From where it was carried again last, and how long the next time must wait if that has moved nothing. */
   private again: { from: string; at: number; pause: number } | undefined;
 
-  get nothing(): boolean {
-    return LANES.every((lane) => this[lane] === 0);
-  }
-
   /**
    * The inbox was lost with what it had taken, or the registry was put back to before it: what was signalled since is
    * carried again, from where the centre has it. A centre that does not get on by that gets it ever more seldom, at last

@@ -38,6 +38,13 @@ export type UndoPoint =
   | { kind: 'link'; target: string; to?: string; tree?: string }
   | { kind: 'saved'; path: string; digest: string; drifted?: boolean };
 
+/** Goes back to a directory whose tree is known: it can be read back, and made anew. */
+export type DirectoryPoint = Extract<UndoPoint, { kind: 'link' }> & { to: string; tree: string };
+
+export function isDirectoryPoint(point: UndoPoint): point is DirectoryPoint {
+  return point.kind === 'link' && point.to !== undefined && point.tree !== undefined;
+}
+
 /** What is live at the places that a component names, copied. */
 export interface Adoption {
   entries: TreeEntry[];

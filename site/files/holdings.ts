@@ -49,11 +49,12 @@ export class Holdings {
 
   /**
    * A root that holds every tree: the one wanted if it is whole already, else a new one beside it. What lies under the
-   * wanted name is never mended in place, because it may be live.
+   * wanted name is never mended in place, because it may be live. One that was made beside another is named after that.
    */
   async stageTrees(wanted: string, trees: Map<string, TreeEntry[]>): Promise<string> {
+    const first = wanted.replace(/~\d+$/, '');
     for (let n = 1; ; n++) {
-      const root = n === 1 ? wanted : `${wanted}~${n}`;
+      const root = n === 1 ? first : `${first}~${n}`;
       const there = await readdir(this.directory(root)).catch(() => undefined);
       if (there === undefined) {
         await this.writeRoot(root, trees);
@@ -96,7 +97,7 @@ export class Holdings {
     const entries = this.store.tree(digest);
     if (!entries) return undefined;
     const component = basename(wanted);
-    const root = relative(this.directory(''), dirname(wanted)).replace(/~\d+$/, '');
+    const root = relative(this.directory(''), dirname(wanted));
     try {
       return this.directory(await this.stageTrees(root, new Map([[component, entries]])), component);
     } catch {

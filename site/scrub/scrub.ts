@@ -14,6 +14,7 @@ import type { SiteContext } from '../context.js';
 import { fileDigest, holdsTree, type TreeEntry } from '../files/tree.js';
 import type { HeldRow } from '../store/rows.js';
 import type { Store } from '../store/store.js';
+import { isDirectoryPoint } from '../drivers/driver.js';
 import { forgetVerified } from '../task.js';
 import { judgeDigests } from './known-answers.js';
 import { bookRoot } from '../whole.js';
@@ -78,7 +79,7 @@ async function healPoints(
   );
   for (const one of points) {
     const name = nameOf(one.held, isLive(context, one.held));
-    const told = one.point.kind === 'link' && directories.includes(one.point.to ?? '');
+    const told = isDirectoryPoint(one.point) && directories.includes(one.point.to);
     const healed = await context.holdings.staging(() => healPoint(context, one, name, told));
     if (healed && !told) round.healed++;
     if (!healed && !told) round.damaged.push({ ...name, undo: one.component });
@@ -157,12 +158,8 @@ function treesIn({ holdings }: SiteContext, held: HeldRow): { directory: string;
   const own = Object.entries(held.trees).map(([component, tree]) => {
     return { directory: holdings.directory(held.root, component), tree };
   });
-  const back = Object.values(held.undo).flatMap((point) =>
-    point.kind === 'link' && point.to !== undefined && point.tree !== undefined
-      ? [{ directory: point.to, tree: point.tree }]
-      : [],
-  );
-  return [...own, ...back];
+  const back = Object.values(held.undo).filter(isDirectoryPoint);
+  return [...own, ...back.map(({ to, tree }) => ({ directory: to, tree }))];
 }
 
 function keepRound(context: SiteContext, round: ScrubRound): ScrubRound {

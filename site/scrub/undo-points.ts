@@ -1,7 +1,7 @@
 /** What undos go back to: state that a program saved, and directories of releases that may be kept no longer themselves. */
 import type { StorageReport } from '../../policies/model/report.js';
 import type { SiteContext } from '../context.js';
-import type { UndoPoint } from '../drivers/driver.js';
+import { isDirectoryPoint, type UndoPoint } from '../drivers/driver.js';
 import { savedDigest } from '../drivers/exec.js';
 import type { HeldRow } from '../store/rows.js';
 import { forgetVerified } from '../task.js';
@@ -23,7 +23,7 @@ export async function damagedPoints(context: SiteContext, held: HeldRow, reader:
   const damaged: DamagedPoint[] = [];
   for (const [component, point] of Object.entries(held.undo)) {
     if (await isWhole(point, reader)) continue;
-    if (point.kind === 'link' && point.to !== undefined) forgetVerified(context, point.to);
+    if (isDirectoryPoint(point)) forgetVerified(context, point.to);
     damaged.push({ held, component, point });
   }
   return damaged;
@@ -31,7 +31,7 @@ export async function damagedPoints(context: SiteContext, held: HeldRow, reader:
 
 async function isWhole(point: UndoPoint, reader: PointReader): Promise<boolean> {
   if (point.kind === 'saved') return reader.saved(point.path, point.digest);
-  return point.to === undefined || point.tree === undefined || reader.tree(point.to, point.tree);
+  return !isDirectoryPoint(point) || reader.tree(point.to, point.tree);
 }
 
 export async function holdsSaved(path: string, digest: string): Promise<boolean> {
@@ -52,15 +52,14 @@ export async function healPoint(
   const { holdings, log, store } = context;
   const detail = { ...name, undo: component };
   if (!told) store.transact(() => store.append({ kind: 'damage-found', stream: held.stream, detail }));
-  const isDirectory = point.kind === 'link' && point.to !== undefined && point.tree !== undefined;
-  const to = isDirectory ? await holdings.wholeDirectory(point.to ?? '', point.tree ?? '') : undefined;
-  if (to === undefined) {
+  const to = isDirectoryPoint(point) ? await holdings.wholeDirectory(point.to, point.tree) : undefined;
+  if (!isDirectoryPoint(point) || to === undefined) {
     log.error(detail, 'what an undo would go back to is damaged and could not be made anew');
     return false;
   }
   store.transact(() => {
     const now = store.held(held.id);
-    if (now) store.putHeld({ ...now, undo: { ...now.undo, [component]: { ...point, to } as UndoPoint } });
+    if (now) store.putHeld({ ...now, undo: { ...now.undo, [component]: { ...point, to } } });
     if (!told) store.append({ kind: 'damage-healed', stream: held.stream, detail: { ...detail, from: 'remake' } });
   });
   context.untidy = true;

@@ -73,6 +73,15 @@ export class LinkedSite {
   }
 }
 
+/** All of a stage: each over a link of its own, put into `sites` as it is there, and heard by the centre. */
+export async function startLinked(stage: FaultStage, names: string[], sites: Map<string, LinkedSite>): Promise<void> {
+  stage.write('strategies/together.yaml', TOGETHER);
+  await stage.startDepot();
+  await stage.startWorker();
+  await Promise.all(names.map(async (name) => sites.set(name, await LinkedSite.start(stage, name))));
+  await until(async () => (await stage.registry.reports(names)).size === names.length, 'every site has reported');
+}
+
 /** By the agent's own word. */
 export function linkIs(stage: FaultStage, site: string, state: LinkState['state']): Promise<LinkState> {
   const standing = async () => {

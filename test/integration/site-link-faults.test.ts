@@ -6,7 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LinkFault } from '../../infra/dev/relay.js';
 import { FaultStage, until } from './fault-stage.js';
-import { accountOf, askMeanwhile, comesTo, LinkedSite, NOTICED_WITHIN, TOGETHER, type Asked } from './link-stage.js';
+import {
+  accountOf,
+  askMeanwhile,
+  comesTo,
+  NOTICED_WITHIN,
+  startLinked,
+  type Asked,
+  type LinkedSite,
+} from './link-stage.js';
 
 /** 1.5 Mbit/s over a satellite. */
 const THIN: LinkFault = { kind: 'slow', roundTripMs: 600, bytesPerSecond: 1_500_000 / 8 };
@@ -34,11 +42,7 @@ const sites = new Map<string, LinkedSite>();
 
 beforeAll(async () => {
   stage = await FaultStage.open({ sites: SITES, settleWithin: '180s' });
-  stage.write('strategies/together.yaml', TOGETHER);
-  await stage.startDepot();
-  await stage.startWorker();
-  await Promise.all(SITES.map(async (name) => sites.set(name, await LinkedSite.start(stage, name))));
-  await until(async () => (await stage.registry.reports(SITES)).size === SITES.length, 'every site has reported');
+  await startLinked(stage, SITES, sites);
 });
 afterAll(async () => {
   await Promise.all([...sites.values()].map((site) => site.stop()));

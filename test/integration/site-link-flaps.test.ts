@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LinkFault } from '../../infra/dev/relay.js';
 import { FaultStage, until } from './fault-stage.js';
-import { accountOf, askMeanwhile, comesTo, LinkedSite, TOGETHER } from './link-stage.js';
+import { accountOf, askMeanwhile, comesTo, startLinked, type LinkedSite } from './link-stage.js';
 
 const flap = (off: number, on: number): LinkFault => ({ kind: 'flap', offMs: off * 1_000, onMs: on * 1_000 });
 const RHYTHMS: Record<string, LinkFault> = {
@@ -25,11 +25,7 @@ const sites = new Map<string, LinkedSite>();
 
 beforeAll(async () => {
   stage = await FaultStage.open({ sites: SITES, settleWithin: '280s' });
-  stage.write('strategies/together.yaml', TOGETHER);
-  await stage.startDepot();
-  await stage.startWorker();
-  await Promise.all(SITES.map(async (name) => sites.set(name, await LinkedSite.start(stage, name))));
-  await until(async () => (await stage.registry.reports(SITES)).size === SITES.length, 'every site has reported');
+  await startLinked(stage, SITES, sites);
   const first = await stage.begin({ version: '1.0.0' }, 'together');
   expect(await stage.sealed(first, 60_000)).toMatchObject({ outcome: 'promoted' });
   for (const [name, fault] of Object.entries(RHYTHMS)) sites.get(name)?.fail(fault);
