@@ -1,7 +1,8 @@
 /** Child processes of the development stack: with a log file, awaited until ready, never left behind. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorldError } from '../../policies/model/failure.js';
 import { forgetGroup, watchGroup } from './reaper.js';
@@ -45,6 +46,9 @@ export interface RunningProcess {
   crash(): Promise<void>;
 }
 
+// A program that ran before the reaper knew of it would outlive a starter that was killed in between.
+const WHEN_TOLD = 'read -r _ <&3 || exit 1; exec "$0" "$@" 3<&-';
+
 const children = new Set<RunningProcess>();
 let ending = false;
 
@@ -61,27 +65,41 @@ export async function stopEverything(): Promise<void> {
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
   if (ending)
     throw new WorldError('PROGRAM_NOT_READY', `${options.name} is not started any more: everything is ending`);
+  if (options.path.includes('/')) {
+    try {
+      accessSync(options.path, constants.X_OK);
+    } catch (error) {
+      neverStarted(options, error);
+    }
+  }
   mkdirSync(options.directory, { recursive: true });
   const logFile = join(options.directory, `${options.name}.log`);
   const log = openSync(logFile, 'a');
-  const child = spawn(options.path, options.args, {
-    stdio: ['ignore', log, log],
+  const child = spawn('/bin/sh', ['-c', WHEN_TOLD, options.path, ...options.args], {
+    stdio: ['ignore', log, log, 'pipe'],
     detached: true,
     env: options.env ?? process.env,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...options.user,
   });
   closeSync(log);
-  const spawned = await new Promise<Error | undefined>((resolve) => {
-    child.once('spawn', () => resolve(undefined));
-    child.once('error', resolve);
-  });
-  if (spawned || child.pid === undefined) {
-    throw new WorldError('PROGRAM_NOT_READY', `${options.name} could not be started: ${String(spawned)}`);
-  }
-  const running = new ChildOfDevStack(options, child, child.pid, logFile);
+  const pid = await spawned(child).catch((error: unknown) => neverStarted(options, error));
+  const running = new ChildOfDevStack(options, child, pid, logFile);
+  await watchGroup(pid);
+  (child.stdio[3] as Writable).on('error', () => undefined).end('go\n');
   await running.becomeReady();
   return running;
+}
+
+function neverStarted(options: ProcessOptions, error: unknown): never {
+  throw new WorldError('PROGRAM_NOT_READY', `${options.name} could not be started: ${String(error)}`);
+}
+
+function spawned(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('spawn', () => resolve(child.pid as number));
+    child.once('error', reject);
+  });
 }
 
 class ChildOfDevStack implements RunningProcess {
@@ -97,7 +115,6 @@ class ChildOfDevStack implements RunningProcess {
     readonly logFile: string,
   ) {
     this.name = options.name;
-    watchGroup(pid);
     children.add(this);
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {

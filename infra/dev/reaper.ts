@@ -18,10 +18,11 @@ for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 
 let input: Writable | undefined;
 
-/** From now on the group led by `pid` ends with this process. */
-export function watchGroup(pid: number): void {
+/** Once it resolves, the group led by `pid` ends with this process. */
+export async function watchGroup(pid: number): Promise<void> {
   input ??= startReaper();
-  input.write(`+ ${pid}\n`);
+  const to = input;
+  await new Promise<void>((resolve) => to.write(`+ ${pid}\n`, () => resolve()));
 }
 
 /** The group is gone; its number may be used again by others. */

@@ -119,6 +119,15 @@ describe('processes whose starter ends', () => {
     if (how !== 'exit') parent.kill(how);
     await expect.poll(() => pids.map(alive), { timeout: 5_000 }).toEqual([false, false]);
   });
+
+  it('end with it when it is killed by the first thing they do', async () => {
+    const source = `import { startProcess } from ${JSON.stringify(transpiled(directory))};
+      await startProcess({ name: 'child', directory: ${JSON.stringify(directory)}, path: '/bin/sh',
+        args: ['-c', 'echo $$ > child; kill -KILL $PPID; exec sleep 60'], cwd: ${JSON.stringify(directory)} });`;
+    expect((await run(process.execPath, ['--input-type=module', '-e', source])).code).not.toBe(0);
+    await expect.poll(written('child')).toBe(true);
+    await expect.poll(() => alive(pidIn('child')), { timeout: 5_000 }).toBe(false);
+  });
 });
 
 describe('free ports', () => {
