@@ -17,7 +17,14 @@ import { loadProject, resolveProject } from '../records/files/project-file.js';
 import { openRegistry } from '../records/registry/open.js';
 import type { Registry } from '../records/registry/registry.js';
 import { BUNDLE_PATH, bundleWorkflows } from './bundle.js';
-import { causeOf, connectPatiently, pause, readTemporalSettings, type TemporalChoice } from './connection.js';
+import {
+  causeOf,
+  closeConnection,
+  connectPatiently,
+  pause,
+  readTemporalSettings,
+  type TemporalChoice,
+} from './connection.js';
 import { openLog, type Log } from './log.js';
 import { installRuntime } from './runtime.js';
 import { stopSignal } from './stop-signal.js';
@@ -93,7 +100,7 @@ async function keepServing(options: ControlWorkerOptions, parts: Parts, signal: 
     } catch (error) {
       log.warn({ cause: causeOf(error) }, 'the control worker ended; it is built anew');
     }
-    await connection.close().catch(() => undefined);
+    await closeConnection(connection);
     await pause(PATIENCE.firstRetry, signal);
   }
 }

@@ -7,7 +7,14 @@ import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker
 import { createSiteActivities, type Asker } from '../activities/site/converge.js';
 import { retryPause, type LinkState, type LinkTimers } from '../policies/model/link.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
-import { causeOf, connectPatiently, pause, type Connected, type TemporalSettings } from './connection.js';
+import {
+  causeOf,
+  closeConnection,
+  connectPatiently,
+  pause,
+  type Connected,
+  type TemporalSettings,
+} from './connection.js';
 import type { Log } from './log.js';
 import { deliverIfUnheard, Due, keepDelivering, type DeliveryOptions } from './site-delivery.js';
 
@@ -61,7 +68,7 @@ class Held {
   constructor(public now: Connected) {}
 
   async close(log: Log): Promise<void> {
-    await this.now.connection.close().catch((error: unknown) => log.debug({ cause: causeOf(error) }, 'not closed'));
+    await closeAndTell(this.now, log);
   }
 }
 
@@ -135,16 +142,21 @@ async function followSettings(
       if (isSame(settings, held.now.settings)) continue;
       if (settings.namespace !== namespace) throw new Error(`expected namespace ${namespace} until the next restart`);
       const connection = await NativeConnection.connect(settings.connection);
-      const before = held.now.connection;
+      const before = held.now;
       held.now = { connection, settings };
       users.worker.connection = connection;
       users.delivery.client = new Client({ connection, namespace });
       log.info({ address: settings.connection.address }, 'the link goes on over a new connection');
-      await before.close().catch((error: unknown) => log.debug({ cause: causeOf(error) }, 'not closed'));
+      await closeAndTell(before, log);
     } catch (error) {
       log.warn({ cause: causeOf(error) }, 'the new settings cannot be used; the link goes on with those before');
     }
   }
+}
+
+async function closeAndTell({ connection }: Connected, log: Log): Promise<void> {
+  const cause = await closeConnection(connection);
+  if (cause !== undefined) log.debug({ cause }, 'not closed');
 }
 
 function isSame(a: TemporalSettings, b: TemporalSettings): boolean {

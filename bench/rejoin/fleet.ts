@@ -9,6 +9,7 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { LINK_TIMERS } from '../../policies/model/link.js';
 import type { Agent } from '../../site/agent.js';
 import { openAgent } from '../../site/open-agent.js';
+import { closeConnection } from '../../worker/connection.js';
 import { openLog, type Log } from '../../worker/log.js';
 import { installRuntime } from '../../worker/runtime.js';
 import { runSiteLink, siteWorkerOptions } from '../../worker/site-link.js';
@@ -24,6 +25,8 @@ export interface FleetOrder extends BareOrder {
 export type FleetAct =
   | { kind: 'return'; at: Record<string, number>; how: 'link' | 'bare' }
   | { kind: 'leave' }
+  /** Until every agent has done what it does once, soon after its first start. */
+  | { kind: 'settle' }
   /** Answers with `Held` once all hold it or the time is over. */
   | { kind: 'hold'; digest: string; until: number };
 
@@ -36,6 +39,8 @@ interface Site {
   link: { end: AbortController; ended: Promise<void> } | undefined;
   /** By digest. */
   confirmedAt: Map<string, number>;
+  /** Has read back what it keeps: days pass until the next time. */
+  scrubbed: boolean;
 }
 
 /** Kept open: with its last connection the SDK's runtime would end, and begin anew with its counts at 0. */
@@ -60,8 +65,9 @@ async function openSite(id: string): Promise<Site> {
     drivers: { exec: NOTHING },
   });
   await agent.start();
-  const site: Site = { id, agent, link: undefined, confirmedAt: new Map() };
+  const site: Site = { id, agent, link: undefined, confirmedAt: new Map(), scrubbed: false };
   agent.door.onEvent(({ kind, result }) => {
+    if (kind === 'scrubbed') site.scrubbed = true;
     if (kind === 'confirmed' && result?.live) site.confirmedAt.set(result.live.digest, Date.now());
   });
   return site;
@@ -69,6 +75,7 @@ async function openSite(id: string): Promise<Site> {
 
 async function act(what: FleetAct): Promise<unknown> {
   if (what.kind === 'leave') return void (await Promise.all(sites.map(leave)));
+  if (what.kind === 'settle') return settle();
   if (what.kind === 'hold') return hold(what.digest, what.until);
   for (const site of sites) {
     const end = new AbortController();
@@ -81,6 +88,10 @@ async function act(what: FleetAct): Promise<unknown> {
     site.link = { end, ended };
   }
   return undefined;
+}
+
+async function settle(): Promise<void> {
+  while (!sites.every(({ scrubbed }) => scrubbed)) await sleep(200);
 }
 
 async function leave(site: Site): Promise<void> {
@@ -106,7 +117,7 @@ async function bareLink({ id, agent }: Site, signal: AbortSignal): Promise<void>
   if (signal.aborted) worker.shutdown();
   else signal.addEventListener('abort', () => worker.shutdown(), { once: true });
   await running;
-  await connection.close();
+  await closeConnection(connection);
 }
 
 async function hold(digest: string, until: number): Promise<Held> {

@@ -141,6 +141,7 @@ async function open({ sites: count, pace, tell }: StandOptions, closers: Closer[
   await until('reports of all sites', async () => (await registry.reports()).size === sites.length + 1);
   tell(`${sites.length} sites are up`);
   await rollOut(bench, STRATEGY, '1.0.0', sites.length + 1);
+  await Promise.all(fleets.map(({ part }) => part.ask({ act: { kind: 'settle' } satisfies FleetAct })));
   return bench;
 }
 

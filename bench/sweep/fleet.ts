@@ -31,8 +31,9 @@ export const NOTHING: SiteDriver = {
     why('nothing is ever there');
     return undefined;
   },
-  async stageUndo() {
-    return { kind: 'saved', path: '', digest: '' };
+  // Nothing was there: anything else the agent reads back, and tells of as damage where it is not.
+  async stageUndo({ saved }) {
+    return { kind: 'link', target: saved };
   },
   async activate() {},
   async probeLive() {

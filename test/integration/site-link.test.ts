@@ -1,4 +1,5 @@
 /** The direct link against a real server: what it says of itself, and that what is mended needs no restart of the agent. */
+import { executionAsyncResource } from 'node:async_hooks';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -112,6 +113,38 @@ describe('what is wrong is named, and tried again', () => {
     relay.restore();
     await is('up');
     expect(contacts.at(-1)).toBeGreaterThan(before);
+    await stop();
+    await relay.stop();
+  });
+});
+
+/** What every promise of this process carries besides its own: of each connection that is or was. */
+async function carriedByPromises(): Promise<number> {
+  await Promise.resolve();
+  return Object.getOwnPropertySymbols(executionAsyncResource()).length;
+}
+
+describe('a link that begins anew for months', () => {
+  test('[B7] leaves nothing of the connections behind that it had', async () => {
+    let connections = 0;
+    const relay = await startRelay({
+      target: temporal.address,
+      onPassed: (_chunk, _way, connection) => (connections = Math.max(connections, connection)),
+    });
+    let changes = 0;
+    const { address } = relay;
+    const { is } = linked(() => ({
+      connection: { address, metadata: { change: String(changes) } },
+      namespace: 'default',
+    }));
+    await is('up');
+    const before = await carriedByPromises();
+    while (changes < 5) {
+      const had = connections;
+      changes += 1;
+      await until(() => connections > had, 'it connects anew');
+    }
+    await until(async () => (await carriedByPromises()) <= before, 'of all connections is left what is of one');
     await stop();
     await relay.stop();
   });
