@@ -1,10 +1,11 @@
 /** Waking the reconciler of a stream, and carriers of refused undos: a quick way only, for what is missed the sweeper finds. */
 import type { Client } from '@temporalio/client';
 import { judgeDrift } from '../../policies/catch-up/drift.js';
-import { CATCH_UP, catchUpId, type Debt } from '../../policies/model/debt.js';
+import { CATCH_UP, catchUpId, type Debt, type Desired } from '../../policies/model/debt.js';
 import type { SiteReport } from '../../policies/model/report.js';
 import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import { leavesRevertOwed } from '../../policies/site/not-taken.js';
+import { Gathered } from '../../records/registry/gathered.js';
 import type { ControlDeps } from './deps.js';
 import { readFleet } from './sources.js';
 import { signalIfOpen } from './temporal-facts.js';
@@ -33,9 +34,19 @@ async function wakeCarriers(client: Client, site: string, owing: Debt[]): Promis
 const AT_MOST_EVERY = 1_000;
 const FLEET_KEPT = 10_000;
 
+interface Heard {
+  report: SiteReport;
+  speaks: boolean;
+}
+
 export class CatchUpWaker {
   readonly #wokenAt = new Map<string, number>();
   #lists?: { at: number; streams: Promise<Map<string, readonly string[]>> };
+
+  readonly #heard = new Gathered<Heard, void>({
+    record: (heard) => this.#wakeFor(heard),
+    nameOf: ({ report }) => report.site,
+  });
 
   constructor(readonly deps: ControlDeps) {}
 
@@ -43,22 +54,38 @@ export class CatchUpWaker {
    * Wakes the reconcilers of the streams in which the site differs from what it should run, or owes an undo that no rollout
    * has any more; and, for an agent that speaks for its site, whoever carries an undo that was refused there.
    */
-  async heardOf(report: SiteReport, speaks: boolean): Promise<void> {
-    const owing = await this.deps.registry.debts({ site: report.site, verb: 'revert' });
-    for (const stream of await this.#apart(report, owing)) await this.#wake(stream);
-    if (speaks) await wakeCarriers(this.deps.client, report.site, owing);
+  heardOf(report: SiteReport, speaks: boolean): Promise<void> {
+    return this.#heard.do({ report, speaks });
   }
 
-  async #apart({ site, streams }: SiteReport, owing: Debt[]): Promise<Set<string>> {
+  async #wakeFor(heard: Heard[]): Promise<void[]> {
+    const sites = heard.map(({ report }) => report.site);
+    const owing = await this.deps.registry.debts({ sites, verb: 'revert' });
+    for (const stream of await this.#apart(heard, owing)) await this.#wake(stream);
+    for (const { report, speaks } of heard) {
+      const its = owing.filter(({ site }) => site === report.site);
+      if (speaks) await wakeCarriers(this.deps.client, report.site, its);
+    }
+    return heard.map(() => undefined);
+  }
+
+  async #apart(heard: Heard[], owing: Debt[]): Promise<Set<string>> {
     const { registry } = this.deps;
+    const sites = heard.map(({ report }) => report.site);
     const apart = new Set(owing.filter(({ owner }) => owner === CATCH_UP).map(({ stream }) => stream));
     for (const stream of await registry.desiredStreams()) {
-      const desired = (await registry.desired(stream, [site])).get(site);
-      if (!desired) continue;
-      const drift = judgeDrift(streams[stream] ?? null, desired, 0);
-      if ((drift === 'owed' || drift === 'ahead') && (await this.#listsStream(site, stream))) apart.add(stream);
+      const desired = await registry.desired(stream, sites);
+      for (const { report } of heard) {
+        if (!apart.has(stream) && (await this.#differs(report, stream, desired.get(report.site)))) apart.add(stream);
+      }
     }
     return apart;
+  }
+
+  async #differs({ site, streams }: SiteReport, stream: string, desired: Desired | undefined): Promise<boolean> {
+    if (!desired) return false;
+    const drift = judgeDrift(streams[stream] ?? null, desired, 0);
+    return (drift === 'owed' || drift === 'ahead') && this.#listsStream(site, stream);
   }
 
   /** By a fleet that may be some seconds old: reading it for each of many sites would cost more than all else here. */

@@ -8,6 +8,7 @@ import { addLocalRevert, readCommandId, type Arrival } from './command-facts.js'
 import { addToLedger, CommandLedger, outcomeKnown, scheduled, UNKNOWN_PLACE } from './command-ledger.js';
 import { appendDrafts, type KeyedDraft } from './evidence-log.js';
 import { anomaly, contiguousOf, hashHolds, sortEvents, storeEvents, type SortedEvents } from './journal.js';
+import { Gathered } from './gathered.js';
 import type { FreshEvent, SiteAnomaly } from './registry.js';
 import { recordGaps } from './outbox.js';
 import { recordReports } from './reports.js';
@@ -17,28 +18,61 @@ import type { Db, RolloutRow, SiteEventRow, Tx } from './tables.js';
 
 const UNNAMED = 'inbox';
 
-export async function recordSiteEvents(
-  db: Db,
-  report: SiteReport,
-  events: SiteEvent[],
-  now: number,
-  delivery?: { runId: string; activityId: string },
-): Promise<{ fresh: FreshEvent[]; anomalies: SiteAnomaly[]; journal?: number }> {
-  // Without a name for the delivery its retry cannot be told from another delivery: told once is told.
-  const toldBy = delivery === undefined ? UNNAMED : `${delivery.runId}/${delivery.activityId}`;
+/** What one site told at once. `delivery` names the activity that records it, so that its retry is known for one. */
+export interface Told {
+  report: SiteReport;
+  events: SiteEvent[];
+  now: number;
+  delivery?: { runId: string; activityId: string } | undefined;
+}
+
+export interface Recorded {
+  fresh: FreshEvent[];
+  anomalies: SiteAnomaly[];
+  journal?: number;
+}
+
+/** Thousands of sites come back at once, each with an inbox of its own: they share transactions. */
+export function gatherInboxes(db: Db): Gathered<Told, Recorded> {
+  return new Gathered({ record: (told) => recordTold(db, told), nameOf: ({ report }) => String(report.site) });
+}
+
+async function recordTold(db: Db, told: Told[]): Promise<Recorded[]> {
+  const now = Math.max(...told.map((one) => one.now));
   return db.transaction().execute(async (tx) => {
-    const heard = await hearSpeakers(tx, [{ report, events }], now);
-    if (heard.refused.size > 0) return { fresh: [], anomalies: heard.anomalies };
-    const ofReport = await recordReports(tx, [report], now);
-    const journals = [{ site: report.site, events }];
-    const { fresh, anomalies } = await recordJournals(tx, new CommandLedger(), journals, toldBy, now);
-    const journal = (await contiguousOf(tx, report.site, report.epoch)) ?? 0;
-    return { fresh, anomalies: [...ofReport, ...anomalies], journal };
+    const heard = await hearSpeakers(tx, told, now);
+    const believed = told.filter((one) => !heard.refused.has(one));
+    const ofReports = await recordReports(
+      tx,
+      believed.map(({ report }) => report),
+      now,
+    );
+    const recorded: Recorded[] = [];
+    for (const one of told) {
+      const of = (anomalies: SiteAnomaly[]) => anomalies.filter(({ site }) => site === String(one.report.site));
+      if (heard.refused.has(one)) recorded.push({ fresh: [], anomalies: of(heard.anomalies) });
+      else recorded.push(await recordBelieved(tx, one, of(ofReports), now));
+    }
+    return recorded;
   });
 }
 
+async function recordBelieved(
+  tx: Tx,
+  { report, events, delivery }: Told,
+  ofReport: SiteAnomaly[],
+  now: number,
+): Promise<Recorded> {
+  // Without a name for the delivery its retry cannot be told from another delivery: told once is told.
+  const toldBy = delivery === undefined ? UNNAMED : `${delivery.runId}/${delivery.activityId}`;
+  const journals = [{ site: report.site, events }];
+  const { fresh, anomalies } = await recordJournals(tx, new CommandLedger(), journals, toldBy, now);
+  const journal = (await contiguousOf(tx, report.site, report.epoch)) ?? 0;
+  return { fresh, anomalies: [...ofReport, ...anomalies], journal };
+}
+
 /** An event that says how a command ended, with what it made of the command. */
-interface Told {
+interface Ending {
   event: SiteEvent;
   commandId: string;
   arrival: Arrival;
@@ -80,7 +114,7 @@ function joinBySite(journals: { site: string; events: SiteEvent[] }[]): Map<stri
 }
 
 /** Adds what new events say of commands, in the order of the journal. */
-async function tellLedger(tx: Tx, ledger: CommandLedger, sorted: SortedEvents, now: number): Promise<Told[]> {
+async function tellLedger(tx: Tx, ledger: CommandLedger, sorted: SortedEvents, now: number): Promise<Ending[]> {
   const telling = sorted.fresh.flatMap((event) => {
     const commandId = endsCommand(event);
     return commandId === undefined ? [] : [{ event, commandId }];

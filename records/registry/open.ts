@@ -131,6 +131,7 @@ function ofRollouts(db: Db): KnownRollouts {
 }
 
 function ofSites(db: Db): KnownSites {
+  const inboxes = inbox.gatherInboxes(db);
   return {
     recordCommanded: (firstRunId, rows, now) => commands.recordCommanded(db, firstRunId, rows, now),
     recordSettled: (key, at, settled, now) => settle.recordSettled(db, key, at, settled, now),
@@ -142,7 +143,7 @@ function ofSites(db: Db): KnownSites {
     commanded: (firstRunId, stage) => commands.commanded(db, firstRunId, stage),
     recordState: (firstRunId, site, state) => commands.recordState(db, firstRunId, site, state),
     recordReport: (report, now) => reports.recordReport(db, report, now),
-    recordSiteEvents: (report, events, now, delivery) => inbox.recordSiteEvents(db, report, events, now, delivery),
+    recordSiteEvents: (report, events, now, delivery) => inboxes.do({ report, events, now, delivery }),
     recordOutbox: (report, page, now) => outbox.recordOutbox(db, report, page, now),
     siteOutbox: (site, limit) => outbox.siteOutbox(db, site, limit),
     siteAnomalies: (site, limit) => siteAnomalies(db, site, limit),

@@ -265,3 +265,55 @@ describe('reports', () => {
     expect(await registry.siteAnomalies(SITE, 9)).toMatchObject([{ kind: 'generation' }]);
   });
 });
+
+describe('many sites at once', () => {
+  const good = ['s1', 's2', 's3', 's4', 's5'];
+
+  /** Each site brings a journal; s2 that of a copy as well, s3 a broken link, s4 the end of a command, and one cannot be stored. */
+  function deliveries() {
+    const told = good.map((site) => {
+      const journal = new Journal(site);
+      journal.add('staged');
+      journal.add('staged');
+      if (site === 's4') journal.ended(result(commandId(RUN, site), 'confirmed'));
+      return { site, journal, head: { head: journal.events.at(-1)?.hash ?? '', sequence: journal.events.length } };
+    });
+    const of = told.map(({ site, journal, head }) => {
+      const events = site === 's3' ? [at(journal, 1)] : journal.events;
+      return { report: report(site, head), events };
+    });
+    const copy = new Journal('s2');
+    copy.add('staged');
+    copy.add('started');
+    const headOfCopy = { head: copy.events.at(-1)?.hash ?? '', sequence: 2 };
+    return [...of, { report: report('s2', headOfCopy), events: copy.events }];
+  }
+  const poison = report('not\0storable');
+
+  it('end as they do one after another; one that cannot be stored fails alone', async () => {
+    const single = [];
+    for (const { report: told, events } of deliveries())
+      single.push(await registry.recordSiteEvents(told, events, 3_000, DELIVERY));
+    expect(single[3]?.fresh).toHaveLength(1);
+    expect(single.at(-1)?.anomalies).toMatchObject([{ kind: 'identity' }]);
+    const stored = async (from: Registry) => [
+      await from.reports(good),
+      await Promise.all(good.map(async (site) => [await from.siteEvents(site, 9), await from.siteAnomalies(site, 9)])),
+      await from.ackedThrough(good),
+      await from.siteRows(RUN),
+    ];
+    const before = await stored(registry);
+
+    const other = await underTest.open({}, 'other');
+    await other.freeze(frozenPlan(), { firstRunId: RUN, workflowId: 'w-1' }, 1_000);
+    await other.putStatus(status(RUN, { workflowId: 'w-1' }));
+    const [first, ...rest] = deliveries();
+    const calls = [first, { report: poison, events: [] }, ...rest].flatMap((one) =>
+      one ? [other.recordSiteEvents(one.report, one.events, 3_000, DELIVERY)] : [],
+    );
+    const together = await Promise.allSettled(calls);
+    expect(together[1]?.status).toBe('rejected');
+    expect(together.toSpliced(1, 1).map((one) => one.status === 'fulfilled' && one.value)).toEqual(single);
+    expect(await stored(other)).toEqual(before);
+  });
+});
