@@ -2,15 +2,16 @@
  * Sites that were away while a release was promoted return within one second: how long until 99 % hold it, through reports,
  * inboxes, registry and reconciler. The floor: the same agents return in the same way to commands that lie in their queues
  * already, from bare workflows; so the ratio is what the centre's way of finding out and commanding costs, and not what
- * connecting and the agents' own work cost where all of them share this machine (docs/decisions/0002). The time of one no-op
- * activity a site at connected sites is printed beside it.
+ * connecting and the agents' own work cost where all of them share this machine (docs/decisions/0002). Beside it are printed the
+ * least that any centre needs which takes in a report a site, each by a workflow of its own: the floor with workflows that do
+ * nothing; and the time of one no-op activity a site at connected sites.
  */
 import type { CatchUpPace } from '../../policies/catch-up/pace.js';
 import type { BenchOptions } from '../options.js';
 import { median } from '../sweep/figures.js';
 import { sum } from './exhausted.js';
 import { round, waitsOf } from './figures.js';
-import { openStand, type Batch, type Cpu } from './stand.js';
+import { openStand, type Batch, type Cpu, type Stand } from './stand.js';
 
 export const describe =
   'rejoin: all sites return within 1 s, owed a release; until 99 % hold it, against the same agents with commands waiting';
@@ -19,6 +20,22 @@ export const describe =
 function eachSite(runs: { cpu: Cpu }[], sites: number): Cpu {
   const of = (part: keyof Cpu) => round(median(runs.map(({ cpu }) => cpu[part])) / sites);
   return { central: of('central'), sites: of('sites'), server: of('server') };
+}
+
+type Floor = ReturnType<typeof waitsOf> & { cpu: Cpu };
+
+async function floorsOf(
+  stand: Stand,
+  how: 'bare' | 'reporting',
+  { pairs, tell }: Required<Pick<BenchOptions, 'pairs'>> & Pick<BenchOptions, 'tell'>,
+): Promise<Floor[]> {
+  const floors: Floor[] = [];
+  for (let i = 0; i < pairs; i += 1) {
+    const floor = await stand.floor(how);
+    floors.push({ ...waitsOf(floor), cpu: floor.cpu });
+    tell(`floor, ${how}, ${i + 1} of ${pairs}: ${JSON.stringify(floors.at(-1))}`);
+  }
+  return floors;
 }
 
 export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promise<Record<string, unknown>> {
@@ -31,27 +48,24 @@ export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promi
       ours.push(await stand.rejoin());
       tell(`rejoin ${i + 1} of ${pairs}: ${JSON.stringify(waitsOf(ours.at(-1) ?? { returned: {}, held: {} }))}`);
     }
-    const floors = [];
-    for (let i = 0; i < pairs; i += 1) {
-      const floor = await stand.floor();
-      floors.push({ ...waitsOf(floor), cpu: floor.cpu });
-      tell(`floor ${i + 1} of ${pairs}: ${JSON.stringify(floors.at(-1))}`);
-    }
+    const floors = await floorsOf(stand, 'bare', { pairs, tell });
+    const least = await floorsOf(stand, 'reporting', { pairs, tell });
     const noopSeconds = median([await stand.noop(), await stand.noop()]);
     const waits = ours.map(waitsOf);
-    const seconds = median(waits.map((one) => one.seconds));
-    const floorSeconds = median(floors.map((one) => one.seconds));
+    const secondsOf = (runs: { seconds: number }[]) => median(runs.map((one) => one.seconds));
+    const [seconds, floorSeconds, leastSeconds] = [secondsOf(waits), secondsOf(floors), secondsOf(least)];
     const calls = sum(ours.map((one) => one.calls));
     const most = (pick: (one: (typeof waits)[number]) => number) => Math.max(...waits.map(pick));
     return {
       ...{ sites, pairs, seconds, floorSeconds, ratio: round(seconds / floorSeconds) },
+      ...{ leastSeconds, leastRatio: round(leastSeconds / floorSeconds), ratioToLeast: round(seconds / leastSeconds) },
       resourceExhausted: calls.resourceExhausted,
       starved: most((one) => one.starved),
       never: most((one) => one.never),
       longestWaitToMedian: round(most((one) => one.longestWait / one.medianWait)),
       ...{ pace, requests: calls.requests, operations: calls.operations, failures: calls.failures },
       batches: ours.map((one): Batch[] => one.batches),
-      cpuMsPerSite: { ours: eachSite(ours, sites), floor: eachSite(floors, sites) },
+      cpuMsPerSite: { ours: eachSite(ours, sites), floor: eachSite(floors, sites), least: eachSite(least, sites) },
       noopFloorSeconds: round(noopSeconds),
       ratioToNoopFloor: round(seconds / noopSeconds),
     };

@@ -5,6 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { LINK_TIMERS } from '../../policies/model/link.js';
 import type { Agent } from '../../site/agent.js';
@@ -13,6 +14,7 @@ import { closeConnection } from '../../worker/connection.js';
 import { openLog, type Log } from '../../worker/log.js';
 import { installRuntime } from '../../worker/runtime.js';
 import { runSiteLink, siteWorkerOptions } from '../../worker/site-link.js';
+import { FLOOR_QUEUE } from '../sweep/floor.js';
 import { NOTHING, type FleetOrder as BareOrder } from '../sweep/fleet.js';
 import { isPart, serveParent } from '../sweep/part.js';
 
@@ -21,9 +23,12 @@ export interface FleetOrder extends BareOrder {
   metrics: string;
 }
 
-/** `at`: epoch ms when each site connects. `bare`: a worker and nothing else, which reports nothing: the floor. */
+/** `bare`: a worker and nothing else, which reports nothing: the floor. `reporting`: it starts an inbox that does nothing besides. */
+export type Return = 'link' | 'bare' | 'reporting';
+
+/** `at`: epoch ms when each site connects. */
 export type FleetAct =
-  | { kind: 'return'; at: Record<string, number>; how: 'link' | 'bare' }
+  | { kind: 'return'; at: Record<string, number>; how: Return }
   | { kind: 'leave' }
   /** Until every agent has done what it does once, soon after its first start. */
   | { kind: 'settle' }
@@ -81,7 +86,7 @@ async function act(what: FleetAct): Promise<unknown> {
     const end = new AbortController();
     setMaxListeners(0, end.signal);
     const ended = sleep(Math.max(0, (what.at[site.id] ?? 0) - Date.now())).then(() =>
-      what.how === 'link' ? link(site, end.signal) : bareLink(site, end.signal),
+      what.how === 'link' ? link(site, end.signal) : bareLink(site, end.signal, what.how),
     );
     // A link that cannot be made must not be taken for a site that waits.
     ended.catch((error: unknown) => console.error(error));
@@ -107,17 +112,26 @@ function link({ id, agent }: Site, signal: AbortSignal): Promise<void> {
   return runSiteLink({ ...options, readTemporal }, signal);
 }
 
-async function bareLink({ id, agent }: Site, signal: AbortSignal): Promise<void> {
+async function bareLink(site: Site, signal: AbortSignal, how: 'bare' | 'reporting'): Promise<void> {
+  const { id, agent } = site;
   const { address, namespace } = order;
   const connection = await NativeConnection.connect({ address });
   const options = siteWorkerOptions({ site: id, queue: `site-${id}`, door: agent.door, streams: 1 });
   const activities = { ...options.activities, noop: async () => {} };
   const worker = await Worker.create({ ...options, connection, namespace, activities });
   const running = worker.run();
+  if (how === 'reporting') await reportToNobody(site, new Client({ connection, namespace }));
   if (signal.aborted) worker.shutdown();
   else signal.addEventListener('abort', () => worker.shutdown(), { once: true });
   await running;
   await closeConnection(connection);
+}
+
+async function reportToNobody({ id, agent }: Site, client: Client): Promise<void> {
+  await client.workflow.signalWithStart('emptyInbox', {
+    ...{ workflowId: `empty-inbox/${id}`, taskQueue: FLOOR_QUEUE },
+    ...{ signal: 'deliver', signalArgs: [{ report: await agent.door.report(), events: [] }] },
+  });
 }
 
 async function hold(digest: string, until: number): Promise<Held> {

@@ -20,7 +20,7 @@ import { publishVersion, STRATEGY, STREAM, writeProject, type SweepProject } fro
 import { cpuOfPid } from '../sweep/stand.js';
 import { countCalls, readMetrics, sum, type Counted } from './exhausted.js';
 import type { Rejoined } from './figures.js';
-import type { FleetAct, FleetOrder, Held } from './fleet.js';
+import type { FleetAct, FleetOrder, Held, Return } from './fleet.js';
 
 /** Sites in flight, on both sides. */
 const WINDOW = 250;
@@ -37,8 +37,11 @@ const FLOOR_GENERATION = 1_000_000;
 export interface Stand {
   /** All go away, a release is promoted without them, all return; until everybody holds it. */
   rejoin(): Promise<Rejoined & { batches: Batch[]; calls: Counted; cpu: Cpu }>;
-  /** The same agents return in the same way, to commands that lie in their queues. After it, `rejoin` cannot be run any more. */
-  floor(): Promise<Rejoined & { cpu: Cpu }>;
+  /**
+   * The same agents return in the same way, to commands that lie in their queues; `reporting`: and each starts an inbox that does
+   * nothing. After it, `rejoin` cannot be run any more.
+   */
+  floor(how: 'bare' | 'reporting'): Promise<Rejoined & { cpu: Cpu }>;
   /** Seconds for one no-op activity a site, at sites that are there: after `floor`. */
   noop(): Promise<number>;
   close(): Promise<void>;
@@ -76,7 +79,7 @@ export async function openStand(options: StandOptions): Promise<Stand> {
     let version = 0;
     return {
       rejoin: () => rejoin(bench, `2.${version++}.0`),
-      floor: () => floor(bench, `3.${version++}.0`, version),
+      floor: (how) => floor(bench, `3.${version++}.0`, { tries: version, how }),
       noop: () => noop(bench),
       close,
     };
@@ -179,14 +182,18 @@ async function rejoin(bench: Bench, version: string): ReturnType<Stand['rejoin']
   return { ...rejoined, batches: await batchesSince(registry, first), calls, cpu };
 }
 
-async function floor(bench: Bench, version: string, tries: number): Promise<Rejoined & { cpu: Cpu }> {
+async function floor(
+  bench: Bench,
+  version: string,
+  { tries, how }: { tries: number; how: 'bare' | 'reporting' },
+): Promise<Rejoined & { cpu: Cpu }> {
   const { client, project, sites } = bench;
   await leave(bench);
   const { ref } = await publishVersion(bench.directory, project.depot, version);
   const pages = signPages(project, { sites, ref, generation: FLOOR_GENERATION + tries, tries });
   const ended = await startFloor(client, { sites, window: WINDOW }, pages);
   const before = await cpuOf(bench);
-  const rejoined = await comeBack(bench, ref.digest, 'bare');
+  const rejoined = await comeBack(bench, ref.digest, how);
   await ended();
   return { ...rejoined, cpu: less(await cpuOf(bench), before) };
 }
@@ -206,7 +213,7 @@ function away(fleets: Bench['fleets']): Bench['fleets'] {
 }
 
 /** All within one second, spread evenly over it, whatever process they are in. */
-async function comeBack({ fleets, sites }: Bench, digest: string, how: 'link' | 'bare'): Promise<Rejoined> {
+async function comeBack({ fleets, sites }: Bench, digest: string, how: Return): Promise<Rejoined> {
   const first = Date.now() + 500;
   const returned = Object.fromEntries(sites.map((site, i) => [site, first + ((i * 0.618_034) % 1) * 1_000]));
   const held: Held = {};

@@ -1,5 +1,5 @@
 /** The floor: the least that Temporal can be asked for the same work, one activity a site from a sliding window. */
-import { proxyActivities } from '@temporalio/workflow';
+import { defineSignal, proxyActivities, setHandler } from '@temporalio/workflow';
 import type { SiteActivities } from '../../activities/contract.js';
 import type { Page } from '../../policies/model/command.js';
 
@@ -21,4 +21,9 @@ export async function floorShard({ sites, window }: FloorShard): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: window }, slot));
+}
+
+/** The least that a site's report costs where each site has an inbox of its own: it begins, takes nothing in, and ends. */
+export async function emptyInbox(): Promise<void> {
+  setHandler(defineSignal('deliver'), () => undefined);
 }
