@@ -125,8 +125,11 @@ export interface ControlActivities {
    */
   rivalOf(stream: string, run: RunIdentity): Promise<LockHolder | null>;
   awaitClosed(workflowId: string): Promise<void>;
-  /** The bare array is what control workers of before recorded in histories. */
-  recordInbox(report: SiteReport, events: SiteEvent[]): Promise<InboxRecorded | LateNews[]>;
+  /**
+   * `nth`: which delivery of its run it is, whatever activity carries it; absent in histories of before. The bare array is what
+   * control workers of before recorded in histories.
+   */
+  recordInbox(report: SiteReport, events: SiteEvent[], nth?: number): Promise<InboxRecorded | LateNews[]>;
   /** Samples and log lines of a site; what is recorded of them, or undefined if the agent does not speak for it. */
   recordOutbox(report: SiteReport, page: OutboxPage): Promise<OutboxAcks | undefined>;
 }

@@ -20,10 +20,13 @@ export function needsUplink({ release }: Pick<HeldRow, 'release'>): boolean {
 /** Asks all endpoints at once; one that echoes is enough. Never throws. */
 export async function probeUplink(context: SiteContext, signal: AbortSignal): Promise<EchoEnd> {
   const over = new AbortController();
-  const either = AbortSignal.any([signal, over.signal]);
+  // No AbortSignal.any: what follows a signal by it is kept as long as that lives, and a site may wait here for weeks.
+  const stop = () => over.abort();
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
   const begunAt = context.clock.elapsed();
   const asked = context.uplink.map(async (endpoint) => {
-    const end = await probeEcho(endpoint, ECHO_TIMEOUT_MS, either);
+    const end = await probeEcho(endpoint, ECHO_TIMEOUT_MS, over.signal);
     if (!end.echoed) throw new Error(end.detail);
     return end;
   });
@@ -35,7 +38,8 @@ export async function probeUplink(context: SiteContext, signal: AbortSignal): Pr
     const words = error instanceof AggregateError ? error.errors.map((one) => (one as Error).message) : [String(error)];
     return { echoed: false, detail: words.join('; ') };
   } finally {
-    over.abort();
+    signal.removeEventListener('abort', stop);
+    stop();
   }
 }
 

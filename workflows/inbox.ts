@@ -11,7 +11,7 @@ import {
   patched,
   setHandler,
 } from '@temporalio/workflow';
-import type { SiteEvent, SiteReport } from '../policies/model/report.js';
+import type { SiteReport } from '../policies/model/report.js';
 import type { InboxEnd, OutboxAcks, OutboxPage } from '../policies/model/telemetry.js';
 import { deliverSignal, lateNewsSignal, type Delivery } from './messages.js';
 import { atOnce, patient } from './proxies.js';
@@ -22,6 +22,7 @@ const IDLE = '10s';
 export async function inbox(_site: string): Promise<InboxEnd | undefined> {
   const deliveries: Delivery[] = [];
   let end: InboxEnd | undefined;
+  let taken = 0;
   setHandler(deliverSignal, (delivery) => void (isDelivery(delivery) && deliveries.push(delivery)), {
     description: 'Report and events of the site.',
   });
@@ -30,7 +31,8 @@ export async function inbox(_site: string): Promise<InboxEnd | undefined> {
   while (short ? deliveries.length > 0 : await condition(() => deliveries.length > 0, IDLE)) {
     const next = deliveries.shift();
     if (!next) continue;
-    end = joined(end, await take(next.report, next.events, short));
+    taken += 1;
+    end = joined(end, await take(next, taken, short));
     if (next.outbox) end = joined(end, await recordOutbox(next.report, next.outbox, short));
   }
   await condition(allHandlersFinished);
@@ -64,13 +66,14 @@ async function atOnceIf<T>(short: boolean, effect: (by: Effects) => Promise<T>):
 function isDelivery(input: unknown): boolean {
   if (typeof input !== 'object' || input === null) return false;
   const { report, events } = input as Record<string, unknown>;
-  const told = typeof report === 'object' && report !== null && Array.isArray(events);
+  const named = typeof report === 'object' && report !== null && 'site' in report && typeof report.site === 'string';
+  const told = named && Array.isArray(events);
   if (!told) log.warn('a delivery that is none was dropped', { input: String(JSON.stringify(input)).slice(0, 200) });
   return told;
 }
 
-async function take(report: SiteReport, events: SiteEvent[], short: boolean): Promise<InboxEnd | undefined> {
-  const recorded = await atOnceIf(short, ({ recordInbox }) => recordInbox(report, events));
+async function take({ report, events }: Delivery, nth: number, short: boolean): Promise<InboxEnd | undefined> {
+  const recorded = await atOnceIf(short, ({ recordInbox }) => recordInbox(report, events, nth));
   const { fresh, journal } = Array.isArray(recorded) ? { fresh: recorded } : recorded;
   for (const { workflowId, firstRunId, outcomes, answers } of fresh) {
     await getExternalWorkflowHandle(workflowId)

@@ -33,7 +33,7 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     issuePrefetches: (input, sites) => failing(() => issuePrefetches(deps, input, sites)),
     countPrefetched: (planDigest) => failing(() => countPrefetched(deps, planDigest)),
     recordOutbox: (report, page) => failing(async () => deps.registry.recordOutbox(report, page, deps.now())),
-    recordInbox: (report, events) => failing(() => recordInbox(deps, waker, report, events)),
+    recordInbox: (report, events, nth) => failing(() => recordInbox(deps, waker, report, events, nth)),
     catchUpFacts: (stream) => failing(() => catchUpFacts(deps, stream)),
     sweep: (word) => failing(() => sweep(deps, word)),
     recordBlock: (block) => failing(() => registry.block({ ...block, at: now() })),

@@ -6,15 +6,20 @@ import type { InboxRecorded, LateNews } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 import type { CatchUpWaker } from './wake-catch-up.js';
 
-/** The delivery's key makes a retry give the same news again: a crash after the commit must not lose it. */
+/**
+ * The delivery's name makes recording it once more give the same news again: a crash after the commit must not lose it. The id
+ * of the activity is no such name but for a retry of its own: one that another activity is tried after has another.
+ */
 export async function recordInbox(
   deps: ControlDeps,
   waker: CatchUpWaker,
   report: SiteReport,
   events: SiteEvent[],
+  nth?: number,
 ): Promise<InboxRecorded> {
   const { activityId, workflowExecution } = Context.current().info;
-  const delivery = { runId: workflowExecution?.runId ?? 'none', activityId };
+  const name = nth === undefined ? activityId : `delivery ${nth}`;
+  const delivery = { runId: workflowExecution?.runId ?? 'none', name };
   const { fresh, anomalies, journal } = await deps.registry.recordSiteEvents(report, events, deps.now(), delivery);
   const news = new Map<string, LateNews>();
   for (const { workflowId, firstRunId, running, event, outcome } of fresh) {

@@ -32,54 +32,56 @@ async function wakeCarriers(client: Client, site: string, owing: Debt[]): Promis
 
 /** A signal for each of thousands of returning sites would fill the history of the one workflow that they are for. */
 const AT_MOST_EVERY = 1_000;
+/** An inbox holds its workflow task meanwhile, and the time of what it does there is short. */
+const WAKES_WITHIN = 2_000;
 const FLEET_KEPT = 10_000;
 
-interface Heard {
-  report: SiteReport;
-  speaks: boolean;
+/** Of one site: undos that it owes, and streams whose reconciler has something to do for it. */
+interface Owing {
+  reverts: Debt[];
+  apart: Set<string>;
 }
 
 export class CatchUpWaker {
   readonly #wokenAt = new Map<string, number>();
   #lists?: { at: number; streams: Promise<Map<string, readonly string[]>> };
 
-  readonly #heard = new Gathered<Heard, void>({
-    record: (heard) => this.#wakeFor(heard),
-    nameOf: ({ report }) => report.site,
+  readonly #known = new Gathered<SiteReport, Owing>({
+    record: (reports) => this.#owingOf(reports),
+    nameOf: ({ site }) => site,
   });
 
   constructor(readonly deps: ControlDeps) {}
 
   /**
    * Wakes the reconcilers of the streams in which the site differs from what it should run, or owes an undo that no rollout
-   * has any more; and, for an agent that speaks for its site, whoever carries an undo that was refused there.
+   * has any more; and, for an agent that speaks for its site, whoever carries an undo that was refused there. What is asked of
+   * the registry is asked together with others; what is asked of Temporal nobody else waits for, and this site not for long.
    */
-  heardOf(report: SiteReport, speaks: boolean): Promise<void> {
-    return this.#heard.do({ report, speaks });
+  async heardOf(report: SiteReport, speaks: boolean): Promise<void> {
+    const { client } = this.deps;
+    const { apart, reverts } = await this.#known.do(report);
+    await client.withDeadline(Date.now() + WAKES_WITHIN, async () => {
+      for (const stream of apart) await this.#wake(stream);
+      if (speaks) await wakeCarriers(client, report.site, reverts);
+    });
   }
 
-  async #wakeFor(heard: Heard[]): Promise<void[]> {
-    const sites = heard.map(({ report }) => report.site);
-    const owing = await this.deps.registry.debts({ sites, verb: 'revert' });
-    for (const stream of await this.#apart(heard, owing)) await this.#wake(stream);
-    for (const { report, speaks } of heard) {
-      const its = owing.filter(({ site }) => site === report.site);
-      if (speaks) await wakeCarriers(this.deps.client, report.site, its);
-    }
-    return heard.map(() => undefined);
-  }
-
-  async #apart(heard: Heard[], owing: Debt[]): Promise<Set<string>> {
+  async #owingOf(reports: SiteReport[]): Promise<Owing[]> {
     const { registry } = this.deps;
-    const sites = heard.map(({ report }) => report.site);
-    const apart = new Set(owing.filter(({ owner }) => owner === CATCH_UP).map(({ stream }) => stream));
+    const sites = reports.map(({ site }) => site);
+    const owing = await registry.debts({ sites, verb: 'revert' });
+    const all = reports.map((report) => {
+      const reverts = owing.filter(({ site }) => site === report.site);
+      const apart = new Set(reverts.filter(({ owner }) => owner === CATCH_UP).map(({ stream }) => stream));
+      return { report, reverts, apart };
+    });
     for (const stream of await registry.desiredStreams()) {
       const desired = await registry.desired(stream, sites);
-      for (const { report } of heard) {
-        if (!apart.has(stream) && (await this.#differs(report, stream, desired.get(report.site)))) apart.add(stream);
-      }
+      for (const { report, apart } of all)
+        if (await this.#differs(report, stream, desired.get(report.site))) apart.add(stream);
     }
-    return apart;
+    return all;
   }
 
   async #differs({ site, streams }: SiteReport, stream: string, desired: Desired | undefined): Promise<boolean> {

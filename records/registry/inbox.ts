@@ -18,12 +18,12 @@ import type { Db, RolloutRow, SiteEventRow, Tx } from './tables.js';
 
 const UNNAMED = 'inbox';
 
-/** What one site told at once. `delivery` names the activity that records it, so that its retry is known for one. */
+/** What one site told at once. `delivery` names it, so that recording it once more is known for that. */
 export interface Told {
   report: SiteReport;
   events: SiteEvent[];
   now: number;
-  delivery?: { runId: string; activityId: string } | undefined;
+  delivery?: { runId: string; name: string } | undefined;
 }
 
 export interface Recorded {
@@ -64,7 +64,7 @@ async function recordBelieved(
   now: number,
 ): Promise<Recorded> {
   // Without a name for the delivery its retry cannot be told from another delivery: told once is told.
-  const toldBy = delivery === undefined ? UNNAMED : `${delivery.runId}/${delivery.activityId}`;
+  const toldBy = delivery === undefined ? UNNAMED : `${delivery.runId}/${delivery.name}`;
   const journals = [{ site: report.site, events }];
   const { fresh, anomalies } = await recordJournals(tx, new CommandLedger(), journals, toldBy, now);
   const journal = (await contiguousOf(tx, report.site, report.epoch)) ?? 0;

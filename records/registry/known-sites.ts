@@ -175,8 +175,9 @@ export interface KnownSites {
    * Events of one site, idempotent by (site, epoch, sequence); a gap or a broken hash link throws nothing and is
    * recorded as evidence of it. Returns the results that were new, with the rollout that each belongs to.
    *
-   * `delivery` names the activity that calls. With it, a retry after a crash between commit and answer gets the same
-   * `fresh` again, so that no local revert is recorded and then told to nobody; without it, a retry gets none.
+   * `delivery` names what is told: one of the deliveries that a run of an inbox took. With it, whoever records it once more,
+   * because the answer was lost, gets the same `fresh` again, so that no local revert is recorded and then told to nobody;
+   * without it, nobody does.
    *
    * `journal`: up to where the epoch of the report is recorded without a hole; absent for an agent that was refused.
    */
@@ -184,7 +185,7 @@ export interface KnownSites {
     report: SiteReport,
     events: SiteEvent[],
     now: number,
-    delivery?: { runId: string; activityId: string },
+    delivery?: { runId: string; name: string },
   ): Promise<{ fresh: FreshEvent[]; anomalies: SiteAnomaly[]; journal?: number }>;
   /** The latest anomalies of a site, newest first. */
   siteAnomalies(site: string, limit: number): Promise<SiteAnomaly[]>;

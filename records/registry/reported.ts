@@ -54,9 +54,17 @@ export async function fillReported(tx: Tx): Promise<void> {
   }
 }
 
-/** Sites that report the same have the same text. */
+/** Longer than any name that is taken anywhere. */
+export const LONGEST_NAME = 200;
+/** An index of PostgreSQL holds 2,704 bytes. */
+const LONGEST_VERSIONS = 1_500;
+
+/** Sites that report the same have the same text. What is too much to count by is left out of it: the report has it. */
 export function versionsText({ versions }: SiteReport): string {
-  return JSON.stringify(Object.fromEntries(Object.entries(versions ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))));
+  const entries = Object.entries(versions ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const text = () => JSON.stringify(Object.fromEntries(entries));
+  while (Buffer.byteLength(text()) > LONGEST_VERSIONS) entries.pop();
+  return text();
 }
 
 /** `reports` are kept already, one a site. Most say what was said before: looking first spares the write. */
@@ -117,9 +125,9 @@ function isNoted({ holds, observing, streams }: SiteReport, stream: string): boo
 /** Live, and not known what: never equal to a digest. */
 const NO_DIGEST = '-';
 
-/** No database stores a NUL or half a character, and a report must not be refused for one. */
+/** No database stores a NUL or half a character, nor indexes a text of any length, and a report must not be refused for one. */
 function plain(text: string): string {
-  return text.replaceAll(/\0|\p{Surrogate}/gu, '\ufffd');
+  return text.slice(0, LONGEST_NAME).replaceAll(/\0|\p{Surrogate}/gu, '\ufffd');
 }
 
 /** Compared with whole numbers only: the next whole number above is above the same ones. */

@@ -1,7 +1,7 @@
 /** What sites last said of themselves. */
 import type { SiteReport } from '../../policies/model/report.js';
 import { passLost } from './journal.js';
-import { putReported, versionsText } from './reported.js';
+import { LONGEST_NAME, putReported, versionsText } from './reported.js';
 import { hearSpeakers } from './speakers.js';
 import { noteAnomalies } from './site-anomalies.js';
 import type { KnownReport, SiteAnomaly } from './registry.js';
@@ -40,6 +40,7 @@ export async function recordReports(tx: Tx, reports: SiteReport[], now: number):
     }));
   for (const { site, epoch, sequence, streams } of wellFormed) {
     for (const [stream, { generation }] of Object.entries(streams)) {
+      if (stream.length > LONGEST_NAME) continue; // no stream's name, and no key of any table
       if (isGeneration(generation)) highest.set(stream, Math.max(generation, highest.get(stream) ?? 0));
       else anomalies.push({ site, epoch, sequence, kind: 'generation', detail: { stream, generation }, at: now });
     }

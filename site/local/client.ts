@@ -6,17 +6,20 @@ import { LINE_LIMIT, socketPath, type AgentMethod, type AgentMethods, type Local
 
 export type { AgentMethods, AgentStatus } from './protocol.js';
 
-const DEFAULT_TIMEOUT_MS = 120_000;
+const PATIENCE_MS = 120_000;
+/** What reads all that is kept, or all that is live, takes as long as the disk does. */
+const LONG_PATIENCE_MS = 3_600_000;
+const TAKES_LONG: readonly AgentMethod[] = ['mended', 'adopt', 'drift'];
 
 /**
- * Asks the agent that has the data directory. Throws WorldError AGENT_NOT_RUNNING if none answers, and the agent's own
- * MistakeError or WorldError.
+ * Asks the agent that has the data directory. Throws WorldError AGENT_NOT_RUNNING if none answers, AGENT_BUSY if it has not done
+ * so in time, and the agent's own MistakeError or WorldError.
  */
 export async function callAgent<M extends AgentMethod>(
   dataDirectory: string,
   method: M,
   params: AgentMethods[M]['params'],
-  timeoutMs = DEFAULT_TIMEOUT_MS,
+  timeoutMs = TAKES_LONG.includes(method) ? LONG_PATIENCE_MS : PATIENCE_MS,
 ): Promise<AgentMethods[M]['answer']> {
   const path = socketPath(dataDirectory);
   const line = await exchange(path, `${JSON.stringify({ method, params })}\n`, timeoutMs);
@@ -36,7 +39,12 @@ async function exchange(path: string, request: string, timeoutMs: number): Promi
       reject(new WorldError('AGENT_NOT_RUNNING', `expected an agent at ${path}, got: ${words}; ${hint}`));
     };
     const socket = connect(path, () => socket.write(request));
-    socket.setTimeout(timeoutMs, () => fail(`no answer within ${timeoutMs} ms`));
+    socket.setTimeout(timeoutMs, () => {
+      socket.destroy();
+      const hint = 'it may still be at it: look at `foothold agent history` before asking again';
+      const message = `expected an answer of the agent at ${path} within ${timeoutMs / 1_000} s, got none; ${hint}`;
+      reject(new WorldError('AGENT_BUSY', message));
+    });
     socket.on('error', (error) => fail(error.message));
     socket.on('data', (chunk) => {
       length += chunk.length;

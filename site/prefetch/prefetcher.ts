@@ -76,6 +76,7 @@ export class Prefetcher {
 
   async stop(): Promise<void> {
     this.stopped.abort();
+    this.woken.abort();
     clearInterval(this.tidying);
     this.transfer?.controller.abort();
     await this.running;
@@ -124,8 +125,7 @@ export class Prefetcher {
   }
 
   private async pause(ms: number): Promise<void> {
-    const signal = AbortSignal.any([this.stopped.signal, this.woken.signal]);
-    await sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);
+    await sleep(ms, undefined, { signal: this.woken.signal, ref: false }).catch(() => undefined);
   }
 
   /** What failed comes after what did not, and then in the order in which it is due: nothing starves behind it. */

@@ -1,5 +1,5 @@
 /** Opens the site's SQLite database, and the lock that keeps a second agent out of the data directory. */
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { WorldError } from '../../policies/model/failure.js';
@@ -37,6 +37,10 @@ const SCHEMA = `
 export function openDatabase(dataDirectory: string): Connection {
   const path = join(dataDirectory, 'agent.db');
   try {
+    // Before SQLite makes its log, which takes over the mode. The data directory itself stays readable: site programs read rendered
+    // files in it. What is there is not opened: closing it would take away the locks that this process has on it.
+    if (!existsSync(path)) closeSync(openSync(path, 'ax', 0o600));
+    chmodSync(path, 0o600);
     const db = new Database(path);
     // The index of the log in memory of our own: a mapped file on a disk that turns read-only kills the process (SIGBUS).
     db.pragma('locking_mode = EXCLUSIVE');
@@ -47,7 +51,6 @@ export function openDatabase(dataDirectory: string): Connection {
     for (const table of ['facts', 'streams']) db.prepare(`SELECT * FROM ${table}`).all();
     // SQLite syncs the directory of a new log too, and passes over an error of that.
     syncDirectory(dataDirectory);
-    chmodSync(path, 0o600); // the data directory itself stays readable: site programs read rendered files in it
     return db;
   } catch (error) {
     throw new WorldError('STORE_BROKEN', `expected a usable database at ${path}, got: ${messageOf(error)}`, {

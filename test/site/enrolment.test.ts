@@ -1,7 +1,7 @@
 /** Epochs, enrolment and control keys at the site: a real agent over a real data directory. */
 import { generateKeyPairSync } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KEYSET_PATH, type EnrolmentToken, type SignedKeyset } from '../../policies/model/enrolment.js';
 import { keyIdOf, openToken, publicHalf, signKeyset, signToken } from '../../policies/signing/keyset.js';
@@ -256,8 +256,13 @@ describe('control keys', () => {
   });
 
   it('keeps no private key, and the store is for its owner alone', async () => {
+    const agent = await site.start();
+    // The log and whatever else stands beside it hold commands and variables too.
+    const files = readdirSync(site.data).filter((name) => name.startsWith('agent.db'));
+    expect(files).toContain('agent.db-wal');
+    for (const name of files) expect(statSync(join(site.data, name)).mode & 0o077, name).toBe(0);
+    await agent.stop();
     await enrol(token());
-    expect(statSync(`${site.data}/agent.db`).mode & 0o077).toBe(0);
     expect(readFileSync(`${site.data}/agent.db`).includes('PRIVATE KEY')).toBe(false);
   });
 });

@@ -25,7 +25,8 @@ function deps(): ControlDeps {
       signals.push(`${signal} ${workflowId}`);
     },
   };
-  return { registry, client: { workflow }, now: Date.now } as unknown as ControlDeps;
+  const client = { workflow, withDeadline: (_at: number, calls: () => unknown) => calls() };
+  return { registry, client, now: Date.now } as unknown as ControlDeps;
 }
 
 beforeEach(async () => {
@@ -61,4 +62,25 @@ it('[A19] a carrier whose undo the agent refused is woken by a report that is be
   gone.clear();
   await hear('a');
   expect(signals).toHaveLength(4);
+});
+
+it('nobody waits for what Temporal takes its time with on behalf of another', async () => {
+  const rollout = await Rollout.begin(registry, 'r1', '2.4.0', ['a', 'b']);
+  await rollout.command('a', 'revert');
+  const reason = { code: 'WRONG_EPOCH' as const, detail: 'replaced' };
+  await rollout.settle(rollout.answer('a', 'rejected', 'revert', { reason }));
+  let answers = () => {};
+  const slow = new Promise<void>((resolve) => (answers = resolve));
+  const client = {
+    withDeadline: (_at: number, calls: () => unknown) => calls(),
+    workflow: { getHandle: () => ({ signal: () => slow }) },
+  };
+  const waker = new CatchUpWaker({ ...deps(), client } as unknown as ControlDeps);
+  const done: string[] = [];
+  const heard = ['a', 'b', 'c'].map((site) => waker.heardOf(report(site), true).then(() => done.push(site)));
+  await Promise.all(heard.slice(1));
+  expect(done).toEqual(['b', 'c']);
+  answers();
+  await Promise.all(heard);
+  expect(done).toEqual(['b', 'c', 'a']);
 });

@@ -49,9 +49,31 @@ describe('what cannot be recorded', () => {
     expect(together).toEqual([['x'], ['a', 'bad', 'b'], ['a'], ['bad'], ['b']]);
   });
 
-  it('because the world refuses is tried once for all', async () => {
+  it('fails alone also where the database calls it a failure of its own, wherever it stands', async () => {
+    const world = new WorldError('REGISTRY_BROKEN', 'too long for an index');
+    for (const order of [
+      ['x', 'bad', 'a', 'b'],
+      ['x', 'a', 'bad', 'b'],
+      ['x', 'a', 'b', 'bad'],
+    ]) {
+      const { all } = gathering((items) => (items.includes('bad') ? world : undefined));
+      const expected = order.map((item) => (item === 'bad' ? 'too long for an index' : `${item} recorded`));
+      expect(values(await all(order))).toEqual(expected);
+    }
+  });
+
+  it('because the world refuses it to two in a row is asked for no other', async () => {
     const { together, all } = gathering(() => new WorldError('REGISTRY_BROKEN', 'the disk is full'));
-    expect(new Set(values(await all(['x', 'a', 'b'])))).toEqual(new Set(['the disk is full']));
-    expect(together).toEqual([['x'], ['a', 'b']]);
+    expect(new Set(values(await all(['x', 'a', 'b', 'c', 'd'])))).toEqual(new Set(['the disk is full']));
+    expect(together).toEqual([['x'], ['a', 'b', 'c', 'd'], ['a'], ['b']]);
+  });
+
+  it('because it has no name fails alone, and those after it are recorded', async () => {
+    const nameOf = (item: unknown) => String(item);
+    const gathered = new Gathered({ record: async (items: unknown[]) => items, nameOf });
+    const nameless = { toString: 1 };
+    const settled = await Promise.allSettled([gathered.do('a'), gathered.do(nameless), gathered.do('b')]);
+    expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(await gathered.do('c')).toBe('c');
   });
 });

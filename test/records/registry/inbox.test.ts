@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { SiteEvent, SiteReport } from '../../../policies/model/report.js';
 import { hashOfEntry, judgeChain, judgeSiteEvents } from '../../../policies/signing/chain.js';
@@ -12,7 +13,7 @@ let registry: Registry;
 const RUN = 'run-1';
 const SITE = 'osl-01';
 const C1 = commandId(RUN, SITE);
-const DELIVERY = { runId: 'inbox-run', activityId: '4' };
+const DELIVERY = { runId: 'inbox-run', name: 'delivery 1' };
 
 beforeEach(async () => {
   registry = await underTest.openEmpty();
@@ -167,7 +168,7 @@ describe('who is told', () => {
     expect(first.fresh).toMatchObject([{ firstRunId: RUN, workflowId: 'w-1', running: true, outcome: { at: 2_900 } }]);
     const again = await registry.recordSiteEvents(report(SITE), journal.events, 3_000, {
       ...DELIVERY,
-      activityId: '9',
+      name: 'delivery 2',
     });
     expect(again.fresh).toEqual([]);
     expect(await registry.siteRows(RUN)).toMatchObject([{ outcome: 'reverted', cause: 'deadline' }]);
@@ -254,6 +255,23 @@ describe('reports', () => {
     expect(await heardAt()).toBe(0);
     await registry.recordReport(setRight, 600_000);
     expect(await heardAt()).toBe(600_000);
+  });
+
+  it('with names and versions of any length are kept, and take no other with them', async () => {
+    // Nothing that repeats: PostgreSQL would press it together.
+    const long = (from: number) =>
+      Array.from({ length: 400 }, (_, index) => createHash('sha256').update(`${from} ${index}`).digest('base64')).join(
+        '',
+      );
+    const streams = { [long(1)]: { state: 'idle' as const, generation: 1, try: 1, checks: [] } };
+    const versions = Object.fromEntries(
+      Array.from({ length: 300 }, (_, index) => [`p${index}`, long(index).slice(0, 80)]),
+    );
+    const odd = report('odd', { streams, versions });
+    const reported = (told: SiteReport) => registry.recordSiteEvents(told, [], 3_000, DELIVERY);
+    await Promise.all([reported(report('s1')), reported(odd), reported(report('s2'))]);
+    expect((await registry.reports(['odd', 's2'])).get('odd')?.report).toEqual(odd);
+    expect((await registry.tally([STREAM], 4_000)).versions.flatMap(({ sites }) => sites)).toContain('odd');
   });
 
   it('raise the generations that the next rollout takes, and cannot exhaust them', async () => {
