@@ -2,7 +2,8 @@
  * Typed access to the site's database. Every write happens inside `transact`: a state change and the event that tells of
  * it are committed together or not at all, and listeners hear of events only after the commit.
  */
-import type { DriftReport, SiteEvent } from '../../policies/model/report.js';
+import type { SiteEvent } from '../../policies/model/report.js';
+import type { KeptDrift } from '../../policies/site/decide-drift.js';
 import { linkSiteEvent } from '../../policies/signing/chain.js';
 import type { StoredHold } from '../../policies/site/decide-hold.js';
 import { closeDatabase, type Connection } from './database.js';
@@ -307,14 +308,14 @@ export class Store {
   }
 
   // drift: what was found when a stream was last compared with its release
-  drift(stream: string): DriftReport | undefined {
-    return this.spare(() => this.body<DriftReport>('SELECT body FROM drifts WHERE stream = ?', stream), undefined);
+  drift(stream: string): KeptDrift | undefined {
+    return this.spare(() => this.body<KeptDrift>('SELECT body FROM drifts WHERE stream = ?', stream), undefined);
   }
   driftStreams(): string[] {
     const rows = () => this.all<{ stream: string }>('SELECT stream FROM drifts ORDER BY stream');
     return this.spare(rows, []).map(({ stream }) => stream);
   }
-  putDrift(stream: string, report: DriftReport): void {
+  putDrift(stream: string, report: KeptDrift): void {
     const sql = 'INSERT INTO drifts VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body';
     this.run(sql, stream, JSON.stringify(report));
   }
