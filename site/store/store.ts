@@ -208,6 +208,13 @@ export class Store {
     const sql = 'SELECT body FROM events WHERE epoch = ? AND sequence > ? ORDER BY sequence LIMIT ?';
     return this.bodies<SiteEvent>(sql, this.number('epoch'), sequence, limit);
   }
+  /** Of the JSON of the events after `sequence` up to `through`. Asked after each commit: where it cannot be read they count as endless. */
+  eventBytes(sequence: number, through: number): number {
+    const sql = `SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) AS bytes FROM events
+      WHERE epoch = ? AND sequence > ? AND sequence <= ?`;
+    const read = () => this.first<{ bytes: number }>(sql, this.number('epoch'), sequence, through)?.bytes;
+    return Number(this.spare(read, Infinity) ?? 0);
+  }
   /** Takes note of what the centre has recorded; what it never saw of this journal is not believed. */
   acknowledge(through: { epoch: number; sequence: number }): void {
     const known = this.lastEvent()?.sequence ?? 0;
