@@ -2,6 +2,7 @@
 import type { Command, Result } from '../policies/model/command.js';
 import type { SiteEventKind } from '../policies/model/report.js';
 import type { Reason } from '../policies/model/verdict.js';
+import { beginningOf } from '../policies/site/cut-text.js';
 import { nextState, type StreamEvent } from '../policies/site/transitions.js';
 import type { SiteContext } from './context.js';
 import type { CommandRow, HeldRow, StreamRow } from './store/rows.js';
@@ -131,6 +132,9 @@ export function dropStaged(context: SiteContext, stagedId: number | undefined): 
   context.untidy = true;
 }
 
+/** A message may repeat all that was wrong with a release, or a whole script; it goes with a result, which nothing else cuts. */
+const LONGEST_MESSAGE = 2_000;
+
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return beginningOf(error instanceof Error ? error.message : String(error), LONGEST_MESSAGE);
 }

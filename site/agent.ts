@@ -64,7 +64,7 @@ export class Agent {
   private readonly refused = new Map<string, Settled>();
   private readonly closers: (() => Promise<void>)[] = [];
   private contactKept = 0;
-  /** While a command is taken in: whoever handed it in observes it next, and its result carries all of this. */
+  /** While a command is taken in: whoever handed it in observes it next. */
   private admitting = false;
   private stopped = false;
   private tidyTimer: NodeJS.Timeout | undefined;
@@ -91,7 +91,7 @@ export class Agent {
       report: () => this.report(),
       unacknowledged: (limit, after = 0) =>
         context.store.eventsAfter(Math.max(context.store.number('ackedThrough'), after), limit),
-      observed: (event) => this.admitting || this.observers.willCarry(event),
+      observed: (event) => this.observers.willCarry(event, this.admitting),
       onEvent: (listener) => {
         this.listeners.add(listener);
         return () => this.listeners.delete(listener);

@@ -5,12 +5,15 @@ import { Name } from '../policies/model/names.js';
 import { journal } from './advance.js';
 import type { SiteContext } from './context.js';
 
+/** What a person says goes into the journal, and with a result. */
+export const Words = z.string().min(1).max(2_000);
+
 /** Without `check`: the only one that is open. */
 export const PersonalAnswer = z.strictObject({
   stream: Name,
   check: Name.optional(),
-  by: z.string().min(1),
-  reason: z.string().min(1),
+  by: Words,
+  reason: Words,
 });
 export type PersonalAnswer = z.infer<typeof PersonalAnswer>;
 

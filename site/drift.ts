@@ -7,10 +7,13 @@ import type { DriftedPath, DriftReport } from '../policies/model/report.js';
 import {
   compareTrees,
   decideRepair,
+  driftAfterRepair,
   nextDrift,
+  PATHS_TOLD,
   policyOf,
   type Compared,
   type Difference,
+  type KeptDrift,
   type RepairSituation,
 } from '../policies/site/decide-drift.js';
 import { decideWindow } from '../policies/site/decide-window.js';
@@ -89,7 +92,7 @@ export class DriftWatch {
     await this.repair(stream, wanted, compared, report);
   }
 
-  private async repair(stream: string, wanted: HeldRow, compared: Compared, report: DriftReport): Promise<void> {
+  private async repair(stream: string, wanted: HeldRow, compared: Compared, report: KeptDrift): Promise<void> {
     const { context } = this;
     const situation = () => ({
       paths: compared.paths,
@@ -127,7 +130,7 @@ export class DriftWatch {
     if (began === false) this.tell(stream, report, 'waits', 'a command is under way');
   }
 
-  private tell(stream: string, report: DriftReport, result: 'waits' | 'failed', why: string): void {
+  private tell(stream: string, report: KeptDrift, result: 'waits' | 'failed', why: string): void {
     const { store, clock, log } = this.context;
     const isNews = report.repair?.result !== result || report.repair.why !== why;
     if (isNews) log.warn({ stream, result, why }, 'drift is not put back');
@@ -143,7 +146,7 @@ interface Drifted {
   stream: string;
   wanted: HeldRow;
   compared: Compared;
-  report: DriftReport;
+  report: KeptDrift;
   situation: () => RepairSituation;
 }
 
@@ -265,14 +268,14 @@ async function readLive(live: string): Promise<TreeEntry[] | undefined> {
   return (await lstat(live)).isDirectory() ? scanTree(live) : undefined;
 }
 
-function keepDrift(context: SiteContext, stream: string, compared: Compared): DriftReport {
+function keepDrift(context: SiteContext, stream: string, compared: Compared): KeptDrift {
   const { store, clock } = context;
   const { report, isNews } = nextDrift(store.drift(stream), compared, clock.now());
   store.transact(() => {
     store.putDrift(stream, report);
     if (!isNews) return;
     const { against, paths, total } = report;
-    store.append({ kind: 'drifted', stream, detail: { against, paths, total } });
+    store.append({ kind: 'drifted', stream, detail: { against, paths: paths.slice(0, PATHS_TOLD), total } });
   });
   return report;
 }
@@ -280,10 +283,11 @@ function keepDrift(context: SiteContext, stream: string, compared: Compared): Dr
 function tellRepaired(context: SiteContext, stream: string, before: Compared, after: Compared): void {
   const { store, clock } = context;
   const put = before.paths.filter(({ policy }) => policy === 'repair');
-  const { report } = nextDrift(store.drift(stream), after, clock.now());
+  const report = driftAfterRepair(store.drift(stream), after, clock.now());
   const repair = { at: clock.now(), result: 'repaired', why: `${put.length} paths were put back` } as const;
   store.transact(() => {
     store.putDrift(stream, { ...report, repair });
-    store.append({ kind: 'repaired', stream, detail: { against: after.against, paths: put.slice(0, 50) } });
+    const paths = put.slice(0, PATHS_TOLD);
+    store.append({ kind: 'repaired', stream, detail: { against: after.against, paths, total: put.length } });
   });
 }

@@ -2,6 +2,7 @@
 import type { Settled, SiteState } from '../policies/model/command.js';
 import { MistakeError } from '../policies/model/failure.js';
 import type { SiteEvent } from '../policies/model/report.js';
+import { bytesOf, fits, leading, PAYLOAD_BYTES } from '../policies/site/plan-outbox.js';
 import { stateOf } from './accept.js';
 import { messageOf } from './advance.js';
 import type { SiteContext } from './context.js';
@@ -16,19 +17,31 @@ interface Observer {
 }
 
 /** Events that go with a result; what is left over comes with the next one or through the inbox. */
-const EVENTS_WITH_RESULT = 200;
+const WITH_RESULT = { entries: 200, bytes: PAYLOAD_BYTES };
 
 export class Observers {
   private readonly byCommand = new Map<string, Observer>();
 
   constructor(private readonly context: SiteContext) {}
 
-  /** True if the result of an observed command is still to come and will carry the event: an adoption names none. */
-  willCarry({ commandId, sequence, stream }: SiteEvent): boolean {
+  /**
+   * True if the result of an observed command is still to come and will carry the event: an adoption names none. `isAdmitted`:
+   * it was journaled while a command was taken in, which is observed next.
+   */
+  willCarry({ commandId, sequence, stream }: SiteEvent, isAdmitted = false): boolean {
     // Behind a long journal it would not be among them, and come an hour later with the next report.
-    if (sequence > this.context.store.number('ackedThrough') + EVENTS_WITH_RESULT) return false;
+    if (!this.hasRoomFor(sequence)) return false;
+    if (isAdmitted) return true;
     if (commandId !== undefined) return this.byCommand.has(commandId);
     return [...this.byCommand.values()].some((observer) => observer.stream === stream);
+  }
+
+  private hasRoomFor(sequence: number): boolean {
+    const { store } = this.context;
+    const acked = store.number('ackedThrough');
+    const entries = sequence - acked;
+    // Not read where their number tells: it is asked at every event.
+    return entries <= WITH_RESULT.entries && fits({ entries, bytes: store.eventBytes(acked, sequence) }, WITH_RESULT);
   }
 
   /** Throws MistakeError if the command was never accepted here. */
@@ -69,8 +82,9 @@ export class Observers {
       return { kind: 'unsettled', commandId, state: row ? stateOf(this.context, row) : 'idle' };
     }
     const report = await reportOf(this.context);
-    const events = store.eventsAfter(store.number('ackedThrough'), EVENTS_WITH_RESULT);
-    return { kind: 'result', commandId, result: row.result, report, events };
+    const events = store.eventsAfter(store.number('ackedThrough'), WITH_RESULT.entries);
+    const carried = events.slice(0, leading(events.map(bytesOf), WITH_RESULT));
+    return { kind: 'result', commandId, result: row.result, report, events: carried };
   }
 
   /** Called after each commit, once everybody else has heard of the event: `willCarry` still answers for it. */

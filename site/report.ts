@@ -1,7 +1,7 @@
 /** What the site says of itself. */
 import { keyIdOf } from '../policies/signing/keyset.js';
 import type { SignedToken } from '../policies/model/enrolment.js';
-import type { HeldRelease, SiteReport, StorageReport, StreamReport } from '../policies/model/report.js';
+import type { DriftReport, HeldRelease, SiteReport, StorageReport, StreamReport } from '../policies/model/report.js';
 import { timeToUndoAgain } from '../policies/site/decide-undo-again.js';
 import { healthOf } from '../policies/site/decide-watch.js';
 import { commandUnderWay, liveRelease } from './advance.js';
@@ -76,7 +76,7 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
   const confirmed = store.confirmed(row.stream);
   const lkg = live?.confirmedAt === undefined ? confirmed[0] : confirmed[1];
   const pending = pendingRelease(context, row);
-  const drift = store.drift(row.stream);
+  const drift = driftOf(store, row.stream);
   const prefetched = context.prefetched.report(row.stream);
   const waits = row.state === 'staged' ? context.waits.get(row.stream) : undefined;
   return {
@@ -99,6 +99,14 @@ function streamReport(context: SiteContext, row: StreamRow): StreamReport {
       ...(sampledAt === undefined ? {} : { sampledAt }),
     })),
   };
+}
+
+/** When the journal may tell of it again is the agent's own affair. */
+function driftOf(store: Store, stream: string): DriftReport | undefined {
+  const kept = store.drift(stream);
+  if (!kept) return undefined;
+  const { told: _, ...report } = kept;
+  return report;
 }
 
 function safeModeOf({ clock }: SiteContext, row: StreamRow): Pick<StreamReport, 'safeMode'> {

@@ -8,7 +8,7 @@ import { LINK_TIMERS, retryPause, type LinkTimers } from '../policies/model/link
 import type { SiteDoor } from '../policies/model/site-door.js';
 import type { SiteEvent } from '../policies/model/report.js';
 import type { InboxEnd, OutboxEntry, SparePriority } from '../policies/model/telemetry.js';
-import { planPage } from '../policies/site/plan-outbox.js';
+import { bytesOf, cutPage, PAYLOAD_BYTES } from '../policies/site/plan-outbox.js';
 import { TASK_QUEUE } from '../policies/model/rollout.js';
 import { Carried, type Ending } from './carried.js';
 import { causeOf, pause } from './connection.js';
@@ -187,8 +187,12 @@ async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean):
 function nextPage(door: SiteDoor, events: SiteEvent[], sent: Carried): { page: SiteEvent[]; entries: OutboxEntry[] } {
   const waiting = (priority: SparePriority) => door.outbox?.waiting(priority, sent[priority], PAGE) ?? [];
   const [performance, routine] = [waiting('performance'), waiting('routine')];
-  const counts = { safety: events.length, performance: performance.length, routine: routine.length };
-  const plan = planPage(counts, PAGE);
+  const sizes = {
+    safety: events.slice(0, PAGE).map(bytesOf),
+    performance: performance.map(bytesOf),
+    routine: routine.map(bytesOf),
+  };
+  const plan = cutPage(sizes, { entries: PAGE, bytes: PAYLOAD_BYTES });
   const entries = [...performance.slice(0, plan.performance), ...routine.slice(0, plan.routine)];
   return { page: events.slice(0, plan.safety), entries };
 }

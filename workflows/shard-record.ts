@@ -2,10 +2,15 @@
 import { condition } from '@temporalio/workflow';
 import type { Recorded, ShardRef } from '../activities/contract.js';
 import type { Settled } from '../policies/model/command.js';
+import { bytesOf, leading } from '../policies/site/plan-outbox.js';
 import { patient } from './proxies.js';
 import { dispositionOf, tellRollout, type ShardRun } from './shard-run.js';
 
-const PAGE = 50;
+/**
+ * In bytes no more than Temporal takes, which is 2 MiB with what is around it: a page above would end the shard. Not less than that:
+ * what was recorded as one page must be one in a replay.
+ */
+const PAGE = { entries: 50, bytes: 2 * 1024 * 1024 - 2_048 };
 /**
  * How long the first of a page waits for others. Measured with sites that end one by one: a record for each costs more
  * events than the sites do.
@@ -18,14 +23,20 @@ export async function keepRecording(run: ShardRun): Promise<void> {
     await condition(() => waiting(run) || run.closing);
     if (!waiting(run)) return;
     await condition(() => isDue(run), GATHER);
-    const results = run.unrecorded.slice(0, PAGE);
-    const dispositions = run.unrecordedDispositions.slice(0, PAGE);
+    const results = firstPage(run.unrecorded);
+    const dispositions = run.unrecordedDispositions.slice(0, PAGE.entries);
     if (results.length > 0) takeBack(run, results, await patient.recordSettled(refOf(run), results));
     if (dispositions.length > 0) await patient.recordDispositions(refOf(run), dispositions);
     // Taken off only once recorded, so that their number tells how far recording lags behind.
     run.unrecorded.splice(0, results.length);
     run.unrecordedDispositions.splice(0, dispositions.length);
   }
+}
+
+/** Each result carries what its site has journaled. */
+function firstPage(unrecorded: Settled[]): Settled[] {
+  const results = unrecorded.slice(0, PAGE.entries);
+  return results.slice(0, leading(results.map(bytesOf), PAGE));
 }
 
 /**
@@ -59,7 +70,7 @@ export function isRecorded(run: ShardRun): boolean {
 
 /** Nobody waits for what cannot come any more. */
 function isDue(run: ShardRun): boolean {
-  const full = run.unrecorded.length >= PAGE || run.unrecordedDispositions.length >= PAGE;
+  const full = run.unrecorded.length >= PAGE.entries || run.unrecordedDispositions.length >= PAGE.entries;
   return full || run.closing || run.observing.size === 0;
 }
 

@@ -6,6 +6,7 @@ import type { DriftedPath, DriftKind, DriftReport } from '../model/report.js';
 import type { Release } from '../model/release.js';
 import type { Reason } from '../model/verdict.js';
 import { globToRegExp } from '../render/files.js';
+import { isPaused, nextPause, type Pauses, type Told } from './tell-seldom.js';
 
 /** One entry of a directory, as the agent reads it. */
 export type TreeItem =
@@ -16,8 +17,13 @@ export type TreeItem =
 export type Difference = Pick<DriftedPath, 'path' | 'kind' | 'detail'>;
 export type DriftPolicy = DriftedPath['policy'];
 
-/** Paths that are told of; the rest is a number. */
-export const PATHS_TOLD = 50;
+/** Paths that a report shows; the rest is a number. */
+const PATHS_SHOWN = 50;
+/** Paths that an event of the journal names: it is kept for months, and every report shows more. */
+export const PATHS_TOLD = 10;
+const HOUR = 3_600_000;
+/** A change of what has just been found may be a person who is still at it. From then on it is told ever less often. */
+const PAUSES: Pauses = { first: 0, second: HOUR, longest: 24 * HOUR, calm: 24 * HOUR };
 /** Repairs of one stream within `REPAIR_SPAN_MS` after which it is only told of: something else changes it again. */
 export const REPAIRS_MOST = 3;
 export const REPAIR_SPAN_MS = 3_600_000;
@@ -82,12 +88,15 @@ export interface Compared {
   adoptable?: NonNullable<DriftReport['adoptable']>;
 }
 
-/** What is told from now on, and whether it is news. `now` by the site's clock. */
+/** As the agent keeps it over restarts. `told`: what the journal has told of last, and when it may tell of a change again. */
+export type KeptDrift = DriftReport & { told?: Told & { of: string } };
+
+/** What is reported from now on, and whether it is news for the journal. `now` by the site's clock. */
 export function nextDrift(
-  before: DriftReport | undefined,
+  before: KeptDrift | undefined,
   compared: Compared,
   now: number,
-): { report: DriftReport; isNews: boolean } {
+): { report: KeptDrift; isNews: boolean } {
   const { against, unknown, adoptable } = compared;
   const open = compared.paths.filter(({ policy }) => policy !== 'accept');
   const isSame = before !== undefined && before.against.digest === against.digest;
@@ -96,18 +105,40 @@ export function nextDrift(
     against,
     at: now,
     ...(since === undefined ? {} : { since }),
-    paths: open.slice(0, PATHS_TOLD),
+    paths: open.slice(0, PATHS_SHOWN),
     total: open.length,
     ...(isSame && before.repair && open.length > 0 ? { repair: before.repair } : {}),
     ...(unknown === undefined ? {} : { unknown }),
     ...(adoptable === undefined ? {} : { adoptable }),
   };
-  const was = isSame ? fingerprint(before.paths, before.total) : fingerprint([], 0);
-  return { report, isNews: was !== fingerprint(report.paths, report.total) };
+  const { isNews, told } = nextTold(isSame ? before : undefined, report, now);
+  return { report: { ...report, ...(told ? { told } : {}) }, isNews };
+}
+
+/** The end of a drift that was told is told at once, and leaves the pause as it is: what comes and goes is told ever less often. */
+function nextTold(
+  before: KeptDrift | undefined,
+  report: DriftReport,
+  now: number,
+): { isNews: boolean; told: KeptDrift['told'] } {
+  const known = before?.told;
+  // An older agent kept no more than what it had found, all of which it had told.
+  const was = known?.of ?? fingerprint(before ?? { paths: [], total: 0 });
+  const of = fingerprint(report);
+  const isClean = report.total === 0;
+  if (was === of || (!isClean && known && isPaused(known, now))) return { isNews: false, told: known };
+  if (isClean) return { isNews: true, told: known && { ...known, of } };
+  return { isNews: true, told: { of, toldAt: now, pause: nextPause(known, now, PAUSES) } };
+}
+
+/** After a repair, whose own event tells how it ended. */
+export function driftAfterRepair(before: KeptDrift | undefined, compared: Compared, now: number): KeptDrift {
+  const { report } = nextDrift(before, compared, now);
+  return before?.told ? { ...report, told: { ...before.told, of: fingerprint(report) } } : report;
 }
 
 /** Without the details: a file that is written to all day is news once. */
-function fingerprint(paths: DriftedPath[], total: number): string {
+function fingerprint({ paths, total }: Pick<DriftReport, 'paths' | 'total'>): string {
   return JSON.stringify([total, paths.map(({ component, path, kind }) => [component, path, kind])]);
 }
 

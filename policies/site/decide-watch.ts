@@ -3,6 +3,7 @@
  * rules 1, 3, 5 and 7). What could not be judged is inconclusive: on trial it confirms nothing and waits, as everything that
  * cannot be judged does, until the deadline undoes; confirmed, it only alarms.
  */
+import { beginningOf } from './cut-text.js';
 import type { Measured } from './judge-metric.js';
 
 /** One check's samples since the switch. Times in ms of the elapsed clock; a sample counts from when it was begun. */
@@ -76,13 +77,17 @@ export function beginTally(check: CheckWords): CheckTally {
   };
 }
 
+/** It goes into reports, events and results, whatever a program or an exporter says. */
+const LONGEST_DETAIL = 2_000;
+
 /**
  * The tally after one sample. One failure breaks the row of passes, and so does one sample that could not be judged, so
  * a flapping release is never confirmed.
  */
 export function nextTally(tally: CheckTally, sample: WatchSample, switchedAt: number): CheckTally {
   const { passingSince, lastPassAt: _, measured: __, ...rest } = tally;
-  const { detail, begunAt } = sample;
+  const { begunAt } = sample;
+  const detail = beginningOf(sample.detail, LONGEST_DETAIL);
   const measured = sample.measured && { measured: sample.measured };
   if (sample.inconclusive) {
     const consecutiveInconclusive = tally.consecutiveInconclusive + 1;

@@ -21,6 +21,50 @@ export interface Stored {
   bytes: number;
 }
 
+/**
+ * Bytes of JSON in one payload: Temporal refuses more than 2 MiB at every try, and the report goes with it. What is left over
+ * comes next.
+ */
+export const PAYLOAD_BYTES = 512 * 1024;
+
+/** Of a journal or a queue from its first on. The first goes whatever its size: nothing behind it could ever go before it. */
+export function fits({ entries, bytes }: Stored, within: Stored): boolean {
+  return entries === 1 || (entries <= within.entries && bytes <= within.bytes);
+}
+
+export function bytesOf(item: unknown): number {
+  return new TextEncoder().encode(JSON.stringify(item)).length;
+}
+
+/** How many of the first go: at least one, if there is any. */
+export function leading(sizes: readonly number[], within: Stored): number {
+  let bytes = 0;
+  for (const [index, size] of sizes.entries()) {
+    bytes += size;
+    if (!fits({ entries: index + 1, bytes }, within)) return index;
+  }
+  return sizes.length;
+}
+
+/** A page within both bounds, from the bytes of what waits: the last has its floor of the bytes as well. Something always goes. */
+export function cutPage(sizes: Record<Priority, readonly number[]>, { entries, bytes }: Stored): Counts {
+  const { safety, performance, routine } = sizes;
+  const waiting = { safety: safety.length, performance: performance.length, routine: routine.length };
+  const plan = planPage(waiting, entries);
+  const floor = plan.routine > 0 ? bytes * ROUTINE_FLOOR : 0;
+  const first = cut(safety.slice(0, plan.safety), bytes - floor, true);
+  const second = cut(performance.slice(0, plan.performance), bytes - floor - first.bytes, first.entries === 0);
+  const room = Math.max(floor, bytes - first.bytes - second.bytes);
+  const last = cut(routine.slice(0, plan.routine), room, first.entries + second.entries === 0);
+  return { safety: first.entries, performance: second.entries, routine: last.entries };
+}
+
+/** `must`: nothing else is in the page. */
+function cut(sizes: readonly number[], bytes: number, must: boolean): Stored {
+  const entries = must || (sizes[0] ?? 0) <= bytes ? leading(sizes, { entries: sizes.length, bytes }) : 0;
+  return { entries, bytes: sizes.slice(0, entries).reduce((sum, size) => sum + size, 0) };
+}
+
 /** What to drop to come below `bound` bytes; undefined: nothing has to, or nothing is left. Routine goes first. */
 export function decideDrop(
   stored: Record<SparePriority, Stored>,

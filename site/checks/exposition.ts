@@ -1,5 +1,6 @@
 /** Reading the text that an exporter shows (Prometheus text format 0.0.4), as strictly as Prometheus does. */
 import { matchesSelector, METRIC_NAME, unescapeLabel, type SeriesSelector } from '../../policies/model/series.js';
+import { beginningOf } from '../../policies/site/cut-text.js';
 
 export interface ExposedSample {
   name: string;
@@ -20,9 +21,9 @@ export function parseExposition(text: string): ExposedSample[] {
     const written = line.trim();
     if (written === '' || written.startsWith('#')) continue;
     const sample = parseSample(written);
-    if (!sample) throw new SyntaxError(`line ${i + 1} is no sample: ${written.slice(0, 80)}`);
+    if (!sample) throw new SyntaxError(`line ${i + 1} is no sample: ${beginningOf(written, 80)}`);
     const key = keyOf(sample);
-    if (seen.has(key)) throw new SyntaxError(`line ${i + 1} repeats a series: ${written.slice(0, 80)}`);
+    if (seen.has(key)) throw new SyntaxError(`line ${i + 1} repeats a series: ${beginningOf(written, 80)}`);
     seen.add(key);
     samples.push(sample);
   }

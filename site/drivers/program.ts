@@ -3,6 +3,7 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { WorldError } from '../../policies/model/failure.js';
 import type { ReasonCode } from '../../policies/model/reasons.js';
+import { endOf } from '../../policies/site/cut-text.js';
 
 export interface ProgramCall {
   argv: string[];
@@ -115,5 +116,5 @@ export async function demandProgram(call: ProgramCall, code: ReasonCode, what: s
 
 function withLastWords(detail: string, ok: boolean, output: string): string {
   const words = output.trim();
-  return ok || words === '' ? detail : `${detail}: ${words.slice(-400)}`;
+  return ok || words === '' ? detail : `${detail}: ${endOf(words, 400)}`;
 }

@@ -7,7 +7,7 @@ import { Name } from '../../policies/model/names.js';
 import type { Agent } from '../agent.js';
 import { AdoptRequest } from '../adopt-request.js';
 import { DriftRequest } from '../drift.js';
-import { PersonalAnswer } from '../answer-check.js';
+import { PersonalAnswer, Words } from '../answer-check.js';
 import { LINE_LIMIT, socketPath, type LocalAnswer } from './protocol.js';
 
 export interface LocalServer {
@@ -15,7 +15,7 @@ export interface LocalServer {
   close(): Promise<void>;
 }
 
-const person = { by: z.string().min(1), reason: z.string().min(1) };
+const person = { by: Words, reason: Words };
 const Request = z.discriminatedUnion('method', [
   z.strictObject({ method: z.literal('status'), params: z.strictObject({}) }),
   z.strictObject({ method: z.literal('history'), params: z.strictObject({ limit: z.number().int().positive() }) }),
@@ -23,7 +23,7 @@ const Request = z.discriminatedUnion('method', [
   z.strictObject({ method: z.literal('confirm'), params: PersonalAnswer }),
   z.strictObject({
     method: z.literal('mended'),
-    params: z.strictObject({ by: z.string().min(1), reason: z.string().min(1) }),
+    params: z.strictObject(person),
   }),
   z.strictObject({
     method: z.literal('revert'),

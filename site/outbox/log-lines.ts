@@ -1,5 +1,6 @@
 /** Warnings and errors of the agent go to the centre as well, as log records of the lowest priority. */
 import { SEVERITY, type Attributes, type LogRecord } from '../../policies/model/telemetry.js';
+import { beginningOf } from '../../policies/site/cut-text.js';
 import type { Log } from '../context.js';
 import type { Outbox } from './outbox.js';
 
@@ -44,14 +45,14 @@ function recordOf(severity: 'WARN' | 'ERROR', attributes: Attributes, body: stri
     timeUnixMs: at,
     severityNumber: SEVERITY[severity],
     severityText: severity,
-    body: body.slice(0, LONGEST),
+    body: beginningOf(body, LONGEST),
   };
 }
 
 /** Plain values alone: what is nested is for whoever reads the log at the site. */
 function attributesOf(detail: object): Attributes {
   const plain = Object.entries(detail).flatMap(([key, value]): [string, string | number | boolean][] => {
-    if (typeof value === 'string') return [[key, value.slice(0, LONGEST)]];
+    if (typeof value === 'string') return [[key, beginningOf(value, LONGEST)]];
     return typeof value === 'number' || typeof value === 'boolean' ? [[key, value]] : [];
   });
   return Object.fromEntries(plain);

@@ -3,28 +3,17 @@ import { aggregate } from '../../policies/site/aggregate.js';
 import type { Attributes, Sample } from '../../policies/model/telemetry.js';
 import type { Measured } from '../../policies/site/judge-metric.js';
 import { alarmsOf, type CheckTally } from '../../policies/site/decide-watch.js';
+import { isPaused, nextPause, type Pauses, type Told } from '../../policies/site/tell-seldom.js';
 import type { SiteContext } from '../context.js';
 
 const SCOPE = { name: 'foothold.checks' };
 /** Samples held in memory before they are aggregated: a check may be as fast as it likes. */
 const MOST_SAMPLES = 1_000;
-/**
- * A check that flaps is told once in this time, and while it goes on flapping ever less often: no event of the journal is dropped
- * before the centre has it, which may be months. How healthy it is now every report says.
- */
-const HEALTH_FIRST_MS = 60_000;
-const HEALTH_LAST_MS = 3_600_000;
+/** Of a check that flaps. */
+const HEALTH_PAUSES: Pauses = { first: 60_000, second: 120_000, longest: 3_600_000, calm: 0 };
 
-interface Health {
+interface Health extends Told {
   healthy: boolean;
-  toldAt: number;
-  /** Ms from `toldAt` in which it is not told again. */
-  pause: number;
-}
-
-function nextPause(known: Health | undefined, now: number): number {
-  const flaps = known !== undefined && now >= known.toldAt && now - known.toldAt < 2 * known.pause;
-  return flaps ? Math.min(2 * known.pause, HEALTH_LAST_MS) : HEALTH_FIRST_MS;
 }
 
 /** The figure that a `metric` check read. An exposition does not say its unit. */
@@ -98,10 +87,10 @@ export class Recorder {
     const sick = required ? alarmsOf([tally]).length > 0 : tally.consecutiveFailures >= tally.limit;
     const healthy = tally.consecutiveFailures === 0 && (!required || tally.consecutiveInconclusive === 0);
     if ((!sick && !healthy) || known?.healthy === healthy) return;
-    if (known !== undefined && now >= known.toldAt && now - known.toldAt < known.pause) return;
+    if (known !== undefined && isPaused(known, now)) return;
     // What is healthy from the first sample on is no news.
     const news = known !== undefined || !healthy;
-    this.health.set(key, { healthy, toldAt: news ? now : 0, pause: nextPause(known, now) });
+    this.health.set(key, { healthy, toldAt: news ? now : 0, pause: nextPause(known, now, HEALTH_PAUSES) });
     if (!news) return;
     try {
       const doubt = required && sick ? { inconclusive: true } : {};

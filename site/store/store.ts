@@ -2,7 +2,8 @@
  * Typed access to the site's database. Every write happens inside `transact`: a state change and the event that tells of
  * it are committed together or not at all, and listeners hear of events only after the commit.
  */
-import type { DriftReport, SiteEvent } from '../../policies/model/report.js';
+import type { SiteEvent } from '../../policies/model/report.js';
+import type { KeptDrift } from '../../policies/site/decide-drift.js';
 import { linkSiteEvent } from '../../policies/signing/chain.js';
 import type { StoredHold } from '../../policies/site/decide-hold.js';
 import { closeDatabase, type Connection } from './database.js';
@@ -207,6 +208,13 @@ export class Store {
     const sql = 'SELECT body FROM events WHERE epoch = ? AND sequence > ? ORDER BY sequence LIMIT ?';
     return this.bodies<SiteEvent>(sql, this.number('epoch'), sequence, limit);
   }
+  /** Of the JSON of the events after `sequence` up to `through`. Asked after each commit: where it cannot be read they count as endless. */
+  eventBytes(sequence: number, through: number): number {
+    const sql = `SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) AS bytes FROM events
+      WHERE epoch = ? AND sequence > ? AND sequence <= ?`;
+    const read = () => this.first<{ bytes: number }>(sql, this.number('epoch'), sequence, through)?.bytes;
+    return Number(this.spare(read, Infinity) ?? 0);
+  }
   /** Takes note of what the centre has recorded; what it never saw of this journal is not believed. */
   acknowledge(through: { epoch: number; sequence: number }): void {
     const known = this.lastEvent()?.sequence ?? 0;
@@ -307,14 +315,14 @@ export class Store {
   }
 
   // drift: what was found when a stream was last compared with its release
-  drift(stream: string): DriftReport | undefined {
-    return this.spare(() => this.body<DriftReport>('SELECT body FROM drifts WHERE stream = ?', stream), undefined);
+  drift(stream: string): KeptDrift | undefined {
+    return this.spare(() => this.body<KeptDrift>('SELECT body FROM drifts WHERE stream = ?', stream), undefined);
   }
   driftStreams(): string[] {
     const rows = () => this.all<{ stream: string }>('SELECT stream FROM drifts ORDER BY stream');
     return this.spare(rows, []).map(({ stream }) => stream);
   }
-  putDrift(stream: string, report: DriftReport): void {
+  putDrift(stream: string, report: KeptDrift): void {
     const sql = 'INSERT INTO drifts VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body';
     this.run(sql, stream, JSON.stringify(report));
   }

@@ -167,6 +167,32 @@ describe('drift at a site', () => {
     expect(readFileSync(live('page'), 'utf8')).toBe('healthy 2');
   });
 
+  it('that never ends to change is told ever less often, over restarts too; its end and what is put back always are', async () => {
+    let now = Date.now();
+    const clock = { now: () => now, elapsed: () => performance.now(), bootId: () => 'b' };
+    let agent = await site.start({ ...never, clock });
+    await confirmed(agent, { drift: [{ paths: ['main.conf'], then: 'repair' }] });
+    for (let look = 1; look <= 24; look++, now += 600_000) {
+      for (let n = 1; n <= 3; n++) site.write(`live/conf/sessions/${look}-${n}`, '');
+      expect(await drift(agent)).toMatchObject({ total: 3 * look + 1 });
+      if (look % 6 !== 0) continue;
+      await agent.stop();
+      agent = await site.start({ ...never, clock });
+    }
+    expect(told(agent, 'drifted').map(({ detail }) => detail['total'])).toEqual([4, 7, 25, 61]);
+    expect(told(agent, 'drifted').at(-1)?.detail['paths']).toHaveLength(10);
+    const { drift: reported } = (await agent.report()).streams['edge-proxy'] ?? {};
+    expect([reported?.total, reported?.paths.length]).toEqual([73, 50]);
+    expect(reported).not.toHaveProperty('told');
+    writeFileSync(live('main.conf'), 'workers 9');
+    expect(await drift(agent)).toMatchObject({ total: 73, repair: { result: 'repaired' } });
+    expect(told(agent, 'repaired')).toMatchObject([{ detail: { paths: [{ path: 'main.conf' }], total: 1 } }]);
+    expect(told(agent, 'drifted')).toHaveLength(4);
+    rmSync(live('sessions'), { recursive: true });
+    expect(await drift(agent)).toMatchObject({ total: 0 });
+    expect(told(agent, 'drifted').at(-1)).toMatchObject({ detail: { paths: [], total: 0 } });
+  });
+
   it('of an exec component is what its `verify` says; repaired, it is applied again', async () => {
     const state = site.write('state', 'old');
     const script = (text: string) => ({ text: `#!/bin/sh\n${text}\n`, mode: 0o755 });

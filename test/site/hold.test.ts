@@ -207,6 +207,8 @@ describe('over the local socket', () => {
     expect(holds).toMatchObject([{ stream: 'edge-proxy', ...kari }]);
     expect(holds[0]?.endsIn).toBeGreaterThan(50_000);
     expect((await callAgent(site.data, 'status', {})).holds).toMatchObject([{ by: 'kari' }]);
+    const long = { by: 'kari', reason: 'x'.repeat(2_001) };
+    await expect(callAgent(site.data, 'hold', long)).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
     await expect(callAgent(site.data, 'hold', { by: '', reason: 'x' })).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
     const answer = await callAgent(site.data, 'unhold', { stream: 'edge-proxy', by: 'ola', reason: 'done' });
     expect(answer).toMatchObject({ holds: [], safeModeLeft: [] });

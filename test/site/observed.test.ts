@@ -38,4 +38,35 @@ describe('what the inbox has to carry', () => {
     await until(() => left.includes('confirmed'));
     expect(left).not.toContain('accepted');
   });
+
+  it.each([
+    ['is small', 10, true],
+    ['has large events', 100_000, false],
+  ])(
+    'what a result has no room for, and nothing of what it carries: the journal before it %s',
+    async (_, size, all) => {
+      const agent = await site.start();
+      for (let n = 0; n < 6; n++) agent.hold({ by: 'kari', reason: 'ø'.repeat(size / 2) });
+      agent.unhold({ by: 'kari', reason: 'done' });
+      const told: [sequence: number, carried: boolean][] = [];
+      agent.door.onEvent((event) => told.push([event.sequence, agent.door.observed(event)]));
+      const good = site.publish(directoryRelease(site, '1.0.0'), { 'files/page': 'healthy 1' });
+      const command = site.command(good);
+      await agent.door.accept(site.sign(command));
+      agent.hold({ by: 'kari', reason: 'x'.repeat(size) });
+      agent.unhold({ by: 'kari', reason: 'done' });
+      const settled = await agent.door.observe(command.id, AbortSignal.timeout(15_000), () => undefined);
+      const events = settled.kind === 'result' ? settled.events : [];
+      const last = events.at(-1)?.sequence ?? 0;
+      expect(events.length).toBeGreaterThan(0);
+      expect(Buffer.byteLength(JSON.stringify(events))).toBeLessThan(530_000);
+      expect(events.map(({ sequence }) => sequence)).toEqual(Array.from({ length: last }, (__, n) => n + 1));
+      expect(last === agent.history(50).at(-1)?.sequence).toBe(all);
+      // Told while it was taken in or observed.
+      const ofCommand = agent.history(50).flatMap((one) => (one.commandId === command.id ? [one.sequence] : []));
+      const heard = told.filter(([sequence]) => ofCommand.includes(sequence));
+      expect(heard.length).toBeGreaterThan(3);
+      expect(heard).toEqual(heard.map(([sequence]) => [sequence, sequence <= last]));
+    },
+  );
 });

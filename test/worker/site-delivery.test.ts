@@ -115,6 +115,26 @@ test('what the floor of log lines pushed out of one delivery goes on at once, an
   expect(site.outbox).toEqual(Array.from({ length: 2_000 }, (_, n) => n + 1));
 });
 
+test('a journal of large events goes in pages that Temporal takes, in order, and so do samples and log lines', async () => {
+  const site = new Unacknowledged(7, 250, 150, 'ø'.repeat(15_000));
+  await site.connect(async () => {
+    await heard(site);
+    await vi.waitFor(() => expect(site.outbox.at(-1)).toBe(150), { timeout: 8_000, interval: 20 });
+    site.append();
+    await heard(site);
+  });
+  expect(site.told).toEqual(site.expected);
+  expect(site.outbox).toEqual(Array.from({ length: 150 }, (_, n) => n + 1));
+  expect(Math.max(...site.deliveries)).toBeLessThanOrEqual(17);
+});
+
+test('an event that fills a page by itself goes alone', async () => {
+  const site = new Unacknowledged(0, 3, 0, 'x'.repeat(800_000));
+  await site.connect(() => heard(site));
+  expect(site.told).toEqual(site.expected);
+  expect(site.deliveries).toEqual([1, 1, 1]);
+});
+
 test('over the next connection everything unacknowledged is told again, from where it was acknowledged', async () => {
   const site = new Unacknowledged(7, 6_000);
   await site.connect(() => heard(site));

@@ -8,6 +8,8 @@ import type { InboxEnd, OutboxEntry, SparePriority } from '../../policies/model/
 import { openLog } from '../../worker/log.js';
 import { keepDelivering } from '../../worker/site-delivery.js';
 
+const LARGEST_PAYLOAD = 2 * 1024 * 1024;
+
 /** Nobody acknowledges its journal by a command. */
 export class Unacknowledged {
   readonly told: number[] = [];
@@ -24,8 +26,10 @@ export class Unacknowledged {
     private readonly acked: number,
     events: number,
     private readonly samples = 0,
+    /** Of each event and each sample, besides. */
+    private readonly text = '',
   ) {
-    this.journal = Array.from({ length: events }, (_, index) => ({ sequence: acked + 1 + index }));
+    this.journal = Array.from({ length: events }, (_, index) => ({ sequence: acked + 1 + index, text }));
   }
 
   get last(): number {
@@ -48,6 +52,8 @@ export class Unacknowledged {
 
   private take(delivery: { events: SiteEvent[]; outbox?: { entries: OutboxEntry[] } }): void {
     if (this.refusals-- > 0) throw new Error('14 UNAVAILABLE');
+    // As Temporal does, at every try.
+    if (Buffer.byteLength(JSON.stringify(delivery)) > LARGEST_PAYLOAD) throw new Error('3 INVALID_ARGUMENT: too large');
     this.told.push(...delivery.events.map(({ sequence }) => sequence));
     this.deliveries.push(delivery.events.length);
     this.outbox.push(...(delivery.outbox?.entries ?? []).map(({ sequence }) => sequence));
@@ -69,6 +75,7 @@ export class Unacknowledged {
           ? Array.from({ length: Math.min(limit, this.samples - after) }, (_, n) => ({
               priority,
               sequence: after + 1 + n,
+              text: this.text,
             }))
           : [],
       page: (entries: OutboxEntry[]) => ({ entries }),

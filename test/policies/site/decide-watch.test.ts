@@ -34,6 +34,16 @@ const P = 'pass';
 const F = 'fail';
 const D = 'doubt';
 
+describe('what a check says', () => {
+  it('is bounded: it goes with every report and result', () => {
+    for (const passed of [true, false]) {
+      const sample = { begunAt: 0, passed, inconclusive: false, detail: '😀'.repeat(1_000_000) };
+      expect(nextTally(beginTally(check), sample, 0).detail).toBe('😀'.repeat(1_000));
+      expect(nextTally(beginTally(check), { ...sample, inconclusive: true }, 0).detail).toHaveLength(2_000);
+    }
+  });
+});
+
 describe('what could not be judged', () => {
   it('[A32] confirms nothing, undoes only at the deadline, and breaks the row of passes', () => {
     const never = samples([D, D, D, D, D, D]);

@@ -10,14 +10,16 @@ import {
 import {
   compareTrees,
   decideRepair,
+  driftAfterRepair,
   nextDrift,
   policyOf,
   repairedTree,
   REPAIRS_MOST,
+  type KeptDrift,
   type RepairSituation,
   type TreeItem,
 } from '../../../policies/site/decide-drift.js';
-import type { DriftedPath } from '../../../policies/model/report.js';
+import type { DriftedPath, DriftReport } from '../../../policies/model/report.js';
 
 const HOUR = 3_600_000;
 const PLACED = 1_800_000_000_000;
@@ -121,6 +123,77 @@ describe('drift', () => {
       40,
     );
     expect(other).toMatchObject({ isNews: true, report: { since: 40 } });
+  });
+
+  /** Looked at every ten minutes for so many hours; returns at which hours it was news. */
+  function lookedAt(hours: number, found: (look: number) => DriftedPath[], from = 0, before?: KeptDrift) {
+    const news: number[] = [];
+    let last = before;
+    for (let look = 0; look <= hours * 6; look++) {
+      const hour = from + look / 6;
+      const { report, isNews } = nextDrift(last, { against, paths: found(look) }, hour * HOUR);
+      if (isNews) news.push(Math.floor(hour));
+      last = report;
+    }
+    return { news, last };
+  }
+  const files = (count: number) => Array.from({ length: count }, (_, n) => drifted(`sessions/${n}`, 'alert'));
+
+  it('that goes on changing is news ever less often, once a day in the end; what is found is reported all the same', () => {
+    const { news, last } = lookedAt(96, (look) => files(look + 1));
+    expect(news).toEqual([0, 0, 1, 3, 7, 15, 31, 55, 79]);
+    expect(last?.total).toBe(96 * 6 + 1);
+  });
+
+  it('that comes and goes is news no more often, and its end is news each time that it was', () => {
+    const { news } = lookedAt(96, (look) => files(look % 2));
+    expect(news.length).toBeLessThanOrEqual(2 * 9);
+    // Of the last pause: the drift, and ten minutes later its end.
+    expect(news.slice(-2)).toEqual([79, 79]);
+  });
+
+  it('that changes by the hour and more is told ever less often too, and at once again after a calm', () => {
+    const hourly = lookedAt(72, (look) => files(1 + Math.floor(look / 9)));
+    expect(hourly.news.length).toBeLessThanOrEqual(9);
+    const calm = lookedAt(60, () => hourly.last?.paths ?? [], 72, hourly.last);
+    expect(calm.news.length).toBeLessThanOrEqual(1);
+    const again = lookedAt(1, (look) => files(100 + Math.min(look, 1)), 132, calm.last);
+    expect(again.news).toEqual([132, 132]);
+  });
+
+  it('whose change was passed over is told once the pause is over, and not if it was undone by then', () => {
+    const busy = lookedAt(4, (look) => files(look + 1));
+    const stays = lookedAt(4, () => files(3), 4.2, busy.last);
+    expect(stays.news).toEqual([7]);
+    const told = nextDrift(undefined, { against, paths: files(1) }, 0).report;
+    const changed = nextDrift(told, { against, paths: files(2) }, 1).report;
+    const passed = nextDrift(changed, { against, paths: files(3) }, 2);
+    expect(passed).toMatchObject({ isNews: false, report: { total: 3 } });
+    expect(nextDrift(passed.report, { against, paths: files(2) }, 2 * HOUR).isNews).toBe(false);
+    expect(nextDrift(passed.report, { against, paths: [] }, 3).isNews).toBe(true);
+  });
+
+  it('of another release, or under a clock that was set back, is told at once', () => {
+    const { last } = lookedAt(24, (look) => files(look + 1));
+    const other = { version: '2.0.0', digest: 'sha256:2' };
+    expect(nextDrift(last, { against: other, paths: files(2) }, 24.2 * HOUR).isNews).toBe(true);
+    expect(nextDrift(last, { against, paths: files(2) }, 24.2 * HOUR).isNews).toBe(false);
+    expect(nextDrift(last, { against, paths: files(2) }, HOUR).isNews).toBe(true);
+  });
+
+  it('that an older agent kept was told by it', () => {
+    const kept: DriftReport = { against, at: 1, since: 1, paths: files(2), total: 2 };
+    expect(nextDrift(kept, { against, paths: files(2) }, 2).isNews).toBe(false);
+    expect(nextDrift(kept, { against, paths: files(3) }, 2).isNews).toBe(true);
+    expect(nextDrift(kept, { against, paths: [] }, 2).isNews).toBe(true);
+  });
+
+  it('after a repair is known from its own event, and the pause goes on', () => {
+    const { last } = lookedAt(4, (look) => files(look + 1));
+    const after = driftAfterRepair(last, { against, paths: files(1) }, 4 * HOUR);
+    expect(nextDrift(after, { against, paths: files(1) }, 48 * HOUR).isNews).toBe(false);
+    expect(nextDrift(after, { against, paths: files(2) }, 4.2 * HOUR).isNews).toBe(false);
+    expect(nextDrift(after, { against, paths: files(2) }, 8 * HOUR).isNews).toBe(true);
   });
 
   const calm: RepairSituation = {

@@ -3,7 +3,15 @@ import type { Sample } from '../../../policies/model/telemetry.js';
 import { aggregate } from '../../../policies/site/aggregate.js';
 import { decideHealing, scrubDueIn } from '../../../policies/site/decide-scrub.js';
 import { judgeDiskError, judgeRoom, roomToStage } from '../../../policies/site/judge-disk.js';
-import { decideDrop, planPage, windowFor } from '../../../policies/site/plan-outbox.js';
+import {
+  bytesOf,
+  cutPage,
+  decideDrop,
+  fits,
+  leading,
+  planPage,
+  windowFor,
+} from '../../../policies/site/plan-outbox.js';
 
 describe('a page', () => {
   it('[A41] is filled strictly in order, with a floor for the last', () => {
@@ -25,6 +33,41 @@ describe('a page', () => {
     }
     expect(pages).toBe(10);
     expect(waiting.routine).toBe(400);
+  });
+});
+
+describe('the bytes of a page', () => {
+  const within = { entries: 100, bytes: 1_000 };
+  const of = (count: number, bytes: number) => Array.from({ length: count }, () => bytes);
+
+  it('bound it as its entries do, in the same order and with the same floor', () => {
+    const much = { safety: of(100, 90), performance: of(100, 90), routine: of(100, 10) };
+    expect(cutPage(much, within)).toEqual({ safety: 10, performance: 0, routine: 10 });
+    expect(cutPage({ ...much, safety: of(2, 90) }, within)).toEqual({ safety: 2, performance: 8, routine: 10 });
+    expect(cutPage({ ...much, safety: [], performance: [] }, within)).toEqual({
+      ...{ safety: 0, performance: 0, routine: 100 },
+    });
+    expect(cutPage({ safety: of(100, 1), performance: [], routine: [] }, within).safety).toBe(100);
+  });
+
+  it('let the first through whatever its size, and nothing beside it but the floor', () => {
+    const huge = { safety: [5_000, 1], performance: [1], routine: [100] };
+    expect(cutPage(huge, within)).toEqual({ safety: 1, performance: 0, routine: 1 });
+    expect(cutPage({ ...huge, routine: [101] }, within)).toEqual({ safety: 1, performance: 0, routine: 0 });
+    expect(cutPage({ safety: [], performance: [5_000], routine: [101] }, within)).toMatchObject({ performance: 1 });
+    expect(cutPage({ safety: [], performance: [], routine: [5_000, 1] }, within)).toMatchObject({ routine: 1 });
+    expect(cutPage({ safety: [], performance: [], routine: [] }, within)).toMatchObject({ safety: 0, routine: 0 });
+  });
+
+  it('are those of UTF-8, and whether the last one fits is told one by one as for all', () => {
+    expect(bytesOf({ a: 'ø' })).toBe(10);
+    expect(leading([400, 600, 1], within)).toBe(2);
+    expect(leading([1_001, 1], within)).toBe(1);
+    expect(leading(of(101, 1), within)).toBe(100);
+    expect(leading([], within)).toBe(0);
+    const told = [400, 1_000, 1_001].map((bytes, i) => fits({ entries: i + 1, bytes }, within));
+    expect(told).toEqual([true, true, false]);
+    expect(fits({ entries: 1, bytes: 5_000 }, within)).toBe(true);
   });
 });
 
