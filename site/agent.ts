@@ -33,7 +33,7 @@ import { serveLocal, type LocalServer } from './local/server.js';
 import { answerCheck, type Answered, type PersonalAnswer } from './answer-check.js';
 import { Prefetcher } from './prefetch/prefetcher.js';
 import { takePrefetch } from './prefetch/take.js';
-import { readBackWhole } from './scrub/mended.js';
+import { demandNoneSince, readBackWhole } from './scrub/mended.js';
 import { scheduleScrub } from './scrub/schedule.js';
 import { scrub } from './scrub/scrub.js';
 import { metricsText, serveMetrics } from './metrics.js';
@@ -144,9 +144,11 @@ export class Agent {
    */
   async mended(person: PersonalUndo): Promise<{ read: number; healed: number }> {
     const { context } = this;
-    const { fault } = context.storage;
+    const { broken: before, fault } = context.storage;
     if (fault === undefined) return { read: 0, healed: 0 };
     const round = await readBackWhole(context, () => !this.stopped);
+    // Nothing may wait from here to `forget`: an error in between would go with the fault that it came under (fault H4).
+    demandNoneSince(context, before.count);
     context.store.transact(() => context.store.append({ kind: 'storage-mended', detail: { ...person, fault } }));
     context.storage.forget(context.store);
     this.makeReserve();

@@ -149,7 +149,10 @@ async function restoreBlobs(context: SiteContext): Promise<void> {
   for (const { directory, tree } of context.store.allHeld().flatMap((held) => treesIn(context, held))) {
     for (const entry of context.store.tree(tree) ?? []) {
       if (entry.type !== 'file' || (await context.holdings.blobs.has(entry.digest))) continue;
-      await context.holdings.blobs.takeFrom(join(directory, entry.path), entry.digest).catch(() => undefined);
+      await context.holdings.blobs.takeFrom(join(directory, entry.path), entry.digest).catch((error: unknown) => {
+        // A file that cannot be read is damage, and mended as such; what cannot be made durable is the disk's fault.
+        if ((error as NodeJS.ErrnoException).syscall === 'fsync') context.storage.note(error, 'a blob taken again');
+      });
     }
   }
 }

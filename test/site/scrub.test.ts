@@ -111,6 +111,17 @@ describe('the scrub', () => {
   });
 });
 
+it('[A32] H4: a blob that could not be made durable as it was taken again is a fault of the disk', async () => {
+  const agent = await twoReleases();
+  rmSync(blobOf('healthy 2'));
+  const { holdings, storage } = inside(agent);
+  holdings.blobs.takeFrom = async () => {
+    throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO', syscall: 'fsync' });
+  };
+  await scrub(inside(agent), hurry);
+  expect(storage.fault?.detail).toContain('EIO: i/o error, fsync');
+});
+
 const faulty = () => writeFileSync(join(site.data, 'storage-fault.json'), '{"code":"STORAGE_FAULT"}');
 const drifted = async (agent: Agent, stream: string) => (await agent.drift({})).streams[stream]?.drift?.paths;
 
