@@ -111,8 +111,7 @@ export class Agent {
     this.closers.push(tendMarks(this.context, this.options.marksEveryMs));
     await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context)).catch(namedIfBroken);
     for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
-    // Not before them: it may take long, and what is on trial has a deadline.
-    if (this.context.storage.fault) await this.readBack();
+    if (this.context.storage.fault) this.readBackBeside();
     this.makeReserve();
     const stopPolling = pollKeyset(this.context, this.options.keysetEveryMs);
     const stopScrubbing = scheduleScrub(this.context, () => !this.busy, this.options.scrubEveryMs);
@@ -129,13 +128,17 @@ export class Agent {
     });
   }
 
-  /** What was not known to be durable is believed only by its digest (fault H4). */
-  private async readBack(): Promise<void> {
-    try {
-      await scrub(this.context, { goOn: () => !this.stopped, hurry: true });
-    } catch (error) {
-      this.context.log.error({ error: messageOf(error) }, 'what is kept could not be read back');
-    }
+  /**
+   * What was not known to be durable is believed only by its digest (fault H4). Nothing waits for it but `stop`: it may take
+   * minutes, in which an undo may be asked for, and the fault keeps away what is new.
+   */
+  private readBackBeside(): void {
+    const { context } = this;
+    const reading = scrub(context, { goOn: () => !this.stopped, hurry: true }).catch((error: unknown) => {
+      context.storage.note(error, 'what is kept');
+      context.log.error({ error: messageOf(error) }, 'what is kept could not be read back');
+    });
+    this.closers.push(async () => void (await reading));
   }
 
   /**
