@@ -1,6 +1,15 @@
 /** After a fault of the disk all that is kept is read back, for minutes: beside all else, and for as long as the agent runs (H4). */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Agent } from '../../site/agent.js';
@@ -74,6 +83,10 @@ it('a stop ends it with the file that is being read, and waits for that', async 
 });
 
 it('a person who says meanwhile that the disk was mended waits for it; then all is read for them', async () => {
+  const [damaged = ''] = readdirSync(join(site.data, 'releases', 'edge-proxy'), { recursive: true })
+    .map((path) => join(site.data, 'releases', 'edge-proxy', String(path)))
+    .filter((path) => path.endsWith('/page') && readFileSync(path, 'utf8') === 'healthy 1');
+  writeFileSync(damaged, 'healthy 0');
   const agent = await site.start();
   const mended = agent.mended(kari);
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -82,4 +95,6 @@ it('a person who says meanwhile that the disk was mended waits for it; then all 
   expect(await mended).toMatchObject({ healed: 0 });
   clearInterval(ending);
   expect([scrubs(agent), (await agent.report()).storage?.fault]).toEqual([2, undefined]);
+  // Made anew once, by the first.
+  expect(agent.history(500).filter(({ kind }) => kind === 'damage-healed')).toHaveLength(1);
 });
