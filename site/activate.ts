@@ -11,7 +11,7 @@ import { endConversions } from './conversions.js';
 import type { UndoPoint } from './drivers/driver.js';
 import { runProgram } from './drivers/program.js';
 import { bytesOf } from './disk/measure.js';
-import { demandRoom } from './disk/room.js';
+import { demandDisk, demandRoom } from './disk/room.js';
 import { revertStream } from './revert.js';
 import { refuseHeld, refuseLate, Rejection, rejectionOf, untilLate } from './stage.js';
 import type { CommandRow, HeldRow, StreamRow, Trial, Undo } from './store/rows.js';
@@ -42,6 +42,7 @@ export async function activateConverge(
   }
   signal.throwIfAborted();
   if (await isLiveAlready(context, held)) return answerLive(context, command, held);
+  refuseFault(context);
   const lkg = adoption ? await confirmAdoption(context, command.stream, adoption) : lkgOf(context, command.stream);
   const before = lkg && (await wholeBefore(context, held, lkg));
   const undo = await stageUndo(context, held, before);
@@ -53,6 +54,7 @@ export async function activateConverge(
   signal.throwIfAborted();
   refuseLate(context, row);
   refuseHeld(context, command);
+  refuseFault(context);
   beforeSwitch();
   const trial = beginSwitch(context, command, { ...held, undo }, before);
   await switchComponents(context, command.stream, { ...held, undo }, trial, before);
@@ -72,7 +74,16 @@ async function prepareSwitch(context: SiteContext, row: CommandRow, held: HeldRo
   }
 }
 
-/** The last word before the switch: the undo fits, and the disk is believed. */
+/** The disk may have failed while what is live was copied, or in a wait before the switch (fault H4). */
+function refuseFault(context: SiteContext): void {
+  try {
+    demandDisk(context);
+  } catch (error) {
+    throw rejectionOf(context, error);
+  }
+}
+
+/** Before whatever the switch waits for: the undo fits. */
 function demandUndoRoom(context: SiteContext, held: HeldRow, undo: HeldRow['undo']): void {
   try {
     demandRoom(context, 0, { ofThis: bytesOf(context, { ...held, undo }) });

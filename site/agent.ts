@@ -33,7 +33,7 @@ import { serveLocal, type LocalServer } from './local/server.js';
 import { answerCheck, type Answered, type PersonalAnswer } from './answer-check.js';
 import { Prefetcher } from './prefetch/prefetcher.js';
 import { takePrefetch } from './prefetch/take.js';
-import { readBackWhole } from './scrub/mended.js';
+import { demandNoneSince, readBackWhole } from './scrub/mended.js';
 import { scheduleScrub } from './scrub/schedule.js';
 import { scrub } from './scrub/scrub.js';
 import { metricsText, serveMetrics } from './metrics.js';
@@ -111,8 +111,7 @@ export class Agent {
     this.closers.push(tendMarks(this.context, this.options.marksEveryMs));
     await (this.context.observing ? beginObserving(this.context) : guardAtBoot(this.context)).catch(namedIfBroken);
     for (const { stream } of this.context.store.streams()) this.runner(stream).wake();
-    // Not before them: it may take long, and what is on trial has a deadline.
-    if (this.context.storage.fault) await this.readBack();
+    if (this.context.storage.fault) this.readBackBeside();
     this.makeReserve();
     const stopPolling = pollKeyset(this.context, this.options.keysetEveryMs);
     const stopScrubbing = scheduleScrub(this.context, () => !this.busy, this.options.scrubEveryMs);
@@ -129,13 +128,17 @@ export class Agent {
     });
   }
 
-  /** What was not known to be durable is believed only by its digest (fault H4). */
-  private async readBack(): Promise<void> {
-    try {
-      await scrub(this.context, { goOn: () => !this.stopped, hurry: true });
-    } catch (error) {
-      this.context.log.error({ error: messageOf(error) }, 'what is kept could not be read back');
-    }
+  /**
+   * What was not known to be durable is believed only by its digest (fault H4). Nothing waits for it but `stop`: it may take
+   * minutes, in which an undo may be asked for, and the fault keeps away what is new.
+   */
+  private readBackBeside(): void {
+    const { context } = this;
+    const reading = scrub(context, { goOn: () => !this.stopped, hurry: true }).catch((error: unknown) => {
+      context.storage.note(error, 'what is kept');
+      context.log.error({ error: messageOf(error) }, 'what is kept could not be read back');
+    });
+    this.closers.push(async () => void (await reading));
   }
 
   /**
@@ -144,9 +147,11 @@ export class Agent {
    */
   async mended(person: PersonalUndo): Promise<{ read: number; healed: number }> {
     const { context } = this;
-    const { fault } = context.storage;
+    const { broken: before, fault } = context.storage;
     if (fault === undefined) return { read: 0, healed: 0 };
     const round = await readBackWhole(context, () => !this.stopped);
+    // Nothing may wait from here to `forget`: an error in between would go with the fault that it came under (fault H4).
+    demandNoneSince(context, before.count);
     context.store.transact(() => context.store.append({ kind: 'storage-mended', detail: { ...person, fault } }));
     context.storage.forget(context.store);
     this.makeReserve();

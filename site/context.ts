@@ -14,6 +14,7 @@ import type { Outbox } from './outbox/outbox.js';
 import type { Prefetched } from './prefetch/prefetched.js';
 import type { Recorder } from './outbox/recorder.js';
 import type { EndedUndo } from './revert.js';
+import type { ScrubTurns } from './scrub/turns.js';
 import type { Store } from './store/store.js';
 
 /** As pino's: the object first. */
@@ -62,6 +63,8 @@ export interface SiteContext {
   store: Store;
   holdings: Holdings;
   storage: Storage;
+  /** Whose turn it is to read all that is kept. */
+  scrubs: ScrubTurns;
   prefetched: Prefetched;
   /** Ends once nothing is fetched ahead any more: the release that is about to be staged has the link, and what was fetched. */
   standAside: () => Promise<void>;

@@ -98,6 +98,7 @@ export class DriftWatch {
       paths: compared.paths,
       busy: !isQuiet(context.store.stream(stream)),
       held: judgeHeldHere(context, stream),
+      fault: context.storage.fault,
       observing: context.observing,
       window: repairWindow(context),
       repairedAt: this.repairedAt.get(stream) ?? [],
@@ -114,7 +115,7 @@ export class DriftWatch {
   private async putBack(drifted: Drifted, components: string[]): Promise<void> {
     const { context } = this;
     const { stream, wanted, compared, report, situation } = drifted;
-    const staged = await stageRepair(context, wanted, components).catch((error: unknown) => messageOf(error));
+    const staged = await stageRepair(context, wanted, components).catch((error: unknown) => this.noted(error));
     if (typeof staged === 'string') return this.tell(stream, report, 'failed', staged);
     // Decided a second time with the stream to itself: what it waits for may have come while it was staged.
     const began = await this.alone(stream, async () => {
@@ -126,8 +127,14 @@ export class DriftWatch {
       const left = again.paths.filter(({ policy }) => policy === 'repair');
       if (left.length > 0) throw new Error(`still not as the release has it: ${left[0]?.path ?? ''}`);
       tellRepaired(context, stream, compared, again);
-    }).catch((error: unknown) => this.tell(stream, report, 'failed', messageOf(error)));
+    }).catch((error: unknown) => this.tell(stream, report, 'failed', this.noted(error)));
     if (began === false) this.tell(stream, report, 'waits', 'a command is under way');
+  }
+
+  /** What the disk said is a fault of it, whatever was being put back when it said so (fault H4). */
+  private noted(error: unknown): string {
+    this.context.storage.note(error, 'putting drift back');
+    return messageOf(error);
   }
 
   private tell(stream: string, report: KeptDrift, result: 'waits' | 'failed', why: string): void {

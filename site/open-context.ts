@@ -14,6 +14,7 @@ import { tellingLog } from './outbox/log-lines.js';
 import { Outbox } from './outbox/outbox.js';
 import { Recorder } from './outbox/recorder.js';
 import { Prefetched } from './prefetch/prefetched.js';
+import { ScrubTurns } from './scrub/turns.js';
 import { openDatabase } from './store/database.js';
 import { Store } from './store/store.js';
 import { readTrust } from './trust.js';
@@ -40,6 +41,7 @@ export function openContext(options: AgentOptions, books = options.dataDirectory
     store,
     holdings,
     storage,
+    scrubs: new ScrubTurns(),
     prefetched,
     standAside: async () => undefined,
     outbox,

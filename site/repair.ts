@@ -27,7 +27,7 @@ export async function stageRepair(context: SiteContext, held: HeldRow, names: st
 }
 
 async function stageDirectory(context: SiteContext, held: HeldRow, component: string, target: string): Promise<string> {
-  const { holdings, store } = context;
+  const { holdings, storage, store } = context;
   if (plainAt(target)) {
     const detail = `component ${component}: what is at ${target} is no symlink; a repair does not move it aside`;
     throw new WorldError('SWITCH_FAILED', detail);
@@ -35,7 +35,13 @@ async function stageDirectory(context: SiteContext, held: HeldRow, component: st
   const wanted = store.tree(held.trees[component] ?? '');
   if (!wanted) throw new WorldError('NOTHING_VERIFIED', `component ${component}: the list of its files is gone`);
   const live = await realpath(target).catch(() => undefined);
-  const found = live === undefined ? [] : await captureTree(live, holdings.blobs).catch(() => []);
+  const found =
+    live === undefined
+      ? []
+      : await captureTree(live, holdings.blobs).catch((error: unknown) => {
+          storage.note(error, 'what is live, to be put back');
+          return [];
+        });
   const tree = repairedTree(wanted, found, (path) => policyOf(held.release.drift, component, path));
   // Of the root itself only the mode can be kept, and a target that is no directory has none.
   const entries = tree.some(({ path }) => path === '.') ? tree : wanted;

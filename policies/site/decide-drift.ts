@@ -148,6 +148,8 @@ export interface RepairSituation {
   busy: boolean;
   /** Why nothing new may be switched there: a hold, or safe mode. */
   held?: Reason | undefined;
+  /** A fault of the disk, until a person says that it was mended. */
+  fault?: Reason | undefined;
   observing: boolean;
   /** Of the maintenance window of the site; undefined where there is none. */
   window?: 'open' | 'closed' | undefined;
@@ -163,8 +165,9 @@ export type RepairDecision =
 export function decideRepair(situation: RepairSituation): RepairDecision {
   const wanted = situation.paths.filter(({ policy }) => policy === 'repair');
   if (wanted.length === 0 || situation.observing) return { kind: 'nothing' };
-  const { busy, held, window, elapsed } = situation;
-  if (held) return { kind: 'wait', why: `${held.code}: ${held.detail}` };
+  const { busy, held, fault, window, elapsed } = situation;
+  const refused = fault ?? held;
+  if (refused) return { kind: 'wait', why: `${refused.code}: ${refused.detail}` };
   if (busy) return { kind: 'wait', why: 'a command is under way' };
   if (window === 'closed') return { kind: 'wait', why: 'the maintenance window is closed' };
   const recent = situation.repairedAt.filter((at) => elapsed - at < REPAIR_SPAN_MS);

@@ -1,5 +1,6 @@
 /** What an undo may have to write: the directories that it goes back to, made anew, and the live state that `save` writes again. */
 import { lstatSync, readdirSync } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bytesOnDisk } from '../../policies/site/judge-disk.js';
 import type { SiteContext } from '../context.js';
@@ -29,4 +30,11 @@ function bytesBelow(path: string): number {
   if (found === undefined) return 0;
   if (!found.isDirectory()) return bytesOnDisk(found.size);
   return readdirSync(path).reduce((sum, name) => sum + bytesBelow(join(path, name)), bytesOnDisk(0));
+}
+
+/** Sizes of the files below a directory. */
+export async function filesBelow(directory: string): Promise<number[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const files = entries.filter((one) => one.isFile());
+  return Promise.all(files.map(async (one) => (await lstat(join(one.parentPath, one.name))).size));
 }

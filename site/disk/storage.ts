@@ -23,6 +23,7 @@ export class Storage {
   readonly reserve: Reserve;
   /** In memory too: a broken disk may not take it. */
   private found: StorageFault | undefined;
+  private errors = { count: 0, last: '' };
   private store: Store | undefined;
   private telling = false;
   private readonly mendedListeners = new Set<() => void>();
@@ -34,6 +35,11 @@ export class Storage {
 
   get fault(): StorageFault | undefined {
     return this.found;
+  }
+
+  /** Errors of a broken disk in this life of the process, also those while a fault stands already. */
+  get broken(): Readonly<{ count: number; last: string }> {
+    return this.errors;
   }
 
   /** From now on the database hears of errors and knows of faults. */
@@ -49,8 +55,10 @@ export class Storage {
   /** Notes what an error says of the disk; undefined if it says nothing of it. */
   note(error: unknown, where: string): 'full' | 'broken' | undefined {
     const trouble = troubleOf(error, this.options.dataDirectory);
-    if (trouble !== 'broken' || this.found !== undefined) return trouble;
+    if (trouble !== 'broken') return trouble;
     const detail = `${where}: ${error instanceof Error ? error.message : String(error)}`;
+    this.errors = { count: this.errors.count + 1, last: detail };
+    if (this.found !== undefined) return trouble;
     this.found = { code: 'STORAGE_FAULT', detail, at: this.options.now() };
     this.options.log.error({ detail }, 'the disk failed; nothing new is begun until a person says that it was mended');
     this.keep();

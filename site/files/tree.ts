@@ -23,16 +23,23 @@ export function treeDigest(entries: TreeEntry[]): string {
   return digestOf(entries);
 }
 
-/** Reads what is in a directory. Sockets and pipes are passed over. */
-export async function scanTree(directory: string): Promise<TreeEntry[]> {
+/** Reads what is in a directory. Sockets and pipes are passed over. `goOn`, asked before each entry: false makes it throw. */
+export async function scanTree(directory: string, goOn = () => true): Promise<TreeEntry[]> {
   const entries: TreeEntry[] = [{ type: 'directory', path: '.', ...permissions(await lstat(directory)) }];
-  await scanInto(entries, directory, '');
+  await scanInto(entries, { root: directory, goOn }, '');
   return entries;
 }
 
-async function scanInto(entries: TreeEntry[], root: string, below: string): Promise<void> {
+interface Scan {
+  root: string;
+  goOn: () => boolean;
+}
+
+async function scanInto(entries: TreeEntry[], scan: Scan, below: string): Promise<void> {
+  const { root, goOn } = scan;
   const names = (await readdir(join(root, below))).sort();
   for (const name of names) {
+    if (!goOn()) throw new Error(`${root} was not read to its end`);
     const path = below === '' ? name : `${below}/${name}`;
     const full = join(root, path);
     const stats = await lstat(full);
@@ -41,7 +48,7 @@ async function scanInto(entries: TreeEntry[], root: string, below: string): Prom
       entries.push({ type: 'file', path, ...permissions(stats), digest: await fileDigest(full) });
     } else if (stats.isDirectory()) {
       entries.push({ type: 'directory', path, ...permissions(stats) });
-      await scanInto(entries, root, path);
+      await scanInto(entries, scan, path);
     }
   }
 }
@@ -59,10 +66,10 @@ export async function fileDigest(path: string): Promise<string> {
   return `sha256:${hash.digest('hex')}`;
 }
 
-/** True if the directory holds exactly the tree. */
-export async function holdsTree(directory: string, digest: string): Promise<boolean> {
+/** True if the directory holds exactly the tree; false also if it was not read to its end. */
+export async function holdsTree(directory: string, digest: string, goOn?: () => boolean): Promise<boolean> {
   try {
-    return treeDigest(await scanTree(directory)) === digest;
+    return treeDigest(await scanTree(directory, goOn)) === digest;
   } catch {
     return false;
   }

@@ -23,6 +23,14 @@ export async function readBackWhole(context: SiteContext, goOn: () => boolean): 
   }
 }
 
+/** What was read back before the disk failed once more says nothing of it. Throws MistakeError STORAGE_FAULT. */
+export function demandNoneSince({ storage }: SiteContext, before: number): void {
+  const { count, last } = storage.broken;
+  if (count === before) return;
+  const message = 'the disk is not mended: it failed once more while everything was read back';
+  throw new MistakeError('STORAGE_FAULT', `${message}: ${last}`);
+}
+
 function probeWrite(directory: string): void {
   const path = join(directory, '.probe');
   const fd = openSync(path, 'w', 0o600);

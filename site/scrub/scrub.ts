@@ -17,6 +17,7 @@ import type { Store } from '../store/store.js';
 import { isDirectoryPoint } from '../drivers/driver.js';
 import { forgetVerified } from '../task.js';
 import { judgeDigests } from './known-answers.js';
+import type { GoOn } from './turns.js';
 import { bookRoot } from '../whole.js';
 import { refetch, remake } from './heal.js';
 import { damagedPoints, healPoint, holdsSaved, type DamagedPoint } from './undo-points.js';
@@ -31,8 +32,8 @@ export interface ScrubRound {
 
 export interface ScrubOptions {
   /** Asked between two files: false ends the round, which then does not count. */
-  goOn: () => boolean;
-  /** Without pauses: a person waits for it. */
+  goOn: GoOn;
+  /** Without pauses: a person waits for it, or the disk is not believed until then. */
   hurry?: boolean;
 }
 
@@ -42,8 +43,15 @@ export function readRound(store: Store): ScrubRound | undefined {
   return text === undefined ? undefined : (JSON.parse(text) as ScrubRound);
 }
 
-/** Undefined if the round was ended before its end. */
-export async function scrub(context: SiteContext, options: ScrubOptions): Promise<ScrubRound | undefined> {
+/** Undefined if the round was ended before its end, or another one that reads the same is under way. */
+export async function scrub(
+  context: SiteContext,
+  { goOn, hurry = false }: ScrubOptions,
+): Promise<ScrubRound | undefined> {
+  return context.scrubs.take({ goOn, hurry }, (mayGoOn) => readAll(context, { goOn: mayGoOn, hurry }));
+}
+
+async function readAll(context: SiteContext, options: ScrubOptions): Promise<ScrubRound | undefined> {
   // Memory or a processor that computes wrong digests would find damage everywhere, and heal it away (fault H9).
   judgeDigests();
   const reader = new Reader(options);
@@ -51,6 +59,7 @@ export async function scrub(context: SiteContext, options: ScrubOptions): Promis
   const found: { held: HeldRow; live: boolean }[] = [];
   const points: DamagedPoint[] = [];
   for (const held of context.store.allHeld()) {
+    if (reader.ended) return undefined;
     const [live, whole] = [isLive(context, held), await isWhole(context, held, reader)];
     if (live || !whole) found.push({ held, live });
     points.push(...(await damagedPoints(context, held, reader)));
@@ -59,6 +68,7 @@ export async function scrub(context: SiteContext, options: ScrubOptions): Promis
   const round = { at: context.clock.now(), read: reader.files, healed: 0, damaged: [] as StorageReport['damaged'] };
   await restoreBlobs(context);
   for (const one of found) {
+    if (context.closing.aborted) return undefined;
     const end = await context.holdings.staging(() => heal(context, one.held, one.live));
     if (end === 'healed') round.healed++;
     if (end === 'damaged') round.damaged.push(nameOf(one.held, one.live));
@@ -148,8 +158,12 @@ async function hasBlobs({ holdings }: SiteContext, entries: TreeEntry[]): Promis
 async function restoreBlobs(context: SiteContext): Promise<void> {
   for (const { directory, tree } of context.store.allHeld().flatMap((held) => treesIn(context, held))) {
     for (const entry of context.store.tree(tree) ?? []) {
+      if (context.closing.aborted) return;
       if (entry.type !== 'file' || (await context.holdings.blobs.has(entry.digest))) continue;
-      await context.holdings.blobs.takeFrom(join(directory, entry.path), entry.digest).catch(() => undefined);
+      await context.holdings.blobs.takeFrom(join(directory, entry.path), entry.digest).catch((error: unknown) => {
+        // A file that cannot be read is damage, and mended as such; what cannot be made durable is the disk's fault.
+        if ((error as NodeJS.ErrnoException).syscall === 'fsync') context.storage.note(error, 'a blob taken again');
+      });
     }
   }
 }
@@ -198,7 +212,7 @@ class Reader {
   /** Once a round: most directories that undos go back to are those of kept releases. */
   async tree(directory: string, digest: string): Promise<boolean> {
     const key = `${directory} ${digest}`;
-    const known = this.trees.get(key) ?? (await this.paced(() => holdsTree(directory, digest)));
+    const known = this.trees.get(key) ?? (await this.paced(() => holdsTree(directory, digest, () => this.goOn())));
     this.trees.set(key, known);
     return known;
   }
@@ -210,7 +224,12 @@ class Reader {
     const found = await read();
     this.files++;
     if (!this.options.hurry) await sleep((performance.now() - begun) * SCRUB_SHARE);
-    if (!this.options.goOn()) this.ended = true;
+    this.goOn();
     return found;
+  }
+  /** Once ended it stays ended: what was not read to its end would count as damaged. */
+  private goOn(): boolean {
+    this.ended ||= !this.options.goOn();
+    return !this.ended;
   }
 }

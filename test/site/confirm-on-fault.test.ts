@@ -52,6 +52,22 @@ it('so does one without checks: nothing else would look at it before its deadlin
   expect(performance.now() - mendedAt).toBeLessThan(3_000);
 });
 
+it('[A32] an error while everything is read back is not forgotten with the one before: the person is refused, and asked again', async () => {
+  const agent = await site.start();
+  const result = await onTrial(agent);
+  const mended = agent.mended(kari);
+  failDisk(agent);
+  await expect(mended).rejects.toMatchObject({
+    code: 'STORAGE_FAULT',
+    message: expect.stringMatching(/once more .* a file: EIO/) as string,
+  });
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  expect([await state(agent), (await agent.report()).storage?.fault?.code]).toEqual(['watching', 'STORAGE_FAULT']);
+  expect(agent.history(50).map(({ kind }) => kind)).not.toContain('storage-mended');
+  await agent.mended(kari);
+  expect(await result()).toMatchObject({ result: 'confirmed' });
+});
+
 it('[A32] its deadline undoes it, and the words name the fault; a restart ends neither', async () => {
   const first = await site.start();
   const within = { confirm: { within: '3s', healthyFor: '200ms' } };

@@ -111,6 +111,29 @@ describe('the scrub', () => {
   });
 });
 
+it('[A32] H4: a blob that could not be made durable as it was taken again is a fault of the disk', async () => {
+  const agent = await twoReleases();
+  rmSync(blobOf('healthy 2'));
+  const { holdings, storage } = inside(agent);
+  holdings.blobs.takeFrom = async () => {
+    throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO', syscall: 'fsync' });
+  };
+  await scrub(inside(agent), hurry);
+  expect(storage.fault?.detail).toContain('EIO: i/o error, fsync');
+});
+
+it('[B11] H8: a round that is ended takes what it has not read for no damage, whatever may go on a moment later', async () => {
+  const agent = await twoReleases();
+  let asked = 0;
+  await scrub(inside(agent), { goOn: () => (asked++, true), hurry: true });
+  for (let at = 1; at <= asked; at++) {
+    let n = 0;
+    expect(await scrub(inside(agent), { goOn: () => ++n !== at, hurry: true })).toBeUndefined();
+  }
+  expect(asked).toBeGreaterThan(6);
+  expect(kinds(agent)).not.toContain('damage-found');
+});
+
 const faulty = () => writeFileSync(join(site.data, 'storage-fault.json'), '{"code":"STORAGE_FAULT"}');
 const drifted = async (agent: Agent, stream: string) => (await agent.drift({})).streams[stream]?.drift?.paths;
 

@@ -216,6 +216,14 @@ describe('drift', () => {
     expect(decideRepair({ ...calm, window: 'closed' })).toMatchObject({ kind: 'wait' });
   });
 
+  it('[A32] waits while the disk is not believed: that is said first, for only a person ends it', () => {
+    const fault = { code: 'STORAGE_FAULT', detail: 'EIO' } as const;
+    const wait = { kind: 'wait', why: 'STORAGE_FAULT: EIO' };
+    expect(decideRepair({ ...calm, fault })).toEqual(wait);
+    expect(decideRepair({ ...calm, fault, busy: true, held: { code: 'HELD', detail: 'x' } })).toEqual(wait);
+    expect(decideRepair({ ...calm, fault, paths: [drifted('b', 'alert')] })).toEqual({ kind: 'nothing' });
+  });
+
   it('is not fought over for ever', () => {
     const at = Array.from({ length: REPAIRS_MOST }, (_, n) => calm.elapsed - n * 60_000);
     expect(decideRepair({ ...calm, repairedAt: at })).toMatchObject({
