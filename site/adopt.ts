@@ -8,6 +8,7 @@ import { isAtRest } from '../policies/site/transitions.js';
 import { advance, journal } from './advance.js';
 import type { SiteContext } from './context.js';
 import { clearAside, conversionOf, finishConversions } from './conversions.js';
+import { demandDisk } from './disk/room.js';
 import type { UndoPoint } from './drivers/driver.js';
 import { standInFor } from './drivers/exec.js';
 import { plainAt } from './files/durable.js';
@@ -104,6 +105,8 @@ export async function adoptComponent(
   const trees = new Map([[component.name, copy.entries]]);
   const root = await context.holdings.stageTrees(`${held.stream}/adopted-${short}`, trees);
   const to = context.holdings.directory(root, component.name);
+  // What is live would hang on the copy, and the disk may have failed while it was made (fault H4).
+  demandDisk(context);
   context.store.transact(() => {
     context.store.putTree(tree, copy.entries);
     context.store.putConversion(conversionOf(held.stream, target, to, tree));

@@ -3,6 +3,7 @@
  * centre turns out not to have: it is carried again.
  */
 import type { InboxEnd, SparePriority } from '../policies/model/telemetry.js';
+import { PAYLOAD_BYTES } from '../policies/site/plan-outbox.js';
 
 /** By sequence. */
 export interface Marks extends Record<SparePriority, number> {
@@ -14,6 +15,11 @@ export interface Marks extends Record<SparePriority, number> {
  */
 export type Ending = InboxEnd | 'lost' | undefined;
 
+/** In bytes of JSON. The first goes over 9.6 kbit/s in half a minute. */
+const FIRST_PAGE = 32 * 1024;
+/** Not less: after an outage of the centre all sites have failed, and each page is a signal. */
+const LEAST_PAGE = 4 * 1024;
+
 const LANES = ['journal', 'performance', 'routine'] as const;
 const DAY_MS = 86_400_000;
 
@@ -21,8 +27,23 @@ export class Carried implements Marks {
   journal = 0;
   performance = 0;
   routine = 0;
+  /** How many bytes the next delivery may have: a page that does not come through in time would be tried for ever. */
+  pageBytes = FIRST_PAGE;
+  private hasFailed = false;
   /** From where it was carried again last, and how long the next time must wait if that has moved nothing. */
   private again: { from: string; at: number; pause: number } | undefined;
+
+  /** As TCP finds its window (RFC 5681): doubled until something fails, then more by a little, and half after each failure. */
+  wentThrough(): void {
+    const more = this.hasFailed ? LEAST_PAGE : this.pageBytes;
+    this.pageBytes = Math.min(PAYLOAD_BYTES, this.pageBytes + more);
+  }
+
+  /** It may have been too much. */
+  failed(): void {
+    this.hasFailed = true;
+    this.pageBytes = Math.max(LEAST_PAGE, Math.floor(this.pageBytes / 2));
+  }
 
   /**
    * The inbox was lost with what it had taken, or the registry was put back to before it: what was signalled since is

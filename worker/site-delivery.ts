@@ -8,7 +8,7 @@ import { LINK_TIMERS, retryPause, type LinkTimers } from '../policies/model/link
 import type { SiteDoor } from '../policies/model/site-door.js';
 import type { SiteEvent } from '../policies/model/report.js';
 import type { InboxEnd, OutboxEntry, SparePriority } from '../policies/model/telemetry.js';
-import { bytesOf, cutPage, PAYLOAD_BYTES } from '../policies/site/plan-outbox.js';
+import { bytesOf, cutPage } from '../policies/site/plan-outbox.js';
 import { TASK_QUEUE } from '../policies/model/rollout.js';
 import { Carried, type Ending } from './carried.js';
 import { causeOf, pause } from './connection.js';
@@ -90,6 +90,7 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
       contactAt = elapsed() + timers.contactEvery;
     } catch (error) {
       due.is = true;
+      sent.failed();
       // Whatever was away may have come back without what it had taken.
       lookAt = 0;
       failures += 1;
@@ -176,6 +177,7 @@ async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean):
         staticSummary: `what site ${site} reports`,
       }),
     );
+    sent.wentThrough();
     events.splice(0, page.length);
     sent.journal = page.at(-1)?.sequence ?? sent.journal;
     for (const { priority, sequence } of entries) sent[priority] = Math.max(sent[priority], sequence);
@@ -192,7 +194,7 @@ function nextPage(door: SiteDoor, events: SiteEvent[], sent: Carried): { page: S
     performance: performance.map(bytesOf),
     routine: routine.map(bytesOf),
   };
-  const plan = cutPage(sizes, { entries: PAGE, bytes: PAYLOAD_BYTES });
+  const plan = cutPage(sizes, { entries: PAGE, bytes: sent.pageBytes });
   const entries = [...performance.slice(0, plan.performance), ...routine.slice(0, plan.routine)];
   return { page: events.slice(0, plan.safety), entries };
 }

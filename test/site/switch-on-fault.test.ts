@@ -46,3 +46,26 @@ it('[A32] while what is live is copied for its first release: the directory stay
   expect([lstatSync(live()).isDirectory(), page()]).toEqual([true, 'healthy original']);
   expect(inside(agent).store.confirmed('edge-proxy')).toEqual([]);
 });
+
+it('[A32] while the live directory of a new component is copied: it stays as it is', async () => {
+  site.write('live/more/page', 'adopted');
+  const agent = await site.start();
+  const component = (name: string) => ({
+    name,
+    driver: { type: 'directory', files: './files', target: site.path('live', name) },
+  });
+  const of = (version: string, names: string[]) => {
+    const change = { driver: undefined, components: names.map(component), alreadySick: 'proceed' };
+    return site.publish(directoryRelease(site, version, change), { 'files/page': 'healthy' });
+  };
+  expect(await carryOut(agent, site, site.command(of('1.0.0', ['conf'])))).toMatchObject({ result: 'confirmed' });
+  const { blobs } = inside(agent).holdings;
+  const take = blobs.takeFrom.bind(blobs);
+  blobs.takeFrom = async (...taken) => {
+    inside(agent).storage.note(eio(), 'meanwhile');
+    return take(...taken);
+  };
+  const two = site.command(of('2.0.0', ['conf', 'more']), { generation: 3 });
+  expect(await carryOut(agent, site, two)).toMatchObject(refused);
+  expect(lstatSync(site.path('live', 'more')).isDirectory()).toBe(true);
+});

@@ -135,6 +135,16 @@ test('an event that fills a page by itself goes alone', async () => {
   expect(site.deliveries).toEqual([1, 1, 1]);
 });
 
+test('over a link that does not carry a page in time it goes in smaller ones, and does not try the large one for ever', async () => {
+  const site = new Unacknowledged(7, 100, 30, 'x'.repeat(1_000));
+  site.passes = 20_000;
+  await site.connect(async () => {
+    await heard(site);
+    await vi.waitFor(() => expect(site.outbox.at(-1)).toBe(30), { timeout: 8_000, interval: 20 });
+  });
+  expect(site.told).toEqual(site.expected);
+});
+
 test('over the next connection everything unacknowledged is told again, from where it was acknowledged', async () => {
   const site = new Unacknowledged(7, 6_000);
   await site.connect(() => heard(site));

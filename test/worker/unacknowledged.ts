@@ -19,6 +19,8 @@ export class Unacknowledged {
   private readonly listeners = new Set<(event: SiteEvent) => void>();
   private refusals = 0;
   namespaceId = 'one';
+  /** Bytes of a delivery that come through in time. */
+  passes = LARGEST_PAYLOAD;
   /** How the inbox stands that took the last delivery, or what it ended with. */
   inbox: 'RUNNING' | 'TERMINATED' | 'gone' | InboxEnd = 'RUNNING';
 
@@ -54,6 +56,7 @@ export class Unacknowledged {
     if (this.refusals-- > 0) throw new Error('14 UNAVAILABLE');
     // As Temporal does, at every try.
     if (Buffer.byteLength(JSON.stringify(delivery)) > LARGEST_PAYLOAD) throw new Error('3 INVALID_ARGUMENT: too large');
+    if (Buffer.byteLength(JSON.stringify(delivery)) > this.passes) throw new Error('4 DEADLINE_EXCEEDED');
     this.told.push(...delivery.events.map(({ sequence }) => sequence));
     this.deliveries.push(delivery.events.length);
     this.outbox.push(...(delivery.outbox?.entries ?? []).map(({ sequence }) => sequence));
