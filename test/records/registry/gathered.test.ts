@@ -5,7 +5,7 @@ import { WorldError } from '../../../policies/model/failure.js';
 import { Gathered } from '../../../records/registry/gathered.js';
 
 /** Items are words; what comes before the dash is the name. */
-function gathering(fails: (items: string[]) => unknown = () => undefined, most = 100) {
+function gathering(fails: (items: string[]) => Error | undefined = () => undefined, most = 100) {
   const together: string[][] = [];
   const record = async (items: string[]) => {
     together.push(items);
