@@ -179,7 +179,7 @@ describe('rollout', () => {
         taskQueue: 'foothold',
         args: ['l1'],
         signal: 'deliver',
-        signalArgs: [{ report: {}, events: [{ detail }] }],
+        signalArgs: [{ report: { site: 'l1' }, events: [{ detail }] }],
       });
     }
     const failure = await failureOf(handle.result());
