@@ -76,17 +76,17 @@ async function prepareSwitch(context: SiteContext, row: CommandRow, held: HeldRo
 
 /** The disk may have failed while what is live was copied, or in a wait before the switch (fault H4). */
 function refuseFault(context: SiteContext): void {
-  try {
-    demandDisk(context);
-  } catch (error) {
-    throw rejectionOf(context, error);
-  }
+  orReject(context, () => demandDisk(context));
 }
 
 /** Before whatever the switch waits for: the undo fits. */
 function demandUndoRoom(context: SiteContext, held: HeldRow, undo: HeldRow['undo']): void {
+  orReject(context, () => demandRoom(context, 0, { ofThis: bytesOf(context, { ...held, undo }) }));
+}
+
+function orReject(context: SiteContext, demand: () => void): void {
   try {
-    demandRoom(context, 0, { ofThis: bytesOf(context, { ...held, undo }) });
+    demand();
   } catch (error) {
     throw rejectionOf(context, error);
   }

@@ -48,7 +48,7 @@ export async function runSiteLink(options: SiteLinkOptions, signal: AbortSignal)
     const failed = (cause: string, tries: number) => standing.down(cause, failures + tries);
     const connected = await connectPatiently(options.readTemporal, timers, signal, log, failed);
     if (!connected) return;
-    const held = new Held(connected);
+    const held: Held = { now: connected };
     const began = performance.now();
     try {
       await serve(options, held, standing, signal);
@@ -58,18 +58,14 @@ export async function runSiteLink(options: SiteLinkOptions, signal: AbortSignal)
       standing.down(cause, failures);
       log.warn({ cause }, 'the link ended; it is built anew');
     }
-    await held.close(log);
+    await closeAndTell(held.now, log);
     await pause(retryPause(timers, failures, Math.random()), signal);
   }
 }
 
 /** The connection in use: another takes its place when the settings have changed. */
-class Held {
-  constructor(public now: Connected) {}
-
-  async close(log: Log): Promise<void> {
-    await closeAndTell(this.now, log);
-  }
+interface Held {
+  now: Connected;
 }
 
 /** How the link stands: told when it changes, and when there is another cause. */
