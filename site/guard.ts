@@ -1,13 +1,14 @@
 /** Runs at every start before any connection is tried: puts right what a crash, a kill or a power cut left half done. */
 import { decideAtBoot, switchOf } from '../policies/site/decide-boot.js';
-import { marked } from '../policies/site/elapsed.js';
+import { elapsedSince, marked } from '../policies/site/elapsed.js';
 import { messageOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { clearAside, finishConversions } from './conversions.js';
 import { revertAtBoot, strandStream } from './revert.js';
-import type { StreamRow, Trial } from './store/rows.js';
+import type { HeldRow, StreamRow, Trial } from './store/rows.js';
 import { probeLinksLive } from './task.js';
+import { isUndoneUnbooked, longestAsking } from './unbooked.js';
 import { noLongerLive } from './watching.js';
 
 /** What becomes of a release that is found watched, within its deadline and its restarts. */
@@ -37,8 +38,10 @@ export async function guardAtBoot(context: SiteContext, onWatched: FoundWatched 
       context.log.error({ error: messageOf(error) }, 'the guard could not do all at this start');
     }
   };
-  // One after another: two undos at once could want the same program.
-  for (const row of store.streams()) await attempt(async () => guardStream(context, row, onWatched));
+  // One after another: two undos at once could want the same program. What is watched last: no undo waits for its programs.
+  const isWatched = ({ state }: StreamRow) => Number(state === 'watching');
+  const rows = store.streams().toSorted((a, b) => isWatched(a) - isWatched(b));
+  for (const row of rows) await attempt(async () => guardStream(context, row, onWatched));
   await clearAside(context).catch((error: unknown) => {
     context.log.error({ error: messageOf(error) }, 'what was moved aside could not be looked through');
   });
@@ -67,14 +70,21 @@ async function guardStream(context: SiteContext, row: StreamRow, onWatched: Foun
 }
 
 /**
- * An undo that a disk did not let be written down leaves books that know nothing of it. Where links say what is live that is
- * seen at once; programs are asked before the confirmation only: what they ask may just be starting, as the machine is.
+ * An undo that a disk did not let be written down leaves books that know nothing of it. Links say at once what is live. Programs
+ * may just be starting, as the machine is: that one of them denies the release undoes nothing, unless it says that what was before
+ * is live. They are asked where their time limits end before the deadline does; else the deadline is what undoes.
  */
 async function resumeWatch(context: SiteContext, row: StreamRow, trial: Trial): Promise<void> {
   const held = context.store.held(trial.releaseId);
-  const isLive = held === undefined || (await probeLinksLive(context, held));
+  const isLive =
+    held === undefined || ((await probeLinksLive(context, held)) && !(await isPartlyUndone(context, held, trial)));
   if (isLive) return countRestart(context, row, trial);
   return revertAtBoot(context, row.stream, { trial, undo: noLongerLive(context, held) });
+}
+
+async function isPartlyUndone(context: SiteContext, held: HeldRow, trial: Trial): Promise<boolean> {
+  const left = trial.within - elapsedSince(switchOf(trial), momentOf(context.clock));
+  return longestAsking(held) < left && isUndoneUnbooked(context, held, true);
 }
 
 /**

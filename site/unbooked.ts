@@ -11,21 +11,34 @@ import { releaseBefore } from './trial.js';
 /**
  * True if some component of `held` is not live, and what was live before it is: whoever drifted would have left neither. That has to
  * be something. Where nothing was before, a target that is missing now proves nothing: a mount that is late, a directory that does not
- * outlive the machine, or somebody's hand leave the same. Links tell at once; programs are asked only where the disk is known to have
- * failed: they may take their time limits, or just be starting.
+ * outlive the machine, or somebody's hand leave the same. Links tell at once; programs may take their time limits (`longestAsking`),
+ * so that they are asked only with a reason (`programs`).
  */
-export async function isUndoneUnbooked(context: SiteContext, held: HeldRow): Promise<boolean> {
+export async function isUndoneUnbooked(
+  context: SiteContext,
+  held: HeldRow,
+  programs = context.storage.fault !== undefined,
+): Promise<boolean> {
   const lkg = releaseBefore(context.store, held);
   if (!lkg) return false;
   for (const component of held.release.components) {
     const point = held.undo[component.name];
-    if (!point || !namesSomething(point) || (component.driver.type !== 'directory' && !context.storage.fault)) continue;
+    if (!point || !namesSomething(point) || (component.driver.type === 'exec' && !programs)) continue;
     const driver = driverOf(context, component);
     const is = (probe: Promise<boolean>) => probe.catch(() => undefined);
-    if ((await is(driver.probeLive(taskFor(context, held, component)))) !== false) continue;
-    if (await is(driver.probeReverted(taskFor(context, held, component, lkg), point))) return true;
+    const isDenied = async () => (await is(driver.probeLive(taskFor(context, held, component)))) === false;
+    if (!(await isDenied())) continue;
+    if (!(await is(driver.probeReverted(taskFor(context, held, component, lkg), point)))) continue;
+    // A program that was still starting when it denied this release would affirm any release now.
+    if (component.driver.type === 'directory' || (await isDenied())) return true;
   }
   return false;
+}
+
+/** Milliseconds that its programs may take to answer `isUndoneUnbooked`: asked of the release, of the one before, and once more. */
+export function longestAsking({ release }: HeldRow): number {
+  const limits = release.components.map(({ driver }) => (driver.type === 'exec' ? 3 * driver.timeout : 0));
+  return limits.reduce((sum, limit) => sum + limit, 0);
 }
 
 function namesSomething(point: UndoPoint): boolean {

@@ -1,5 +1,5 @@
 /** Books that name a release which is no longer live: an undo that a disk did not let be written down, or somebody's hand. */
-import { lstatSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Agent } from '../../site/agent.js';
 import { carryOut, directoryRelease, resultOf, TestSite, until } from './test-site.js';
@@ -129,9 +129,9 @@ describe('at a start with a target missing that was not there before the release
 
 describe('a legacy controller that was changed by hand', () => {
   /** The controller's state is one file; `verify` knows the release by its version. */
-  const legacy = (version: string, change: Record<string, unknown> = {}) => {
+  const sh = (text: string) => ['sh', '-c', text];
+  const legacy = (version: string, change: Record<string, unknown> = {}, verify?: string) => {
     const state = site.path('controller');
-    const sh = (text: string) => ['sh', '-c', text];
     return site.publish(
       {
         ...{ stream: 'edge-proxy', version, confirm: { within: '5s', healthyFor: '100ms' } },
@@ -139,7 +139,7 @@ describe('a legacy controller that was changed by hand', () => {
           ...{ type: 'exec', files: './files' },
           save: sh(`cat ${state} > "$FOOTHOLD_SAVED"`),
           apply: sh(`echo ${version} > ${state}`),
-          verify: sh(`grep -qx ${version} ${state} && [ ! -e ${site.path('broken')} ]`),
+          verify: sh(verify ?? `grep -qx ${version} ${state} && [ ! -e ${site.path('broken')} ]`),
           revert: sh(`cat "$FOOTHOLD_SAVED" > ${state}`),
         },
         checks: [{ name: 'ok', exec: ['true'], every: '50ms' }],
@@ -149,10 +149,10 @@ describe('a legacy controller that was changed by hand', () => {
     );
   };
   const state = () => readFileSync(site.path('controller'), 'utf8');
-  const running = async (version: string): Promise<Agent> => {
+  const running = async (version: string, verify?: string): Promise<Agent> => {
     writeFileSync(site.path('controller'), 'original\n');
     const agent = await site.start();
-    const result = await carryOut(agent, site, site.command(legacy(version)));
+    const result = await carryOut(agent, site, site.command(legacy(version, {}, verify)));
     expect(result).toMatchObject({ result: 'confirmed', changed: true });
     return agent;
   };
@@ -174,5 +174,45 @@ describe('a legacy controller that was changed by hand', () => {
     const result = await carryOut(agent, site, two);
     expect(state()).toBe('1.0.0\n');
     expect(result).toMatchObject({ result: 'safe-mode', reason: { code: 'REVERT_FAILED' } });
+  });
+
+  describe('and is found watched at a start', () => {
+    const watched = async (confirm: Record<string, string>, verify?: string): Promise<void> => {
+      const agent = await running('1.0.0', verify);
+      const two = site.command(legacy('2.0.0', { confirm }, verify), { generation: 2 });
+      await agent.door.accept(site.sign(two));
+      await until(() => agent.history(50).findLast(({ kind }) => kind === 'watching')?.commandId === two.id);
+      await agent.stop();
+    };
+    const kinds = (agent: Agent) => agent.history(50).flatMap(({ kind, commandId }) => (commandId ? [kind] : []));
+
+    it('[A32] is undone before anything else where it says that the release before is live', async () => {
+      await watched({ within: '5m', healthyFor: '4m' });
+      writeFileSync(site.path('controller'), '1.0.0\n');
+      const agent = await site.start();
+      // The guard has ended before the start does: nothing is waited for here.
+      expect(kinds(agent).slice(-2)).toEqual(['reverting', 'reverted']);
+      expect(agent.history(1)).toMatchObject([{ detail: { cause: 'boot', reason: { code: 'NOT_LIVE' } } }]);
+    });
+
+    it('goes on being watched where it denies both: it may just be starting', async () => {
+      await watched({ within: '5m', healthyFor: '4m' });
+      writeFileSync(site.path('controller'), 'starting\n');
+      expect(kinds(await site.start()).at(-1)).toBe('watching');
+    });
+
+    it('goes on being watched where it was still starting as it denied, and then affirms any release', async () => {
+      const starting = site.path('starting');
+      await watched({ within: '5m', healthyFor: '4m' }, `[ ! -e ${starting} ] || { rm ${starting}; exit 1; }`);
+      writeFileSync(starting, '');
+      expect(kinds(await site.start()).at(-1)).toBe('watching');
+      expect(existsSync(starting)).toBe(false);
+    });
+
+    it('is not asked where that could outlast the deadline', async () => {
+      await watched({ within: '50s', healthyFor: '49s' });
+      writeFileSync(site.path('controller'), '1.0.0\n');
+      expect(kinds(await site.start()).at(-1)).toBe('watching');
+    });
   });
 });

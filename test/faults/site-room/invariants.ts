@@ -66,6 +66,7 @@ export class Judge {
   private readonly switches = new Set<string>();
   private readonly rotten = new Set<string>();
   private readonly unknown = new Set<string>();
+  private readonly unknownUntilUp = new Set<string>();
   /** Ms that each stream has been watched in this boot while the agent ran. */
   private readonly watched = new Map<string, { trial: string; ms: number }>();
   private readonly onWatch: TimeOnWatch;
@@ -104,7 +105,13 @@ export class Judge {
     this.unknown.add(stream);
   }
 
+  /** An undo that no disk took is in no books until the next start has found it. */
+  unsureUntilUp(stream: string): void {
+    this.unknownUntilUp.add(stream);
+  }
+
   see(sight: Sight): void {
+    if (sight.upSince !== undefined) this.unknownUntilUp.clear();
     // The reader gives the same lists again where nothing was written: they are judged once.
     const isNews = sight.books.streams !== this.before?.books.streams;
     if (isNews) {
@@ -225,7 +232,9 @@ export class Judge {
 
   private judgeLive({ books, live, trouble }: Sight, row: StreamRow): void {
     const { stream, state } = row;
-    if (trouble || books.conversions > 0 || this.rotten.has(stream) || this.unknown.has(stream)) return;
+    if (trouble || books.conversions > 0 || this.rotten.has(stream)) return;
+    // What is watched the guard has asked for: it is in the books again once the process is up.
+    if ((this.unknown.has(stream) && state !== 'watching') || this.unknownUntilUp.has(stream)) return;
     const expected = this.expectedLive(books, row);
     if (expected === undefined) return;
     const shown = live[stream] ?? [];

@@ -451,9 +451,11 @@ export class SiteScenario {
     this.faults += doom ? 1 : 0;
     [this.agent, this.upSince, this.stopping] = [undefined, undefined, false];
     this.observing.clear();
-    // Known (docs/faults.md): where only programs say what is live, and the fault of the disk could not be kept either.
-    for (const stream of this.unwritten)
+    for (const stream of this.unwritten) {
+      this.judge.unsureUntilUp(stream);
+      // Known (docs/faults.md): where only programs say what is live, and the fault of the disk could not be kept either.
       if (this.world.streams.get(stream)?.shape === 'exec') this.judge.unsure(stream);
+    }
     this.unwritten.clear();
     time.dropAgentTimers();
     dropPrograms();
