@@ -18,10 +18,13 @@ export async function failureOf(result: Promise<unknown>): Promise<ApplicationFa
   throw new Error(`expected a failed workflow, got ${String(error)}`);
 }
 
+/** Patience, not a bound: a machine that runs other servers at the same time may lose ten seconds more than once. */
+const PATIENCE_MS = 60_000;
+
 export async function until<T>(
   read: () => Promise<T | undefined> | T | undefined,
-  words: string,
-  within = 20_000,
+  words: string | (() => string),
+  within = PATIENCE_MS,
 ): Promise<T> {
   const end = Date.now() + within;
   while (Date.now() < end) {
@@ -29,7 +32,7 @@ export async function until<T>(
     if (value !== undefined && value !== false) return value;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`waited in vain for: ${words}`);
+  throw new Error(`waited in vain for: ${typeof words === 'string' ? words : words()}`);
 }
 
 export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -47,15 +50,24 @@ export async function statusOf(handle: WorkflowHandle): Promise<RolloutStatus | 
   return handle.query<RolloutStatus | null>('status');
 }
 
+/** The status of the rollout once `judge` holds of it; a failure says how it stood last. */
+export function seen(
+  handle: WorkflowHandle,
+  judge: (status: RolloutStatus) => boolean,
+  words: string,
+  within?: number,
+): Promise<RolloutStatus> {
+  let last: RolloutStatus | null = null;
+  const read = async () => {
+    last = await statusOf(handle).catch(() => null);
+    return last && judge(last) ? last : undefined;
+  };
+  const stood = () => JSON.stringify({ state: last?.state, wait: last?.wait, prefetch: last?.prefetch });
+  return until(read, () => `${words}; last seen: ${stood()}`, within);
+}
+
 export function waitFor(handle: WorkflowHandle, code: string, within?: number): Promise<RolloutStatus> {
-  return until(
-    async () => {
-      const status = await statusOf(handle).catch(() => null);
-      return status?.wait?.reason.code === code ? status : undefined;
-    },
-    `the wait ${code}`,
-    within,
-  );
+  return seen(handle, ({ wait }) => wait?.reason.code === code, `the wait ${code}`, within);
 }
 
 export async function historyOf(stage: WorkflowStage, workflowId: string, runId?: string): Promise<HistoryEvent[]> {

@@ -1,5 +1,4 @@
 /** The time in which files travel, on a real server: nobody is switched in it, and whoever waits can end it. */
-import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { PlanOutline } from '../../policies/model/outline.js';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
@@ -10,7 +9,7 @@ import {
   freeTheStream,
   offered,
   resetTo,
-  statusOf,
+  seen,
   until,
   waitFor,
 } from './workflow-asserts.js';
@@ -36,11 +35,6 @@ function travelling(label: string, stages: Record<string, string[][]>, prefetch:
   return { ...outline, strategy: { ...outline.strategy, prefetch } };
 }
 
-const seen = (handle: WorkflowHandle, judge: (status: RolloutStatus) => boolean, words: string) =>
-  until(async () => {
-    const status = await statusOf(handle);
-    return status && judge(status) ? status : undefined;
-  }, words);
 const isTravelling = ({ state, prefetch }: RolloutStatus) => state === 'prefetching' && prefetch?.until !== undefined;
 const entry = (kind: string, from: number) => stage.seen.drafts.slice(from).find((draft) => draft.kind === kind);
 

@@ -1,9 +1,15 @@
 /** The rollout workflow on a real server: order, gate, undo, verbs, lock, dispositions. */
-import { WorkflowFailedError } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RolloutStatus } from '../../policies/model/rollout.js';
-import { historyOf, offered, openChildren } from './workflow-asserts.js';
+import {
+  asker as verb,
+  commandsOf as commandsTo,
+  failureOf,
+  historyOf,
+  offered,
+  openChildren,
+  until,
+} from './workflow-asserts.js';
 import { openWorkflowStage, outlineOf, type WorkflowStage } from './workflow-stage.js';
 
 let stage: WorkflowStage;
@@ -14,27 +20,7 @@ afterAll(async () => {
   await stage.close();
 });
 
-const verb = { by: 'test', reason: 'to see it happen' };
-const commandsOf = (sites: string[]) => stage.seen.commands.filter((line) => sites.includes(line.split(' ')[1] ?? ''));
-
-async function failureOf(result: Promise<unknown>): Promise<ApplicationFailure> {
-  const error = await result.then(
-    () => undefined,
-    (caught: unknown) => caught,
-  );
-  if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) return error.cause;
-  throw new Error(`expected a failed workflow, got ${String(error)}`);
-}
-
-async function until<T>(read: () => Promise<T | undefined> | T | undefined, words: string): Promise<T> {
-  const end = Date.now() + 20_000;
-  while (Date.now() < end) {
-    const value = await read();
-    if (value !== undefined && value !== false) return value;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`waited in vain for: ${words}`);
-}
+const commandsOf = (sites: string[]) => commandsTo(stage, sites);
 
 describe('rollout', () => {
   it('[A29] [A30] promotes stage after stage, each gated on its own confirmed sites', async () => {
