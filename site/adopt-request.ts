@@ -5,7 +5,7 @@ import { MistakeError, WorldError } from '../policies/model/failure.js';
 import { Digest, Name, Vars } from '../policies/model/names.js';
 import { parseReleaseData, type ManifestFile, type Release } from '../policies/model/release.js';
 import { digestOf } from '../policies/signing/jcs.js';
-import { roomToStage } from '../policies/site/judge-disk.js';
+import { roomToStage, TROUBLE_CODES } from '../policies/site/judge-disk.js';
 import { isAtRest } from '../policies/site/transitions.js';
 import { confirmAdoption, stageAdoption } from './adopt.js';
 import { messageOf } from './advance.js';
@@ -53,7 +53,7 @@ export async function adoptAtRequest(context: SiteContext, request: AdoptRequest
 function answerOf({ storage }: SiteContext, error: unknown): unknown {
   const trouble = storage.note(error, 'an adoption');
   if (trouble === undefined) return error;
-  return new WorldError(trouble === 'full' ? 'DISK_FULL' : 'STORAGE_FAULT', messageOf(error), { cause: error });
+  return new WorldError(TROUBLE_CODES[trouble], messageOf(error), { cause: error });
 }
 
 async function adoptLive(context: SiteContext, request: z.output<typeof AdoptRequest>): Promise<Adopted> {

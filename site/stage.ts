@@ -8,7 +8,7 @@ import { componentFiles } from '../policies/render/files.js';
 import { renderRelease } from '../policies/render/release.js';
 import { renderText, type RenderView } from '../policies/render/template.js';
 import { digestOf } from '../policies/signing/jcs.js';
-import { roomToStage } from '../policies/site/judge-disk.js';
+import { roomToStage, TROUBLE_CODES } from '../policies/site/judge-disk.js';
 import { acceptanceOf, isPastSwitchBy, timeLeftToSwitch, type SwitchMoment } from '../policies/site/decide-command.js';
 import { elapsedSince } from '../policies/site/elapsed.js';
 import { advance, messageOf } from './advance.js';
@@ -95,8 +95,7 @@ export function rejectionOf(context: SiteContext, error: unknown): Rejection {
   if (error instanceof Rejection) return error;
   const trouble = context.storage.note(error, 'a release could not be staged');
   if (trouble === undefined) return rejectionFor(error);
-  const code = trouble === 'full' ? 'DISK_FULL' : 'STORAGE_FAULT';
-  return new Rejection({ code, detail: messageOf(error) });
+  return new Rejection({ code: TROUBLE_CODES[trouble], detail: messageOf(error) });
 }
 
 /** Errors on the way to `staged` are answers, not crashes. */

@@ -4,14 +4,14 @@
  * already, from bare workflows; so the ratio is what the centre's way of finding out and commanding costs, and not what
  * connecting and the agents' own work cost where all of them share this machine (docs/decisions/0002). Beside it are printed the
  * least that any centre needs which takes in a report a site, each by a workflow of its own: the floor with workflows that do
- * nothing; and the time of one no-op activity a site at connected sites.
+ * nothing; what is left where reports cost nothing (`told`); and the time of one no-op activity a site at connected sites.
  */
 import type { CatchUpPace } from '../../policies/catch-up/pace.js';
 import type { BenchOptions } from '../options.js';
 import { median } from '../sweep/figures.js';
 import { sum } from './exhausted.js';
 import { round, waitsOf } from './figures.js';
-import { openStand, type Batch, type Cpu, type Stand } from './stand.js';
+import { openStand, type Batch, type Cpu, type Stand, type Telling } from './stand.js';
 
 export const describe =
   'rejoin: all sites return within 1 s, owed a release; until 99 % hold it, against the same agents with commands waiting';
@@ -24,11 +24,9 @@ function eachSite(runs: { cpu: Cpu }[], sites: number): Cpu {
 
 type Floor = ReturnType<typeof waitsOf> & { cpu: Cpu };
 
-async function floorsOf(
-  stand: Stand,
-  how: 'bare' | 'reporting',
-  { pairs, tell }: Required<Pick<BenchOptions, 'pairs'>> & Pick<BenchOptions, 'tell'>,
-): Promise<Floor[]> {
+type Pairs = Required<Pick<BenchOptions, 'pairs'>> & Pick<BenchOptions, 'tell'>;
+
+async function floorsOf(stand: Stand, how: 'bare' | 'reporting', { pairs, tell }: Pairs): Promise<Floor[]> {
   const floors: Floor[] = [];
   for (let i = 0; i < pairs; i += 1) {
     const floor = await stand.floor(how);
@@ -38,34 +36,48 @@ async function floorsOf(
   return floors;
 }
 
+type Rejoin = Awaited<ReturnType<Stand['rejoin']>>;
+
+async function rejoins(stand: Stand, how: Telling, { pairs, tell }: Pairs): Promise<Rejoin[]> {
+  const runs: Rejoin[] = [];
+  for (let i = 0; i < pairs; i += 1) {
+    const run = await stand.rejoin(how);
+    runs.push(run);
+    tell(`rejoin, ${how}, ${i + 1} of ${pairs}: ${JSON.stringify(waitsOf(run))}`);
+  }
+  return runs;
+}
+
 export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promise<Record<string, unknown>> {
   // What the defaults would measure is their own patience: 50 sites a minute, after up to ten seconds.
   const pace: Partial<CatchUpPace> = { burst: sites, perMinute: 60 * sites, gather: 1_000, jitter: 0 };
   const stand = await openStand({ sites, pace, tell });
   try {
-    const ours = [];
-    for (let i = 0; i < pairs; i += 1) {
-      ours.push(await stand.rejoin());
-      tell(`rejoin ${i + 1} of ${pairs}: ${JSON.stringify(waitsOf(ours.at(-1) ?? { returned: {}, held: {} }))}`);
-    }
+    const ours = await rejoins(stand, 'inboxes', { pairs, tell });
+    const told = await rejoins(stand, 'told', { pairs, tell });
     const floors = await floorsOf(stand, 'bare', { pairs, tell });
     const least = await floorsOf(stand, 'reporting', { pairs, tell });
     const noopSeconds = median([await stand.noop(), await stand.noop()]);
     const waits = ours.map(waitsOf);
     const secondsOf = (runs: { seconds: number }[]) => median(runs.map((one) => one.seconds));
     const [seconds, floorSeconds, leastSeconds] = [secondsOf(waits), secondsOf(floors), secondsOf(least)];
+    const toldSeconds = secondsOf(told.map(waitsOf));
     const calls = sum(ours.map((one) => one.calls));
     const most = (pick: (one: (typeof waits)[number]) => number) => Math.max(...waits.map(pick));
     return {
       ...{ sites, pairs, seconds, floorSeconds, ratio: round(seconds / floorSeconds) },
       ...{ leastSeconds, leastRatio: round(leastSeconds / floorSeconds), ratioToLeast: round(seconds / leastSeconds) },
+      ...{ toldSeconds, toldRatio: round(toldSeconds / floorSeconds) },
       resourceExhausted: calls.resourceExhausted,
       starved: most((one) => one.starved),
       never: most((one) => one.never),
       longestWaitToMedian: round(most((one) => one.longestWait / one.medianWait)),
       ...{ pace, requests: calls.requests, operations: calls.operations, failures: calls.failures },
       batches: ours.map((one): Batch[] => one.batches),
-      cpuMsPerSite: { ours: eachSite(ours, sites), floor: eachSite(floors, sites), least: eachSite(least, sites) },
+      cpuMsPerSite: {
+        ...{ ours: eachSite(ours, sites), told: eachSite(told, sites) },
+        ...{ floor: eachSite(floors, sites), least: eachSite(least, sites) },
+      },
       noopFloorSeconds: round(noopSeconds),
       ratioToNoopFloor: round(seconds / noopSeconds),
     };

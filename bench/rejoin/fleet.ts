@@ -32,6 +32,8 @@ export type FleetAct =
   | { kind: 'leave' }
   /** Until every agent has done what it does once, soon after its first start. */
   | { kind: 'settle' }
+  /** Answers with what every site would report. */
+  | { kind: 'report' }
   /** Answers with `Held` once all hold it or the time is over. */
   | { kind: 'hold'; digest: string; until: number };
 
@@ -81,6 +83,7 @@ async function openSite(id: string): Promise<Site> {
 async function act(what: FleetAct): Promise<unknown> {
   if (what.kind === 'leave') return void (await Promise.all(sites.map(leave)));
   if (what.kind === 'settle') return settle();
+  if (what.kind === 'report') return Promise.all(sites.map(({ agent }) => agent.door.report()));
   if (what.kind === 'hold') return hold(what.digest, what.until);
   for (const site of sites) {
     const end = new AbortController();

@@ -6,8 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { freePort } from '../../infra/dev/ports.js';
 import { startTemporal } from '../../infra/dev/temporal.js';
+import { wakeCatchUp } from '../../activities/control/wake-catch-up.js';
 import type { CatchUpPace } from '../../policies/catch-up/pace.js';
 import { batchId } from '../../policies/model/debt.js';
+import type { SiteReport } from '../../policies/model/report.js';
 import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import { serveDepot } from '../../records/depot/serve.js';
 import { openRegistry } from '../../records/registry/open.js';
@@ -30,13 +32,19 @@ const PRESENT = 'present';
 const AWAY = 'away';
 /** How long the rollout waits for those that are away, and a batch for one that is back. */
 const SETTLE_WITHIN = '40s';
+const RETURN_WITHIN_MS = 1_000;
 const WITHIN_MS = 120_000;
 /** Above whatever the centre has given: nothing of the centre comes after it. */
 const FLOOR_GENERATION = 1_000_000;
 
+export type Telling = 'inboxes' | 'told';
+
 export interface Stand {
-  /** All go away, a release is promoted without them, all return; until everybody holds it. */
-  rejoin(): Promise<Rejoined & { batches: Batch[]; calls: Counted; cpu: Cpu }>;
+  /**
+   * All go away, a release is promoted without them, all return; until everybody holds it. `told`: nobody reports, and the registry
+   * has the reports of all as they return, which costs no time; so what is left is commanding them.
+   */
+  rejoin(how: Telling): Promise<Rejoined & { batches: Batch[]; calls: Counted; cpu: Cpu }>;
   /**
    * The same agents return in the same way, to commands that lie in their queues; `reporting`: and each starts an inbox that does
    * nothing. After it, `rejoin` cannot be run any more.
@@ -78,7 +86,7 @@ export async function openStand(options: StandOptions): Promise<Stand> {
     const bench = await open(options, closers);
     let version = 0;
     return {
-      rejoin: () => rejoin(bench, `2.${version++}.0`),
+      rejoin: (how) => rejoin(bench, `2.${version++}.0`, how),
       floor: (how) => floor(bench, `3.${version++}.0`, { tries: version, how }),
       noop: () => noop(bench),
       close,
@@ -166,20 +174,32 @@ async function rollOut(bench: Bench, strategy: string, version: string, confirme
   return ref.digest;
 }
 
-async function rejoin(bench: Bench, version: string): ReturnType<Stand['rejoin']> {
-  const { registry, sites, metrics, tell } = bench;
+async function rejoin(bench: Bench, version: string, how: Telling): ReturnType<Stand['rejoin']> {
+  const { client, registry, sites, metrics, tell } = bench;
   await leave(bench);
   const digest = await rollOut(bench, AWAY, version, 1);
   const debts = await registry.debts({ stream: STREAM, owner: 'catchUp', limit: sites.length + 1 });
   if (debts.length !== sites.length) throw new Error(`expected ${sites.length} sites to be owed, got ${debts.length}`);
   tell(`${version} is promoted, ${sites.length} sites are owed it`);
+  if (how === 'told') await record(bench);
   const before = { calls: await callsOf(metrics), cpu: await cpuOf(bench) };
-  const rejoined = await comeBack(bench, digest, 'link');
+  if (how === 'told') setTimeout(() => void wakeCatchUp(client, STREAM), 500 + RETURN_WITHIN_MS);
+  const rejoined = await comeBack(bench, digest, how === 'told' ? 'bare' : 'link');
   const first = Math.min(...Object.values(rejoined.returned));
   await until('the end of the last batch', async () => (await registry.rollouts({ running: true })).length === 0);
   const cpu = less(await cpuOf(bench), before.cpu);
   const calls = difference(await callsOf(metrics), before.calls);
   return { ...rejoined, batches: await batchesSince(registry, first), calls, cpu };
+}
+
+/** As their inboxes would, with nothing left to tell. */
+async function record({ fleets, registry }: Bench): Promise<void> {
+  for (const { part } of away(fleets)) {
+    const { told } = await part.ask({ act: { kind: 'report' } satisfies FleetAct });
+    for (const report of told as SiteReport[]) {
+      await registry.recordSiteEvents(report, [], Date.now(), { runId: `bench ${Date.now()}`, name: report.site });
+    }
+  }
 }
 
 async function floor(
@@ -215,7 +235,7 @@ function away(fleets: Bench['fleets']): Bench['fleets'] {
 /** All within one second, spread evenly over it, whatever process they are in. */
 async function comeBack({ fleets, sites }: Bench, digest: string, how: Return): Promise<Rejoined> {
   const first = Date.now() + 500;
-  const returned = Object.fromEntries(sites.map((site, i) => [site, first + ((i * 0.618_034) % 1) * 1_000]));
+  const returned = Object.fromEntries(sites.map((site, i) => [site, first + ((i * 0.618_034) % 1) * RETURN_WITHIN_MS]));
   const held: Held = {};
   await Promise.all(
     away(fleets).map(async ({ part }) => {

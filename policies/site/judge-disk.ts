@@ -1,7 +1,13 @@
 /** What an error of the disk means for a site, and how much room a change needs (design §5 "Store", rule 1; faults H3, H4, H7). */
+import type { ReasonCode } from '../model/reasons.js';
 
 /** `full`: makes room and goes on. `broken`: what was written since is not known to be durable; the site stops changing. */
 export type DiskTrouble = 'full' | 'broken';
+
+export const TROUBLE_CODES = { full: 'DISK_FULL', broken: 'STORAGE_FAULT' } as const satisfies Record<
+  DiskTrouble,
+  ReasonCode
+>;
 
 /** As Node and SQLite name it. `outside`: of a path that is not in the agent's own data directory. */
 export interface DiskError {

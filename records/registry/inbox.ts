@@ -9,7 +9,7 @@ import { addToLedger, CommandLedger, outcomeKnown, scheduled, UNKNOWN_PLACE } fr
 import { appendDrafts, type KeyedDraft } from './evidence-log.js';
 import { anomaly, contiguousOf, hashHolds, sortEvents, storeEvents, type SortedEvents } from './journal.js';
 import { Gathered } from './gathered.js';
-import type { FreshEvent, SiteAnomaly } from './registry.js';
+import type { FreshEvent, Recorded, SiteAnomaly } from './registry.js';
 import { recordGaps } from './outbox.js';
 import { recordReports } from './reports.js';
 import { hearSpeakers } from './speakers.js';
@@ -24,12 +24,6 @@ export interface Told {
   events: SiteEvent[];
   now: number;
   delivery?: { runId: string; name: string } | undefined;
-}
-
-export interface Recorded {
-  fresh: FreshEvent[];
-  anomalies: SiteAnomaly[];
-  journal?: number;
 }
 
 /** Thousands of sites come back at once, each with an inbox of its own: they share transactions. */

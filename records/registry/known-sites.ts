@@ -54,6 +54,14 @@ export interface FreshEvent {
   outcome: SiteOutcome;
 }
 
+/** What became of one delivery. */
+export interface Recorded {
+  fresh: FreshEvent[];
+  anomalies: SiteAnomaly[];
+  /** Up to where the epoch of the report is recorded without a hole; absent for an agent that was refused. */
+  journal?: number;
+}
+
 /** An answer that counts for nothing: the agent that gave it does not speak for the site, and why. */
 export interface Disbelieved {
   site: string;
@@ -178,15 +186,13 @@ export interface KnownSites {
    * `delivery` names what is told: one of the deliveries that a run of an inbox took. With it, whoever records it once more,
    * because the answer was lost, gets the same `fresh` again, so that no local revert is recorded and then told to nobody;
    * without it, nobody does.
-   *
-   * `journal`: up to where the epoch of the report is recorded without a hole; absent for an agent that was refused.
    */
   recordSiteEvents(
     report: SiteReport,
     events: SiteEvent[],
     now: number,
     delivery?: { runId: string; name: string },
-  ): Promise<{ fresh: FreshEvent[]; anomalies: SiteAnomaly[]; journal?: number }>;
+  ): Promise<Recorded>;
   /** The latest anomalies of a site, newest first. */
   siteAnomalies(site: string, limit: number): Promise<SiteAnomaly[]>;
   /** By site: the agent that was refused last, why, and when that was first so. */

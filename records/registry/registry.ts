@@ -16,6 +16,7 @@ export type {
   CommandedRow,
   FreshEvent,
   Disbelieved,
+  Recorded,
   SiteAnomaly,
   KnownReport,
   SiteTotal,

@@ -1,15 +1,15 @@
 /** What was wrong with what a site said: kept, never a reason to refuse the rest of it. */
 import type { SiteAnomaly } from './registry.js';
+import { LONGEST_NAME } from './reported.js';
 import type { Db, Tx } from './tables.js';
 
 const ROWS_AT_ONCE = 200;
-const LONGEST_HASH = 200;
 
 /** Idempotent by (site, epoch, sequence, kind, hash in the detail). */
 export async function noteAnomalies(tx: Tx, anomalies: SiteAnomaly[]): Promise<void> {
   const rows = anomalies.map(({ site, epoch, sequence, kind, detail, at }) => {
     // A site may have put it there, and no database indexes a text of any length.
-    const hash = typeof detail['hash'] === 'string' ? detail['hash'].slice(0, LONGEST_HASH) : '';
+    const hash = typeof detail['hash'] === 'string' ? detail['hash'].slice(0, LONGEST_NAME) : '';
     return { site, epoch, sequence, kind, hash, detail: JSON.stringify(detail), at };
   });
   for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {

@@ -2,14 +2,11 @@
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Agent } from '../../site/agent.js';
-import type { SiteContext } from '../../site/context.js';
-import { directoryRelease, TestSite, until } from './test-site.js';
+import { directoryRelease, eio, inside, TestSite, until } from './test-site.js';
 
 let site: TestSite;
 const target = () => site.path('live', 'conf');
 const like = { stream: 'edge-proxy', like: { version: '1.0.0' } };
-const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
-const eio = () => Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO', syscall: 'fsync' });
 const MB = 1024 * 1024;
 
 beforeEach(() => {

@@ -2,8 +2,7 @@
 import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Agent } from '../../site/agent.js';
-import type { SiteContext } from '../../site/context.js';
-import { carryOut, directoryRelease, TestSite } from './test-site.js';
+import { carryOut, directoryRelease, eio, inside, TestSite } from './test-site.js';
 
 let site: TestSite;
 beforeEach(() => {
@@ -13,8 +12,6 @@ beforeEach(() => {
 afterEach(() => site.clear());
 
 const live = (...path: string[]): string => site.path('live', 'conf', ...path);
-const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
-const eio = () => Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO', syscall: 'fsync' });
 const page = () => readFileSync(live('page'), 'utf8');
 const drift = async (agent: Agent) => (await agent.drift({})).streams['edge-proxy']?.drift;
 

@@ -8,8 +8,7 @@ import type { Command } from '../../policies/model/command.js';
 import { UNDO_AGAIN_AFTER } from '../../policies/site/decide-undo-again.js';
 import type { Agent } from '../../site/agent.js';
 import type { Clock } from '../../site/clock.js';
-import type { SiteContext } from '../../site/context.js';
-import { carryOut, directoryRelease, quiet, resultOf, TestSite, until } from './test-site.js';
+import { carryOut, directoryRelease, inside, quiet, resultOf, TestSite, until } from './test-site.js';
 
 const [SECOND, MINUTE, DAY] = [1_000, 60_000, 86_400_000];
 const MARKS_EVERY_MS = 20;
@@ -24,7 +23,6 @@ const clock: Clock = {
 };
 const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
 
 beforeEach(() => {
   site = new TestSite();

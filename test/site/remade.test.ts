@@ -3,14 +3,12 @@ import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Agent } from '../../site/agent.js';
-import type { SiteContext } from '../../site/context.js';
 import { scrub } from '../../site/scrub/scrub.js';
 import type { HeldRow } from '../../site/store/rows.js';
-import { carryOut, TestSite, until } from './test-site.js';
+import { carryOut, inside, TestSite, until } from './test-site.js';
 
 let site: TestSite;
 const PARTS = ['config', 'relay'];
-const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
 const target = (part: string) => site.path('live', part);
 const shown = () => PARTS.map((part) => readFileSync(join(target(part), 'page'), 'utf8'));
 const both = (text: string) => PARTS.map((part) => `${part} ${text}`);

@@ -5,13 +5,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { blobPath } from '../../policies/model/depot.js';
 import { sha256Hex } from '../../policies/signing/jcs.js';
 import type { Agent } from '../../site/agent.js';
-import type { SiteContext } from '../../site/context.js';
 import { judgeDigests } from '../../site/scrub/known-answers.js';
 import { scrub } from '../../site/scrub/scrub.js';
-import { carryOut, controllerRelease, directoryRelease, TestSite, until } from './test-site.js';
+import { carryOut, controllerRelease, directoryRelease, inside, TestSite, until } from './test-site.js';
 
 let site: TestSite;
-const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
 const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
 const hurry = { goOn: () => true, hurry: true };
 

@@ -2,14 +2,12 @@
 import { lstatSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Agent } from '../../site/agent.js';
-import type { SiteContext, Step } from '../../site/context.js';
-import { carryOut, directoryRelease, TestSite } from './test-site.js';
+import type { Step } from '../../site/context.js';
+import { carryOut, directoryRelease, eio, inside, TestSite } from './test-site.js';
 
 let site: TestSite;
 const live = () => site.path('live', 'conf');
 const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
-const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
-const eio = () => Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' });
 const refused = { result: 'rejected', changed: false, reason: { code: 'STORAGE_FAULT' } };
 
 beforeEach(() => {

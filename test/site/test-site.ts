@@ -11,7 +11,7 @@ import { canonicalJson, sha256Hex } from '../../policies/signing/jcs.js';
 import type { Agent } from '../../site/agent.js';
 import { openAgent } from '../../site/open-agent.js';
 import type { AgentOptions } from '../../site/options.js';
-import type { Log } from '../../site/context.js';
+import type { Log, SiteContext } from '../../site/context.js';
 
 export const quiet: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 function nothing(): void {}
@@ -218,3 +218,9 @@ export async function until<T>(probe: () => T | undefined | false, withinMs = 10
   }
   throw new Error(`nothing came within ${withinMs} ms`);
 }
+
+/** What no door shows. */
+export const inside = (agent: Agent): SiteContext => (agent as unknown as { context: SiteContext }).context;
+
+/** As the kernel says it of a device that failed. */
+export const eio = () => Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO', syscall: 'fsync' });

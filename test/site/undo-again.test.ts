@@ -4,9 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { timeToUndoAgain, UNDO_AGAIN_AFTER } from '../../policies/site/decide-undo-again.js';
 import type { Agent } from '../../site/agent.js';
 import type { Clock } from '../../site/clock.js';
-import type { SiteContext } from '../../site/context.js';
 import type { StreamRow } from '../../site/store/rows.js';
-import { carryOut, directoryRelease, TestSite, until } from './test-site.js';
+import { carryOut, directoryRelease, inside, TestSite, until } from './test-site.js';
 
 let site: TestSite;
 let elapsed: number;
@@ -24,7 +23,6 @@ const page = () => readFileSync(site.path('live', 'conf', 'page'), 'utf8');
 const broken = () => site.path('broken');
 const reloads = () => (existsSync(site.path('reloads')) ? readFileSync(site.path('reloads'), 'utf8').length : 0);
 const events = (agent: Agent, kind: string) => agent.history(500).filter((event) => event.kind === kind);
-const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
 const reported = async (agent: Agent) => (await agent.report()).streams['edge-proxy'];
 
 /** Its reload fails as long as the file `broken` is there. */

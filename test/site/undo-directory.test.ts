@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../policies/signing/jcs.js';
 import type { Agent } from '../../site/agent.js';
-import type { SiteContext } from '../../site/context.js';
-import { carryOut, controllerRelease, directoryRelease, TestSite, until } from './test-site.js';
+import { carryOut, controllerRelease, directoryRelease, inside, TestSite, until } from './test-site.js';
 
 let site: TestSite;
 const kari = { by: 'kari', reason: 'sparks' };
@@ -25,7 +24,6 @@ async function confirmed(agent: Agent, release: (n: number) => ReturnType<TestSi
   }
 }
 
-const inside = (agent: Agent) => (agent as unknown as { context: SiteContext }).context;
 function directoryOf(agent: Agent, version: string): string {
   const { holdings, store } = inside(agent);
   const held = store.allHeld().find((one) => one.version === version);
