@@ -11,8 +11,12 @@ import { atOnce, patient } from './proxies.js';
 
 /** One effect records so many together. */
 const TOGETHER = 50;
+/** A workflow has 2,000 activities at once at most. */
+const MOST_APART = 500;
+const QUIET_FOR = '1s';
 
-export async function arrivals(left: Delivery[] = []): Promise<void> {
+/** `continueAfterEvents`: for tests; otherwise as Temporal suggests. */
+export async function arrivals(left: Delivery[] = [], continueAfterEvents?: number): Promise<void> {
   const waiting = [...left];
   const apart = new Set<number>();
   let taken = 0;
@@ -21,17 +25,24 @@ export async function arrivals(left: Delivery[] = []): Promise<void> {
   });
   while (waiting.length > 0 || apart.size > 0) {
     // Before anything is recorded: while a task records, signals come, and a run with signals cannot be followed by another.
-    if (apart.size === 0 && waiting.length <= TOGETHER && workflowInfo().continueAsNewSuggested) {
-      return continueAsNew<typeof arrivals>(waiting);
+    if (apart.size === 0 && waiting.length <= TOGETHER && isLong(continueAfterEvents)) {
+      return continueAsNew<typeof arrivals>(waiting, continueAfterEvents);
     }
+    await condition(() => apart.size < MOST_APART);
     const some = waiting.splice(0, TOGETHER).map((delivery) => ({ ...delivery, nth: (taken += 1) }));
     for (const one of await takeTogether(some)) {
       apart.add(one.nth);
-      void takeApart(one).finally(() => apart.delete(one.nth));
+      void takeApart(one, () => apart.delete(one.nth));
     }
-    // A task with signals behind it cannot end the run, and what it had recorded would be recorded again.
-    await condition(() => waiting.length > 0, '1s');
+    await condition(() => waiting.length > 0 || apart.size === 0);
+    // A task with signals behind it cannot end the run (measured), and what it had recorded would be recorded again.
+    await condition(() => waiting.length > 0, QUIET_FOR);
   }
+}
+
+function isLong(events: number | undefined): boolean {
+  const { continueAsNewSuggested, historyLength } = workflowInfo();
+  return continueAsNewSuggested || (events !== undefined && historyLength > events);
 }
 
 /** Those that could not be recorded, or of which nobody knows. */
@@ -48,6 +59,12 @@ async function takeTogether(deliveries: TakenDelivery[]): Promise<TakenDelivery[
 }
 
 /** Waits for a registry that is away, as long as it takes; nobody else waits for it. */
-async function takeApart(delivery: TakenDelivery): Promise<void> {
-  for (const recorded of await patient.recordArrivals([delivery])) await tellRollouts(recorded?.fresh ?? []);
+async function takeApart(delivery: TakenDelivery, taken: () => void): Promise<void> {
+  try {
+    for (const recorded of await patient.recordArrivals([delivery])) await tellRollouts(recorded?.fresh ?? []);
+  } catch (error) {
+    // A person cancelled the run. The site says it again to its own inbox.
+    log.warn('an arrival was given up', { site: delivery.report.site, error: String(error) });
+  }
+  taken();
 }
