@@ -6,6 +6,7 @@ import type { PlanOutline, ShardInput, OutlineSite } from '../policies/model/out
 import type { Finding } from '../policies/model/plan.js';
 import type { PrefetchCount, PrefetchInput } from '../policies/model/prefetch.js';
 import type { Result } from '../policies/model/command.js';
+import type { TakenDelivery } from '../policies/model/inbox.js';
 import type { SiteEvent, SiteReport } from '../policies/model/report.js';
 import type { OutboxAcks, OutboxPage } from '../policies/model/telemetry.js';
 import type { CatchUpFacts } from '../policies/catch-up/facts.js';
@@ -130,6 +131,11 @@ export interface ControlActivities {
    * control workers of before recorded in histories.
    */
   recordInbox(report: SiteReport, events: SiteEvent[], nth?: number): Promise<InboxRecorded | LateNews[]>;
+  /**
+   * Deliveries of many sites, in order; null for each that could not be recorded. One alone is refused with the reason, so that it is
+   * tried again.
+   */
+  recordArrivals(deliveries: TakenDelivery[]): Promise<(InboxRecorded | null)[]>;
   /** Samples and log lines of a site; what is recorded of them, or undefined if the agent does not speak for it. */
   recordOutbox(report: SiteReport, page: OutboxPage): Promise<OutboxAcks | undefined>;
 }

@@ -30,8 +30,16 @@ export class Carried implements Marks {
   /** How many bytes the next delivery may have: a page that does not come through in time would be tried for ever. */
   pageBytes = FIRST_PAGE;
   private hasFailed = false;
+  private asked = false;
   /** From where it was carried again last, and how long the next time must wait if that has moved nothing. */
   private again: { from: string; at: number; pause: number } | undefined;
+
+  /** True once: for the first delivery, whether it comes through or not. */
+  isFirst(): boolean {
+    const first = !this.asked;
+    this.asked = true;
+    return first;
+  }
 
   /** As TCP finds its window (RFC 5681): doubled until something fails, then more by a little, and half after each failure. */
   wentThrough(): void {

@@ -4,6 +4,7 @@
  */
 import { WorkflowFailedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { Asker } from '../activities/site/converge.js';
+import { ARRIVAL_BYTES, arrivalsId, inboxId, type Delivery } from '../policies/model/inbox.js';
 import { LINK_TIMERS, retryPause, type LinkTimers } from '../policies/model/link.js';
 import type { SiteDoor } from '../policies/model/site-door.js';
 import type { SiteEvent } from '../policies/model/report.js';
@@ -167,13 +168,17 @@ async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean):
     const { page, entries } = nextPage(door, events, sent);
     if (pages > 0 && page.length === 0 && entries.length === 0) return isCut;
     const outbox = entries.length > 0 && door.outbox ? { outbox: door.outbox.page(entries) } : {};
+    const delivery = { report, events: page, ...outbox };
+    if (sent.isFirst() && page.length === events.length && bytesOf(delivery) <= ARRIVAL_BYTES) {
+      return announce(options, delivery);
+    }
     await echoed(options, () =>
       client.workflow.signalWithStart('inbox', {
-        workflowId: `inbox/${site}`,
+        workflowId: inboxId(site),
         taskQueue: TASK_QUEUE,
         args: [site],
         signal: 'deliver',
-        signalArgs: [{ report, events: page, ...outbox }],
+        signalArgs: [delivery],
         staticSummary: `what site ${site} reports`,
       }),
     );
@@ -183,6 +188,20 @@ async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean):
     for (const { priority, sequence } of entries) sent[priority] = Math.max(sent[priority], sequence);
   }
   return true;
+}
+
+/**
+ * What is said first goes by an inbox that many sites share: the sooner the centre knows who is back. Nothing of it counts as carried, for
+ * nobody asks how that inbox ended: the next delivery, to the site's own, brings it all once more.
+ */
+async function announce(options: DeliveryOptions, delivery: Delivery): Promise<false> {
+  await echoed(options, () =>
+    options.client.workflow.signalWithStart('arrivals', {
+      ...{ workflowId: arrivalsId(options.site), taskQueue: TASK_QUEUE, args: [] },
+      ...{ signal: 'deliver', signalArgs: [delivery], staticSummary: 'what sites report as they come back' },
+    }),
+  );
+  return false;
 }
 
 /** The journal in its own order: its mark is one number. What may be dropped has marks of its own, and holds nothing up. */
@@ -206,7 +225,7 @@ async function askEnding(options: DeliveryOptions, sent: Carried, looks: boolean
   const first = looks ? door.unacknowledged(1)[0]?.sequence : undefined;
   if (!outbox && (first === undefined || first > sent.journal)) return undefined;
   try {
-    const inbox = client.workflow.getHandle(`inbox/${site}`);
+    const inbox = client.workflow.getHandle(inboxId(site));
     const { status } = await echoed(options, () => inbox.describe());
     if (status.name !== 'COMPLETED') return AT_WORK.has(status.name) ? undefined : 'lost';
     const end = (await echoed(options, () => inbox.result())) as InboxEnd | undefined | null;

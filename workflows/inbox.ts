@@ -11,9 +11,11 @@ import {
   patched,
   setHandler,
 } from '@temporalio/workflow';
+import type { InboxRecorded, LateNews } from '../activities/contract.js';
+import type { Delivery } from '../policies/model/inbox.js';
 import type { SiteReport } from '../policies/model/report.js';
 import type { InboxEnd, OutboxAcks, OutboxPage } from '../policies/model/telemetry.js';
-import { deliverSignal, lateNewsSignal, type Delivery } from './messages.js';
+import { deliverSignal, lateNewsSignal } from './messages.js';
 import { atOnce, patient } from './proxies.js';
 
 const IDLE = '10s';
@@ -63,7 +65,7 @@ async function atOnceIf<T>(short: boolean, effect: (by: Effects) => Promise<T>):
 }
 
 /** What is no delivery at all must not stop the next one; what is wrong inside one the registry notes as an anomaly. */
-function isDelivery(input: unknown): boolean {
+export function isDelivery(input: unknown): boolean {
   if (typeof input !== 'object' || input === null) return false;
   const { report, events } = input as Record<string, unknown>;
   const named = typeof report === 'object' && report !== null && 'site' in report && typeof report.site === 'string';
@@ -74,11 +76,16 @@ function isDelivery(input: unknown): boolean {
 
 async function take({ report, events }: Delivery, nth: number, short: boolean): Promise<InboxEnd | undefined> {
   const recorded = await atOnceIf(short, ({ recordInbox }) => recordInbox(report, events, nth));
-  const { fresh, journal } = Array.isArray(recorded) ? { fresh: recorded } : recorded;
+  const { fresh, journal }: InboxRecorded = Array.isArray(recorded) ? { fresh: recorded } : recorded;
+  await tellRollouts(fresh);
+  return journal === undefined ? undefined : { epoch: report.epoch, journal };
+}
+
+/** The running rollouts that something new concerns. */
+export async function tellRollouts(fresh: LateNews[]): Promise<void> {
   for (const { workflowId, firstRunId, outcomes, answers } of fresh) {
     await getExternalWorkflowHandle(workflowId)
       .signal(lateNewsSignal, { firstRunId, outcomes, answers })
       .catch((error: unknown) => log.info('the rollout has ended meanwhile', { workflowId, error: String(error) }));
   }
-  return journal === undefined ? undefined : { epoch: report.epoch, journal };
 }

@@ -1,4 +1,5 @@
 /** The workflow types, by their contract names. */
+export { arrivals } from './arrivals.js';
 export { catchUp } from './catch-up.js';
 export { inbox } from './inbox.js';
 export { streamLock } from './lock.js';

@@ -2,8 +2,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { IssuedCommand } from '../activities/contract.js';
 import type { Reason } from '../policies/model/verdict.js';
-import type { SiteEvent, SiteReport } from '../policies/model/report.js';
-import type { OutboxPage } from '../policies/model/telemetry.js';
+import type { Delivery } from '../policies/model/inbox.js';
 import type { Result } from '../policies/model/command.js';
 import type { MessageVerb, RolloutStatus, SiteOutcome, VerbAnswer } from '../policies/model/rollout.js';
 
@@ -147,11 +146,5 @@ export type Refusal = Pick<Deferral, 'site' | 'reason' | 'askAt' | 'pause' | 'as
 /** Activities and people → catchUp: look again. `{ retry: [site] }`: a person wants these tried whatever the back-off says. */
 export const wakeSignal = defineSignal<[unknown]>('wake');
 
-/** Site → inbox. */
-/** What a site says: a page of its journal, and of its outbox if it has anything there. */
-export interface Delivery {
-  report: SiteReport;
-  events: SiteEvent[];
-  outbox?: OutboxPage;
-}
+/** Site → inbox, its own or the one of arrivals. */
 export const deliverSignal = defineSignal<[Delivery]>('deliver');

@@ -11,7 +11,7 @@ import { issueCommands } from './issue-commands.js';
 import { countPrefetched, issuePrefetches } from './prefetch.js';
 import { quarantined } from './quarantined.js';
 import { rivalOf } from './rival.js';
-import { recordInbox } from './record-inbox.js';
+import { recordArrivals, recordInbox } from './record-inbox.js';
 import { knownCommands, recordProgress, recordRefused } from './record-progress.js';
 import { retiredAmong } from './retired.js';
 import { runPreflight } from './run-preflight.js';
@@ -34,6 +34,7 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     countPrefetched: (planDigest) => failing(() => countPrefetched(deps, planDigest)),
     recordOutbox: (report, page) => failing(async () => deps.registry.recordOutbox(report, page, deps.now())),
     recordInbox: (report, events, nth) => failing(() => recordInbox(deps, waker, report, events, nth)),
+    recordArrivals: (deliveries) => failing(() => recordArrivals(deps, waker, deliveries)),
     catchUpFacts: (stream) => failing(() => catchUpFacts(deps, stream)),
     sweep: (word) => failing(() => sweep(deps, word)),
     recordBlock: (block) => failing(() => registry.block({ ...block, at: now() })),

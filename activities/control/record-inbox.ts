@@ -1,6 +1,7 @@
 /** What a site reports unasked goes to registry and evidence; the running rollouts that it concerns are told. */
 import { Context } from '@temporalio/activity';
 import { tryOf } from '../../policies/model/command-id.js';
+import type { TakenDelivery } from '../../policies/model/inbox.js';
 import type { SiteEvent, SiteReport } from '../../policies/model/report.js';
 import type { InboxRecorded, LateNews } from '../contract.js';
 import type { ControlDeps } from './deps.js';
@@ -42,4 +43,22 @@ export async function recordInbox(
 function triedAgain({ commandId }: SiteEvent): { try?: number } {
   const number = commandId === undefined ? 1 : tryOf(commandId);
   return number > 1 ? { try: number } : {};
+}
+
+/** All at once, so that they share transactions; one that cannot be recorded takes no other with it. */
+export async function recordArrivals(
+  deps: ControlDeps,
+  waker: CatchUpWaker,
+  deliveries: TakenDelivery[],
+): Promise<(InboxRecorded | null)[]> {
+  const ends = await Promise.allSettled(
+    deliveries.map(async ({ report, events, outbox, nth }) => {
+      const recorded = await recordInbox(deps, waker, report, events, nth);
+      if (outbox) await deps.registry.recordOutbox(report, outbox, deps.now());
+      return recorded;
+    }),
+  );
+  const [first] = ends;
+  if (ends.length === 1 && first?.status === 'rejected') throw first.reason;
+  return ends.map((end) => (end.status === 'fulfilled' ? end.value : null));
 }

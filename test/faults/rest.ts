@@ -94,7 +94,7 @@ async function answerBatch(scene: Scene): Promise<void> {
 
 async function openRuns({ lane, plan }: Scene): Promise<Run[]> {
   const open = await listRuns(lane.client, plan.stream, ' AND ExecutionStatus = "Running"');
-  return open.filter((run) => !['inbox', 'catchUp'].includes(run.type));
+  return open.filter((run) => !['arrivals', 'inbox', 'catchUp'].includes(run.type));
 }
 
 /** Sites that should run another release than they do, where nothing in the seed stands against it. */

@@ -7,7 +7,7 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
 import type { SiteReport } from '../../policies/model/report.js';
-import type { Delivery } from '../../workflows/messages.js';
+import type { Delivery } from '../../policies/model/inbox.js';
 import { workflowBundle } from '../infra/bundle.js';
 
 const QUEUE = 'inboxes';

@@ -71,12 +71,14 @@ test('[A40] windows of samples and a logged warning reach the registry once, and
     const recorded = new Set((await known()).map(keyOf));
     return before.every((key) => recorded.has(key));
   }, 'what was kept is recorded');
-  // Nothing is deleted before it is acknowledged, and the site asks with its next report, once its inbox has ended.
+  // Nothing is deleted before it is acknowledged: by the end of the site's own inbox, for which it asks with its next delivery.
   expect(await waiting()).toBe(before.length);
-  await until(inboxEnded, 'the end of the inbox');
   await operator('hold');
-  await until(async () => (await waiting()) === 0, 'what is recorded is deleted at the site');
+  const held = async () => (await stage.registry.siteEvents(SITE, 50)).some(({ kind }) => kind === 'held');
+  await until(held, 'the own inbox has told it all');
+  await until(inboxEnded, 'the end of the inbox');
   await operator('unhold');
+  await until(async () => (await waiting()) === 0, 'what is recorded is deleted at the site');
 
   const entries = await known();
   expect(new Set(entries.map(keyOf)).size).toBe(entries.length);

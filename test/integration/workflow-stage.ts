@@ -410,6 +410,11 @@ function rememberingActivities(stage: Remembered): ControlActivities {
     async recordInbox(_report, events) {
       return events.length === 0 ? [] : [events[0]?.detail as unknown as LateNews];
     },
+    async recordArrivals(deliveries) {
+      return deliveries.map(({ events }) => ({
+        fresh: events.slice(0, 1).map(({ detail }) => detail as unknown as LateNews),
+      }));
+    },
   };
 }
 

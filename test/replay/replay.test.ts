@@ -63,7 +63,7 @@ describe('recorded histories', () => {
     expect(files).toContain('catch-up.sweep.1.json');
   });
 
-  it('cover the seam of continue-as-new, a reset, a retry, a supersede, a newcomer that finds a rival, a withdrawal', () => {
+  it('cover the seam of continue-as-new, a reset, a retry, a supersede, a newcomer that finds a rival, a withdrawal, arrivals', () => {
     const tells = (file: string, words: string) => expect(JSON.stringify(read(file).history), file).toContain(words);
     tells('seam.rollout.1.json', 'workflowExecutionContinuedAsNewEventAttributes');
     tells('seam.rollout.2.json', '"continuedExecutionRunId"');
@@ -72,6 +72,8 @@ describe('recorded histories', () => {
     for (const file of ['supersede.rollout.1.json', 'supersede.rollout.2.json']) tells(file, 'supersede');
     tells('rival.rollout.1.json', 'rivalOf');
     tells('withdrawn.shard.1.json', '"name":"judgeWithdrawal"');
+    tells('arrivals.arrivals.1.json', '"name":"recordArrivals"');
+    tells('arrivals.arrivals.2.json', '"continuedExecutionRunId"');
     tells('long.shard.1.json', '"continuedExecutionRunId"');
   });
 
@@ -93,6 +95,7 @@ describe('recorded histories', () => {
 
   it.each([
     ['act-1.rollout.json', 'runPreflight'],
+    ['arrivals.arrivals.1.json', 'recordArrivals'],
     ['catch-up.catchUp.1.json', 'catchUpFacts'],
     ['catch-up.sweep.1.json', 'sweep'],
   ])('a replay of %s can say no: an activity of another name in the history is found', async (file, name) => {

@@ -162,3 +162,26 @@ test('a call that fails in the midst of it leaves nothing out', async () => {
   });
   expect([...new Set(site.told)]).toEqual(site.expected);
 });
+
+test('little that is said first over a connection goes to the inbox that sites share, and once more with what is said next', async () => {
+  const site = new Unacknowledged(7, 3, 2);
+  await site.connect(async () => {
+    await vi.waitFor(() => expect(site.arrived).toEqual([[8, 9, 10]]));
+    expect(site.told).toEqual([]);
+    site.append();
+    await heard(site);
+  });
+  expect(site.told).toEqual([8, 9, 10, 11]);
+  expect(site.outbox).toEqual([1, 2]);
+  await site.connect(() => vi.waitFor(() => expect(site.arrived.at(1)).toEqual([8, 9, 10, 11])));
+});
+
+test('much goes to the own inbox from the start, and so does what the shared one did not take', async () => {
+  const much = new Unacknowledged(0, 40, 0, 'x'.repeat(300));
+  await much.connect(() => heard(much));
+  expect([much.arrived, much.told]).toEqual([[], much.expected]);
+  const refused = new Unacknowledged(0, 3);
+  refused.refuse(1);
+  await refused.connect(() => heard(refused));
+  expect([refused.arrived, refused.told]).toEqual([[], refused.expected]);
+});

@@ -65,11 +65,13 @@ test.each([
 test('after a call that failed it is looked at once, not at the next report', async () => {
   const site = new Unacknowledged(7, 3);
   await site.connect(async () => {
+    await vi.waitFor(() => expect(site.arrived).toEqual([[8, 9, 10]]));
+    site.append();
     await heard(site);
     site.inbox = 'gone';
     site.refuse(1);
     site.append();
-    await told(site, [8, 9, 10, 8, 9, 10, 11]);
+    await told(site, [8, 9, 10, 11, 8, 9, 10, 11, 12]);
   });
 });
 
@@ -77,10 +79,26 @@ test('O3: another namespace of the same name is found by the first echo, though 
   const site = new Unacknowledged(7, 3);
   await site.connect(
     async () => {
+      await vi.waitFor(() => expect(site.arrived).toEqual([[8, 9, 10]]));
+      site.append();
       await heard(site);
       site.inbox = 'gone';
       site.namespaceId = 'another';
       await told(site, [...site.expected, ...site.expected]);
+    },
+    3_600_000,
+    REPORT_MS,
+  );
+});
+
+test('O3: and what only the shared inbox of the lost one had heard, the own one hears then', async () => {
+  const site = new Unacknowledged(7, 3);
+  await site.connect(
+    async () => {
+      await vi.waitFor(() => expect(site.arrived).toEqual([[8, 9, 10]]));
+      site.inbox = 'gone';
+      site.namespaceId = 'another';
+      await told(site, site.expected);
     },
     3_600_000,
     REPORT_MS,

@@ -15,6 +15,8 @@ export class Unacknowledged {
   readonly told: number[] = [];
   readonly deliveries: number[] = [];
   readonly outbox: number[] = [];
+  /** What went to the inbox that sites share, delivery by delivery; everything else here is of the site's own. */
+  readonly arrived: number[][] = [];
   private readonly journal: { sequence: number }[];
   private readonly listeners = new Set<(event: SiteEvent) => void>();
   private refusals = 0;
@@ -62,6 +64,11 @@ export class Unacknowledged {
     this.outbox.push(...(delivery.outbox?.entries ?? []).map(({ sequence }) => sequence));
   }
 
+  private arrive({ events }: { events: SiteEvent[] }): void {
+    if (this.refusals-- > 0) throw new Error('14 UNAVAILABLE');
+    this.arrived.push(events.map(({ sequence }) => sequence));
+  }
+
   private readonly door = {
     onEvent: (listener: (event: SiteEvent) => void) => {
       this.listeners.add(listener);
@@ -88,8 +95,8 @@ export class Unacknowledged {
 
   private readonly client = {
     workflow: {
-      signalWithStart: async (_: string, { signalArgs }: { signalArgs: Parameters<Unacknowledged['take']> }) =>
-        this.take(...signalArgs),
+      signalWithStart: async (type: string, { signalArgs }: { signalArgs: Parameters<Unacknowledged['take']> }) =>
+        type === 'arrivals' ? this.arrive(...signalArgs) : this.take(...signalArgs),
       getHandle: () => ({
         describe: async () => {
           if (this.inbox === 'gone') throw new WorkflowNotFoundError('not found', 'inbox/osl-01', undefined);

@@ -1,9 +1,10 @@
 /** What a site told and is recorded once more, because the answer was lost: its news must not be lost with it. */
 import { asyncLocalStorage, Context, type Info } from '@temporalio/activity';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { ControlDeps } from '../../../activities/control/deps.js';
-import { recordInbox } from '../../../activities/control/record-inbox.js';
+import { recordArrivals, recordInbox } from '../../../activities/control/record-inbox.js';
 import { CatchUpWaker } from '../../../activities/control/wake-catch-up.js';
+import type { SiteReport } from '../../../policies/model/report.js';
 import { openRegistry } from '../../../records/registry/open.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { commandId, frozenPlan, Journal, report, result, status } from '../../records/registry/facts.js';
@@ -40,4 +41,34 @@ it.each([
   const record = (by: string) => within(by, () => recordInbox(deps, waker, told, journal.events, nth));
   expect((await record(first)).fresh).toMatchObject([{ firstRunId: RUN, outcomes: [{ site: SITE }] }]);
   expect((await record(then)).fresh).toHaveLength(again);
+});
+
+it('arrivals of many sites are recorded together, and one that cannot be takes no other with it', async () => {
+  const client = { withDeadline: (_at: number, calls: () => unknown) => calls() };
+  const deps = { registry, client, now: () => 3_000 } as unknown as ControlDeps;
+  const waker = new CatchUpWaker(deps);
+  const none = { site: undefined } as unknown as SiteReport;
+  const told = [report('osl-01'), none, report('osl-02')].map((one, at) => ({ report: one, events: [], nth: at + 1 }));
+  const ends = await within('1', () => recordArrivals(deps, waker, told));
+  expect(ends).toMatchObject([{ fresh: [] }, null, { fresh: [] }]);
+  expect([...(await registry.reports()).keys()]).toEqual(['osl-01', 'osl-02']);
+  // Alone, it is refused with the reason: so that it is tried again.
+  await expect(within('2', () => recordArrivals(deps, waker, told.slice(1, 2)))).rejects.toThrow();
+});
+
+it('what arrives with samples leaves them in the registry, and its news is told once more to who asks again', async () => {
+  const client = { withDeadline: (_at: number, calls: () => unknown) => calls() };
+  const deps = { registry, client, now: () => 3_000 } as unknown as ControlDeps;
+  const waker = new CatchUpWaker(deps);
+  const journal = new Journal(SITE);
+  journal.ended(result(commandId(RUN, SITE), 'confirmed'));
+  const head = report(SITE, { head: journal.events[0]?.hash ?? '' });
+  const recordOutbox = vi.spyOn(registry, 'recordOutbox');
+  const outbox = { resource: { attributes: {} }, entries: [] };
+  const told = [{ report: head, events: journal.events, outbox, nth: 7 }];
+  for (const activity of ['1', '2']) {
+    const [end] = await within(activity, () => recordArrivals(deps, waker, told));
+    expect(end?.fresh).toMatchObject([{ firstRunId: RUN, outcomes: [{ site: SITE }] }]);
+  }
+  expect(recordOutbox).toHaveBeenCalledWith(head, outbox, 3_000);
 });
