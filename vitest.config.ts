@@ -8,7 +8,10 @@ import { ROOMS } from './infra/setup/steps.mjs';
 
 const rooms = [...ROOMS, 'bench', 'faults'];
 
-/** Of the rooms, but slow or with processes of their own: run with the integration tests. */
+/**
+ * Of the rooms, but slow, with processes of their own, or putting another module in a module's place, which unit tests share: run with the
+ * integration tests.
+ */
 const slow = [
   'test/lint.test.ts',
   'test/site/broken-reads.test.ts',
@@ -35,6 +38,7 @@ const slow = [
   'test/site/depot-speed.test.ts',
   'test/site/uplink.test.ts',
   'test/worker/told-again.test.ts',
+  'test/workflows/shard-record.test.ts',
   'test/infra/alerts.test.ts',
   'test/infra/dev/process.test.ts',
   'test/infra/dev/load.test.ts',
@@ -47,6 +51,7 @@ const slow = [
   'test/cli/going-back.test.ts',
   'test/cli/owed.test.ts',
   'test/cli/holding.test.ts',
+  'test/cli/motion.test.ts',
 ];
 
 /** Need the processor, and not at any moment: what they judge has no clock but its own, or the patience of minutes. */

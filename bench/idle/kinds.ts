@@ -8,7 +8,7 @@ const text = (source: string) => new RegExp(`^${NAMESPACE}${source}`, 's');
 const POLL = text('[\\x01-\\x7f]\\n.site-');
 /** RecordWorkerHeartbeat: after the namespace an identity, then heartbeats. */
 const HEARTBEAT = text('[\\x01-\\x7f]site-[^\\x1a]+\\x1a');
-const INBOX = text('[\\x01-\\x7f]*\\n?.?inbox/');
+const INBOX = text('[\\x01-\\x7f]*\\n?.?(inbox|arrivals)/');
 /** DescribeNamespace: a name, and nothing else; it is what proves contact. */
 const CONTACT = /^\n[\x01-\x7f][^\x12]+$/s;
 

@@ -25,12 +25,13 @@ const request = (text: string) => Buffer.from(text, 'latin1');
 const POLL = request('\n\x07default\x12\x13\n\x0fsite-idle-fibre\x10\x01\x1a\x0fsite-idle-fibre');
 const HEARTBEAT = request('\n\x07default\x12\x0fsite-idle-fibre\x1a\xb9\x02\n$5e006ccf');
 const REPORT = request('\n\x07default\x12\x10inbox/idle-fibre\x1a\x07\n\x05inbox');
+const ARRIVAL = request('\n\x07default\x12\x0aarrivals/1\x1a\x0a\n\x08arrivals');
 const DESCRIBE = request('\n\x07default\x12\x12\n\x10inbox/idle-fibre');
 
 describe('the kinds of calls', () => {
   it('are told by the layout of what is asked', () => {
-    const asked = [POLL, HEARTBEAT, REPORT, DESCRIBE, request('\n\x07default'), Buffer.alloc(0)];
-    expect(asked.map(kindOf)).toEqual(['poll', 'heartbeat', 'report', 'report', 'contact', 'other']);
+    const asked = [POLL, HEARTBEAT, REPORT, ARRIVAL, DESCRIBE, request('\n\x07default'), Buffer.alloc(0)];
+    expect(asked.map(kindOf)).toEqual(['poll', 'heartbeat', 'report', 'report', 'report', 'contact', 'other']);
   });
 });
 
