@@ -1,18 +1,25 @@
 /** Runs at every start before any connection is tried: puts right what a crash, a kill or a power cut left half done. */
 import { decideAtBoot, switchOf } from '../policies/site/decide-boot.js';
-import { elapsedSince, marked } from '../policies/site/elapsed.js';
+import { elapsedSince, marked, type Moment } from '../policies/site/elapsed.js';
 import { messageOf } from './advance.js';
 import { momentOf } from './clock.js';
 import type { SiteContext } from './context.js';
 import { clearAside, finishConversions } from './conversions.js';
+import { pauseFor } from './pause.js';
 import { revertAtBoot, strandStream } from './revert.js';
 import type { HeldRow, StreamRow, Trial } from './store/rows.js';
 import { probeLinksLive } from './task.js';
-import { isUndoneUnbooked, longestAsking } from './unbooked.js';
+import { isUndoneUnbooked } from './unbooked.js';
 import { noLongerLive } from './watching.js';
 
-/** What becomes of a release that is found watched, within its deadline and its restarts. */
-export type FoundWatched = (context: SiteContext, row: StreamRow, trial: Trial) => Promise<void>;
+/**
+ * What becomes of a release that is found watched, within its deadline and its restarts. `askUntil`: elapsed ms, from when on no
+ * program is waited for.
+ */
+export type FoundWatched = (context: SiteContext, row: StreamRow, trial: Trial, askUntil: number) => Promise<void>;
+
+/** For the programs of all streams together: no stream is watched, and nothing connected, before the guard has ended. */
+const ASKS_FOR_MS = 5_000;
 
 /** Afterwards every stream is at rest, or where its runner can carry on. */
 export async function guardAtBoot(context: SiteContext, onWatched: FoundWatched = resumeWatch): Promise<void> {
@@ -38,17 +45,32 @@ export async function guardAtBoot(context: SiteContext, onWatched: FoundWatched 
       context.log.error({ error: messageOf(error) }, 'the guard could not do all at this start');
     }
   };
-  // One after another: two undos at once could want the same program. What is watched last: no undo waits for its programs.
-  const isWatched = ({ state }: StreamRow) => Number(state === 'watching');
-  const rows = store.streams().toSorted((a, b) => isWatched(a) - isWatched(b));
-  for (const row of rows) await attempt(async () => guardStream(context, row, onWatched));
+  // One after another: two undos at once could want the same program.
+  const { rows, askUntil } = inOrder(store.streams(), momentOf(clock));
+  const watched: Resume = (...of) => onWatched(...of, askUntil);
+  for (const row of rows) await attempt(async () => guardStream(context, row, watched));
   await clearAside(context).catch((error: unknown) => {
     context.log.error({ error: messageOf(error) }, 'what was moved aside could not be looked through');
   });
   if (failures.length > 0) throw failures[0];
 }
 
-async function guardStream(context: SiteContext, row: StreamRow, onWatched: FoundWatched): Promise<void> {
+/**
+ * What only goes on being watched comes last, so that no undo waits for its programs; and those have so long to answer, all together, that
+ * no deadline passes meanwhile.
+ */
+function inOrder(streams: StreamRow[], at: Moment): { rows: StreamRow[]; askUntil: number } {
+  const resumes = ({ state, trial }: StreamRow) =>
+    state === 'watching' && trial !== undefined && decideAtBoot(state, trial, at).kind === 'resume-watch';
+  const watched = streams.filter(resumes);
+  const lefts = watched.flatMap(({ trial }) => (trial ? [trial.within - elapsedSince(switchOf(trial), at)] : []));
+  const others = streams.filter((row) => !watched.includes(row));
+  return { rows: [...others, ...watched], askUntil: at.elapsed + Math.min(ASKS_FOR_MS, ...lefts) };
+}
+
+type Resume = (context: SiteContext, row: StreamRow, trial: Trial) => Promise<void>;
+
+async function guardStream(context: SiteContext, row: StreamRow, onWatched: Resume): Promise<void> {
   const { clock } = context;
   const { stream, trial } = row;
   const decision = decideAtBoot(row.state, trial, momentOf(clock));
@@ -72,19 +94,22 @@ async function guardStream(context: SiteContext, row: StreamRow, onWatched: Foun
 /**
  * An undo that a disk did not let be written down leaves books that know nothing of it. Links say at once what is live. Programs
  * may just be starting, as the machine is: that one of them denies the release undoes nothing, unless it says that what was before
- * is live. They are asked where their time limits end before the deadline does; else the deadline is what undoes.
+ * is live. One that does not answer in time changes nothing: the checks and the deadline are there.
  */
-async function resumeWatch(context: SiteContext, row: StreamRow, trial: Trial): Promise<void> {
+async function resumeWatch(context: SiteContext, row: StreamRow, trial: Trial, askUntil: number): Promise<void> {
   const held = context.store.held(trial.releaseId);
   const isLive =
-    held === undefined || ((await probeLinksLive(context, held)) && !(await isPartlyUndone(context, held, trial)));
+    held === undefined || ((await probeLinksLive(context, held)) && !(await isPartlyUndone(context, held, askUntil)));
   if (isLive) return countRestart(context, row, trial);
   return revertAtBoot(context, row.stream, { trial, undo: noLongerLive(context, held) });
 }
 
-async function isPartlyUndone(context: SiteContext, held: HeldRow, trial: Trial): Promise<boolean> {
-  const left = trial.within - elapsedSince(switchOf(trial), momentOf(context.clock));
-  return longestAsking(held) < left && isUndoneUnbooked(context, held, true);
+async function isPartlyUndone(context: SiteContext, held: HeldRow, askUntil: number): Promise<boolean> {
+  const left = askUntil - context.clock.elapsed();
+  if (left <= 0) return false;
+  const answered = new AbortController();
+  const late = pauseFor(left, answered.signal).then(() => false);
+  return Promise.race([isUndoneUnbooked(context, held, true), late]).finally(() => answered.abort());
 }
 
 /**

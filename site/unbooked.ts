@@ -11,8 +11,8 @@ import { releaseBefore } from './trial.js';
 /**
  * True if some component of `held` is not live, and what was live before it is: whoever drifted would have left neither. That has to
  * be something. Where nothing was before, a target that is missing now proves nothing: a mount that is late, a directory that does not
- * outlive the machine, or somebody's hand leave the same. Links tell at once; programs may take their time limits (`longestAsking`),
- * so that they are asked only with a reason (`programs`).
+ * outlive the machine, or somebody's hand leave the same. Links tell at once; programs may take their time limits, so
+ * that they are asked only with a reason (`programs`). Whoever does not wait for the answer leaves nothing in the way of an undo.
  */
 export async function isUndoneUnbooked(
   context: SiteContext,
@@ -28,17 +28,12 @@ export async function isUndoneUnbooked(
     const is = (probe: Promise<boolean>) => probe.catch(() => undefined);
     const isDenied = async () => (await is(driver.probeLive(taskFor(context, held, component)))) === false;
     if (!(await isDenied())) continue;
-    if (!(await is(driver.probeReverted(taskFor(context, held, component, lkg), point)))) continue;
+    const task = taskFor(context, held, component, lkg);
+    if (!(await is(driver.probeReverted({ ...task, saved: `${task.saved}.asked` }, point)))) continue;
     // A program that was still starting when it denied this release would affirm any release now.
     if (component.driver.type === 'directory' || (await isDenied())) return true;
   }
   return false;
-}
-
-/** Milliseconds that its programs may take to answer `isUndoneUnbooked`: asked of the release, of the one before, and once more. */
-export function longestAsking({ release }: HeldRow): number {
-  const limits = release.components.map(({ driver }) => (driver.type === 'exec' ? 3 * driver.timeout : 0));
-  return limits.reduce((sum, limit) => sum + limit, 0);
 }
 
 function namesSomething(point: UndoPoint): boolean {

@@ -29,6 +29,15 @@ export class Due {
   }
 }
 
+/**
+ * Over all connections: how often in a row something was said to the inbox that sites share and not to the own one. Too often, and the own one
+ * comes first: a site whose connections are short must not hang on an inbox for whose end it does not ask.
+ */
+export class Announced {
+  inARow = 0;
+}
+const MOST_ANNOUNCED = 3;
+
 export interface DeliveryOptions {
   site: string;
   door: SiteDoor;
@@ -42,6 +51,8 @@ export interface DeliveryOptions {
   reportEvery?: number;
   /** For who else may find that there is something to deliver. */
   due?: Due;
+  /** Kept from one connection to the next. */
+  announced?: Announced;
   /** Hears of every answer of the centre, and of every call that had none, with its cause. */
   onEcho?: (failure?: string) => void;
 }
@@ -158,7 +169,7 @@ function nextReport({ timers = LINK_TIMERS.fibre, reportEvery = timers.reportEve
  * may be more than one delivery takes, and the rest is due.
  */
 async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean): Promise<boolean> {
-  const { site, door, client } = options;
+  const { site, door, client, announced = new Announced() } = options;
   const ending = await askEnding(options, sent, looks);
   const report = await door.report();
   if (looks) goBack(options, sent, ending, report.epoch);
@@ -169,8 +180,13 @@ async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean):
     if (pages > 0 && page.length === 0 && entries.length === 0) return isCut;
     const outbox = entries.length > 0 && door.outbox ? { outbox: door.outbox.page(entries) } : {};
     const delivery = { report, events: page, ...outbox };
-    if (sent.isFirst() && page.length === events.length && bytesOf(delivery) <= ARRIVAL_BYTES) {
-      return announce(options, delivery);
+    if (
+      sent.isFirst() &&
+      announced.inARow < MOST_ANNOUNCED &&
+      page.length === events.length &&
+      bytesOf(delivery) <= ARRIVAL_BYTES
+    ) {
+      return announce(options, announced, delivery);
     }
     await echoed(options, () =>
       client.workflow.signalWithStart('inbox', {
@@ -182,6 +198,7 @@ async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean):
         staticSummary: `what site ${site} reports`,
       }),
     );
+    announced.inARow = 0;
     sent.wentThrough();
     events.splice(0, page.length);
     sent.journal = page.at(-1)?.sequence ?? sent.journal;
@@ -194,7 +211,8 @@ async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean):
  * What is said first goes by an inbox that many sites share: the sooner the centre knows who is back. Nothing of it counts as carried, for
  * nobody asks how that inbox ended: the next delivery, to the site's own, brings it all once more.
  */
-async function announce(options: DeliveryOptions, delivery: Delivery): Promise<false> {
+async function announce(options: DeliveryOptions, announced: Announced, delivery: Delivery): Promise<false> {
+  announced.inARow += 1;
   await echoed(options, () =>
     options.client.workflow.signalWithStart('arrivals', {
       ...{ workflowId: arrivalsId(options.site), taskQueue: TASK_QUEUE, args: [] },

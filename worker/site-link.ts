@@ -16,7 +16,7 @@ import {
   type TemporalSettings,
 } from './connection.js';
 import type { Log } from './log.js';
-import { deliverIfUnheard, Due, keepDelivering, type DeliveryOptions } from './site-delivery.js';
+import { Announced, deliverIfUnheard, Due, keepDelivering, type DeliveryOptions } from './site-delivery.js';
 
 export interface SiteLinkOptions {
   site: string;
@@ -44,6 +44,7 @@ const ASK_WITHIN_MS = 5_000;
 export async function runSiteLink(options: SiteLinkOptions, signal: AbortSignal): Promise<void> {
   const { log, timers } = options;
   const standing = new Standing(options.onState);
+  const announced = new Announced();
   for (let failures = 0; !signal.aborted;) {
     const failed = (cause: string, tries: number) => standing.down(cause, failures + tries);
     const connected = await connectPatiently(options.readTemporal, timers, signal, log, failed);
@@ -51,7 +52,7 @@ export async function runSiteLink(options: SiteLinkOptions, signal: AbortSignal)
     const held: Held = { now: connected };
     const began = performance.now();
     try {
-      await serve(options, held, standing, signal);
+      await serve({ ...options, announced }, held, standing, signal);
     } catch (error) {
       failures = performance.now() - began < HELD_MS ? failures + 1 : 1;
       const cause = await nameCause(held.now, error);
@@ -89,7 +90,9 @@ class Standing {
   }
 }
 
-async function serve(options: SiteLinkOptions, held: Held, standing: Standing, signal: AbortSignal): Promise<void> {
+type Lasting = SiteLinkOptions & { announced: Announced };
+
+async function serve(options: Lasting, held: Held, standing: Standing, signal: AbortSignal): Promise<void> {
   const { connection, settings } = held.now;
   const { namespace } = settings;
   // Worker.create does not ask for the namespace, and a worker without one fails a minute later without a word.
@@ -97,7 +100,7 @@ async function serve(options: SiteLinkOptions, held: Held, standing: Standing, s
     connection.workflowService.describeNamespace({ namespace }),
   );
   const ended = new AbortController();
-  const { site, door, log, timers } = options;
+  const { site, door, log, timers, announced } = options;
   let failures = 0;
   const onEcho = (failure?: string) => {
     failures = failure === undefined ? 0 : failures + 1;
@@ -106,7 +109,7 @@ async function serve(options: SiteLinkOptions, held: Held, standing: Standing, s
   };
   const client = new Client({ connection, namespace });
   const namespaceId = namespaceInfo?.id ?? undefined;
-  const delivery: DeliveryOptions = { site, door, log, timers, client, namespaceId, onEcho, due: new Due() };
+  const delivery: DeliveryOptions = { site, door, log, timers, client, namespaceId, onEcho, due: new Due(), announced };
   const onResult = (asker: Asker) => void deliverIfUnheard(delivery, asker, ended.signal);
   const worker = await Worker.create({ ...siteWorkerOptions({ ...options, onResult }), connection, namespace });
   const delivering = keepDelivering(delivery, ended.signal);

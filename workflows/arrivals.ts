@@ -3,11 +3,11 @@
  * return would wait for. Started by the first site's signal, ends when all that came is recorded. It is only the sooner of two ways:
  * a site does not count on it, and says the same again to its own inbox, with what it has to say next.
  */
-import { condition, continueAsNew, log, setHandler, workflowInfo } from '@temporalio/workflow';
+import { condition, continueAsNew, log, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
 import type { Delivery, TakenDelivery } from '../policies/model/inbox.js';
 import { isDelivery, tellRollouts } from './inbox.js';
 import { deliverSignal } from './messages.js';
-import { atOnce, patient } from './proxies.js';
+import { atOnce, forQuarterHour } from './proxies.js';
 
 /** One effect records so many together. */
 const TOGETHER = 50;
@@ -34,6 +34,9 @@ export async function arrivals(left: Delivery[] = [], continueAfterEvents?: numb
       apart.add(one.nth);
       void takeApart(one, () => apart.delete(one.nth));
     }
+    // Ends the task: what it has recorded is safe then, and the signals that wait behind it are few. The server makes a task fail
+    // that has a hundred behind it.
+    if (waiting.length > 0) await sleep(1);
     await condition(() => waiting.length > 0 || apart.size === 0);
     // A task with signals behind it cannot end the run (measured), and what it had recorded would be recorded again.
     await condition(() => waiting.length > 0, QUIET_FOR);
@@ -58,12 +61,11 @@ async function takeTogether(deliveries: TakenDelivery[]): Promise<TakenDelivery[
   }
 }
 
-/** Waits for a registry that is away, as long as it takes; nobody else waits for it. */
+/** Waits for a registry that is away, and not for ever: the site says it again to its own inbox, and this one must end. */
 async function takeApart(delivery: TakenDelivery, taken: () => void): Promise<void> {
   try {
-    for (const recorded of await patient.recordArrivals([delivery])) await tellRollouts(recorded?.fresh ?? []);
+    for (const recorded of await forQuarterHour.recordArrivals([delivery])) await tellRollouts(recorded?.fresh ?? []);
   } catch (error) {
-    // A person cancelled the run. The site says it again to its own inbox.
     log.warn('an arrival was given up', { site: delivery.report.site, error: String(error) });
   }
   taken();

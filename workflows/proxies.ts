@@ -17,6 +17,13 @@ export const atOnce = proxyLocalActivities<ControlActivities>({
   retry: { initialInterval: '200ms', maximumAttempts: 2 },
 });
 
+/** What somebody says again in another way if it is given up. */
+export const forQuarterHour = proxyActivities<ControlActivities>({
+  startToCloseTimeout: '10s',
+  scheduleToCloseTimeout: '15m',
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
+});
+
 /** Before anything runs: the world gets a minute or so, then the rollout is refused with the reason. */
 export const atStart = proxyActivities<ControlActivities>({
   startToCloseTimeout: '60s',

@@ -54,7 +54,11 @@ export async function recordReports(tx: Tx, reports: SiteReport[], now: number):
 const NOWHERE = { epoch: 0, sequence: 0 };
 
 function isReport({ epoch, sequence, at, streams }: SiteReport): boolean {
-  return [epoch, sequence, at].every((number) => Number.isSafeInteger(number)) && typeof streams === 'object';
+  return (
+    [epoch, sequence, at].every((number) => Number.isSafeInteger(number)) &&
+    typeof streams === 'object' &&
+    streams !== null
+  );
 }
 
 async function keepLatest(tx: Tx, reports: SiteReport[], now: number): Promise<void> {

@@ -94,6 +94,17 @@ describe('arrivals', () => {
     expect(kinds).not.toContain(ACTIVITY_SCHEDULED);
   });
 
+  it('a burst of more than the server keeps behind one task loses nobody, and nobody has two names', async () => {
+    slowMs = 500;
+    const first = await deliver('burst', 's0');
+    await Promise.all(sitesOf(250).map((site) => deliver('burst', site)));
+    await client.workflow.getHandle('arrivals/burst', first.signaledRunId).result();
+    expect(new Set(calls.flat())).toEqual(new Set(sitesOf(250)));
+    // s0 came twice.
+    expect(new Set(names).size).toBe(251);
+    expect(Math.max(...calls.map(({ length }) => length))).toBe(50);
+  }, 60_000);
+
   it('one that cannot be recorded is tried again alone, and holds nobody up', async () => {
     refused.set('s1', 3);
     const handle = await deliver('one', 's0');

@@ -209,10 +209,36 @@ describe('a legacy controller that was changed by hand', () => {
       expect(existsSync(starting)).toBe(false);
     });
 
-    it('is not asked where that could outlast the deadline', async () => {
-      await watched({ within: '50s', healthyFor: '49s' });
-      writeFileSync(site.path('controller'), '1.0.0\n');
-      expect(kinds(await site.start()).at(-1)).toBe('watching');
+    it('is not waited for where it hangs: the undo of another stream comes first, and the watch goes on', async () => {
+      const hangs = site.path('hangs');
+      await watched({ within: '5m', healthyFor: '4m' }, `[ ! -e ${hangs} ] || sleep 25`);
+      const late = { stream: 'zone', confirm: { within: '1500ms', healthyFor: '1400ms' } };
+      const agent = await site.start();
+      const overdue = site.command(release('1.0.0', late));
+      await agent.door.accept(site.sign(overdue));
+      await until(() =>
+        agent.history(50).some(({ kind, commandId }) => kind === 'watching' && commandId === overdue.id),
+      );
+      await agent.stop();
+      writeFileSync(hangs, '');
+      await new Promise((resolve) => setTimeout(resolve, 1_600));
+      const began = Date.now();
+      const again = await site.start();
+      expect(Date.now() - began).toBeLessThan(15_000);
+      const undone = again.history(50).findLast(({ kind }) => kind === 'reverted');
+      expect(undone).toMatchObject({ commandId: overdue.id, detail: { reason: { code: 'DEADLINE_PASSED' } } });
+      expect((undone?.at ?? Infinity) - began).toBeLessThan(4_000);
+      expect(await reported(again)).toMatchObject({ state: 'watching' });
+    });
+
+    it('is not waited for beyond the deadline', async () => {
+      const hangs = site.path('hangs');
+      await watched({ within: '3s', healthyFor: '2900ms' }, `[ ! -e ${hangs} ] || sleep 25`);
+      writeFileSync(hangs, '');
+      const began = Date.now();
+      const agent = await site.start();
+      expect(Date.now() - began).toBeLessThan(4_500);
+      await until(() => agent.history(1)[0]?.kind === 'reverting');
     });
   });
 });

@@ -176,6 +176,16 @@ test('little that is said first over a connection goes to the inbox that sites s
   await site.connect(() => vi.waitFor(() => expect(site.arrived.at(1)).toEqual([8, 9, 10, 11])));
 });
 
+test('where connections are too short to say it to the own inbox, that one comes first after a while, and then the shared one', async () => {
+  const site = new Unacknowledged(7, 3);
+  const announces = (times: number) => site.connect(() => vi.waitFor(() => expect(site.arrived).toHaveLength(times)));
+  for (const times of [1, 2, 3]) await announces(times);
+  expect(site.told).toEqual([]);
+  await site.connect(() => heard(site));
+  expect([site.arrived.length, site.told]).toEqual([3, site.expected]);
+  await announces(4);
+});
+
 test('much goes to the own inbox from the start, and so does what the shared one did not take', async () => {
   const much = new Unacknowledged(0, 40, 0, 'x'.repeat(300));
   await much.connect(() => heard(much));

@@ -6,7 +6,7 @@ import type { SiteEvent } from '../../policies/model/report.js';
 import type { SiteDoor } from '../../policies/model/site-door.js';
 import type { InboxEnd, OutboxEntry, SparePriority } from '../../policies/model/telemetry.js';
 import { openLog } from '../../worker/log.js';
-import { keepDelivering } from '../../worker/site-delivery.js';
+import { Announced, keepDelivering } from '../../worker/site-delivery.js';
 
 const LARGEST_PAYLOAD = 2 * 1024 * 1024;
 
@@ -19,6 +19,7 @@ export class Unacknowledged {
   readonly arrived: number[][] = [];
   private readonly journal: { sequence: number }[];
   private readonly listeners = new Set<(event: SiteEvent) => void>();
+  private readonly announced = new Announced();
   private refusals = 0;
   namespaceId = 'one';
   /** Bytes of a delivery that come through in time. */
@@ -117,7 +118,10 @@ export class Unacknowledged {
     log.level = 'silent';
     const { door, client } = this;
     const timers = { ...LINK_TIMERS.fibre, reportEvery, contactEvery };
-    const running = keepDelivering({ site: 'osl-01', door, client, log, timers, namespaceId: 'one' }, end.signal);
+    const running = keepDelivering(
+      { site: 'osl-01', door, client, log, timers, namespaceId: 'one', announced: this.announced },
+      end.signal,
+    );
     await during().finally(() => end.abort());
     await running;
   }

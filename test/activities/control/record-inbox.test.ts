@@ -1,10 +1,12 @@
 /** What a site told and is recorded once more, because the answer was lost: its news must not be lost with it. */
 import { asyncLocalStorage, Context, type Info } from '@temporalio/activity';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { ControlDeps } from '../../../activities/control/deps.js';
 import { recordArrivals, recordInbox } from '../../../activities/control/record-inbox.js';
 import { CatchUpWaker } from '../../../activities/control/wake-catch-up.js';
 import type { SiteReport } from '../../../policies/model/report.js';
+import type { LogRecord } from '../../../policies/model/telemetry.js';
+import { linkOutboxEntry } from '../../../policies/signing/outbox-chain.js';
 import { openRegistry } from '../../../records/registry/open.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { commandId, frozenPlan, Journal, report, result, status } from '../../records/registry/facts.js';
@@ -63,12 +65,14 @@ it('what arrives with samples leaves them in the registry, and its news is told 
   const journal = new Journal(SITE);
   journal.ended(result(commandId(RUN, SITE), 'confirmed'));
   const head = report(SITE, { head: journal.events[0]?.hash ?? '' });
-  const recordOutbox = vi.spyOn(registry, 'recordOutbox');
-  const outbox = { resource: { attributes: {} }, entries: [] };
+  const said = { timeUnixMs: 1, severityNumber: 9, severityText: 'INFO', body: 'looked' } as const;
+  const record: LogRecord = { kind: 'log', scope: { name: 's' }, attributes: {}, ...said };
+  const entry = linkOutboxEntry({ site: SITE, epoch: 1, priority: 'routine', at: 1, record });
+  const outbox = { resource: { attributes: {} }, entries: [entry] };
   const told = [{ report: head, events: journal.events, outbox, nth: 7 }];
   for (const activity of ['1', '2']) {
     const [end] = await within(activity, () => recordArrivals(deps, waker, told));
     expect(end?.fresh).toMatchObject([{ firstRunId: RUN, outcomes: [{ site: SITE }] }]);
   }
-  expect(recordOutbox).toHaveBeenCalledWith(head, outbox, 3_000);
+  expect((await registry.siteOutbox(SITE, 9)).entries).toEqual([entry]);
 });
