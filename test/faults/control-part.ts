@@ -7,6 +7,8 @@ import { Context } from '@temporalio/activity';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type InjectedSinks } from '@temporalio/worker';
 import { createControlActivities } from '../../activities/control/index.js';
+import type { InboxRecorded } from '../../activities/contract.js';
+import type { TakenDelivery } from '../../policies/model/inbox.js';
 import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import { openDepot } from '../../records/depot/open-depot.js';
 import { openRegistry } from '../../records/registry/open.js';
@@ -84,8 +86,29 @@ function seedOf(workflowId: string): OpenSeed | undefined {
 
 async function callActivity(args: unknown[]): Promise<unknown> {
   const { activityType, workflowExecution } = Context.current().info;
+  if (activityType === 'recordArrivals') return recordArrivals(args[0] as TakenDelivery[]);
   const seed = seedOf(workflowExecution?.workflowId ?? '');
   if (!seed) throw new Error('its seed is over');
+  return callFor(seed, args);
+}
+
+/** Sites of all seeds share an inbox, as those of one fleet do: each is recorded with its own seed's registry, and meets its faults. */
+async function recordArrivals(deliveries: TakenDelivery[]): Promise<(InboxRecorded | null)[]> {
+  const recorded = new Map<TakenDelivery, InboxRecorded | null>();
+  for (const seed of new Set(deliveries.map(({ report }) => seedOf(report.site)))) {
+    const its = deliveries.filter(({ report }) => seedOf(report.site) === seed);
+    const ends = seed ? callFor(seed, [its]) : Promise.resolve(its.map(() => ({ fresh: [] })));
+    const told = (await ends.catch((error: unknown) => {
+      if (deliveries.length === 1) throw error;
+      return its.map(() => null);
+    })) as (InboxRecorded | null)[];
+    its.forEach((one, index) => recorded.set(one, told[index] ?? null));
+  }
+  return deliveries.map((one) => recorded.get(one) ?? null);
+}
+
+async function callFor(seed: OpenSeed, args: unknown[]): Promise<unknown> {
+  const { activityType, workflowExecution } = Context.current().info;
   const activity = seed.activities[activityType];
   if (!activity) throw new Error(`no activity ${activityType}`);
   seed.counts.activity += 1;
