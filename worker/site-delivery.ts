@@ -175,19 +175,14 @@ async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean):
   if (looks) goBack(options, sent, ending, report.epoch);
   const events = door.unacknowledged(MOST, sent.journal);
   const isCut = events.length === MOST;
+  const mayAnnounce = sent.isFirst() && announced.inARow < MOST_ANNOUNCED;
   for (let pages = 0; pages <= MOST / PAGE; pages++) {
     const { page, entries } = nextPage(door, events, sent);
     if (pages > 0 && page.length === 0 && entries.length === 0) return isCut;
     const outbox = entries.length > 0 && door.outbox ? { outbox: door.outbox.page(entries) } : {};
     const delivery = { report, events: page, ...outbox };
-    if (
-      sent.isFirst() &&
-      announced.inARow < MOST_ANNOUNCED &&
-      page.length === events.length &&
-      bytesOf(delivery) <= ARRIVAL_BYTES
-    ) {
-      return announce(options, announced, delivery);
-    }
+    const isAll = pages === 0 && page.length === events.length && bytesOf(delivery) <= ARRIVAL_BYTES;
+    if (mayAnnounce && isAll) return announce(options, announced, delivery);
     await echoed(options, () =>
       client.workflow.signalWithStart('inbox', {
         workflowId: inboxId(site),

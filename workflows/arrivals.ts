@@ -23,7 +23,7 @@ export async function arrivals(left: Delivery[] = [], continueAfterEvents?: numb
   setHandler(deliverSignal, (delivery) => void (isDelivery(delivery) && waiting.push(delivery)), {
     description: 'Report and events of a site that has come back.',
   });
-  while (waiting.length > 0 || apart.size > 0) {
+  while (waiting.length > 0) {
     // Before anything is recorded: while a task records, signals come, and a run with signals cannot be followed by another.
     if (apart.size === 0 && waiting.length <= TOGETHER && isLong(continueAfterEvents)) {
       return continueAsNew<typeof arrivals>(waiting, continueAfterEvents);
@@ -50,7 +50,6 @@ function isLong(events: number | undefined): boolean {
 
 /** Those that could not be recorded, or of which nobody knows. */
 async function takeTogether(deliveries: TakenDelivery[]): Promise<TakenDelivery[]> {
-  if (deliveries.length === 0) return [];
   try {
     const recorded = await atOnce.recordArrivals(deliveries);
     await tellRollouts(recorded.flatMap((one) => one?.fresh ?? []));

@@ -2,11 +2,13 @@
 import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
 import type { ControlActivities, SiteActivities } from '../activities/contract.js';
 
-/** Short central effects that must happen: retried for ever, because a record that is not written holds changes. */
-export const patient = proxyActivities<ControlActivities>({
+const SHORT = {
   startToCloseTimeout: '10s',
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
-});
+} as const;
+
+/** Short central effects that must happen: retried for ever, because a record that is not written holds changes. */
+export const patient = proxyActivities<ControlActivities>(SHORT);
 
 /**
  * Within the workflow's own task, for short central effects of workflows that are begun by the hundred: neither a task nor a
@@ -18,11 +20,7 @@ export const atOnce = proxyLocalActivities<ControlActivities>({
 });
 
 /** What somebody says again in another way if it is given up. */
-export const forQuarterHour = proxyActivities<ControlActivities>({
-  startToCloseTimeout: '10s',
-  scheduleToCloseTimeout: '15m',
-  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s' },
-});
+export const forQuarterHour = proxyActivities<ControlActivities>({ ...SHORT, scheduleToCloseTimeout: '15m' });
 
 /** Before anything runs: the world gets a minute or so, then the rollout is refused with the reason. */
 export const atStart = proxyActivities<ControlActivities>({

@@ -10,8 +10,8 @@ import type { CatchUpPace } from '../../policies/catch-up/pace.js';
 import type { BenchOptions } from '../options.js';
 import { median } from '../sweep/figures.js';
 import { sum } from './exhausted.js';
-import { round, waitsOf } from './figures.js';
-import { openStand, type Batch, type Cpu, type Stand, type Telling } from './stand.js';
+import { round, waitsOf, type Rejoined, type Waits } from './figures.js';
+import { openStand, type Batch, type Cpu } from './stand.js';
 
 export const describe =
   'rejoin: all sites return within 1 s, owed a release; until 99 % hold it, against the same agents with commands waiting';
@@ -22,28 +22,20 @@ function eachSite(runs: { cpu: Cpu }[], sites: number): Cpu {
   return { central: of('central'), sites: of('sites'), server: of('server') };
 }
 
-type Floor = ReturnType<typeof waitsOf> & { cpu: Cpu };
-
 type Pairs = Required<Pick<BenchOptions, 'pairs'>> & Pick<BenchOptions, 'tell'>;
 
-async function floorsOf(stand: Stand, how: 'bare' | 'reporting', { pairs, tell }: Pairs): Promise<Floor[]> {
-  const floors: Floor[] = [];
+/** As many runs as pairs were asked for, one after another, each with its waits. */
+async function repeated<Run extends Rejoined & { cpu: Cpu }>(
+  what: string,
+  { pairs, tell }: Pairs,
+  once: () => Promise<Run>,
+): Promise<(Run & Waits)[]> {
+  const runs: (Run & Waits)[] = [];
   for (let i = 0; i < pairs; i += 1) {
-    const floor = await stand.floor(how);
-    floors.push({ ...waitsOf(floor), cpu: floor.cpu });
-    tell(`floor, ${how}, ${i + 1} of ${pairs}: ${JSON.stringify(floors.at(-1))}`);
-  }
-  return floors;
-}
-
-type Rejoin = Awaited<ReturnType<Stand['rejoin']>>;
-
-async function rejoins(stand: Stand, how: Telling, { pairs, tell }: Pairs): Promise<Rejoin[]> {
-  const runs: Rejoin[] = [];
-  for (let i = 0; i < pairs; i += 1) {
-    const run = await stand.rejoin(how);
-    runs.push(run);
-    tell(`rejoin, ${how}, ${i + 1} of ${pairs}: ${JSON.stringify(waitsOf(run))}`);
+    const run = await once();
+    const waits = waitsOf(run);
+    tell(`${what}, ${i + 1} of ${pairs}: ${JSON.stringify({ ...waits, cpu: run.cpu })}`);
+    runs.push({ ...run, ...waits });
   }
   return runs;
 }
@@ -53,17 +45,16 @@ export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promi
   const pace: Partial<CatchUpPace> = { burst: sites, perMinute: 60 * sites, gather: 1_000, jitter: 0 };
   const stand = await openStand({ sites, pace, tell });
   try {
-    const ours = await rejoins(stand, 'inboxes', { pairs, tell });
-    const told = await rejoins(stand, 'told', { pairs, tell });
-    const floors = await floorsOf(stand, 'bare', { pairs, tell });
-    const least = await floorsOf(stand, 'reporting', { pairs, tell });
+    const ours = await repeated('rejoin', { pairs, tell }, () => stand.rejoin('inboxes'));
+    const told = await repeated('rejoin, told', { pairs, tell }, () => stand.rejoin('told'));
+    const floors = await repeated('floor', { pairs, tell }, () => stand.floor('bare'));
+    const least = await repeated('floor, reporting', { pairs, tell }, () => stand.floor('reporting'));
     const noopSeconds = median([await stand.noop(), await stand.noop()]);
-    const waits = ours.map(waitsOf);
     const secondsOf = (runs: { seconds: number }[]) => median(runs.map((one) => one.seconds));
-    const [seconds, floorSeconds, leastSeconds] = [secondsOf(waits), secondsOf(floors), secondsOf(least)];
-    const toldSeconds = secondsOf(told.map(waitsOf));
+    const [seconds, floorSeconds, leastSeconds] = [secondsOf(ours), secondsOf(floors), secondsOf(least)];
+    const toldSeconds = secondsOf(told);
     const calls = sum(ours.map((one) => one.calls));
-    const most = (pick: (one: (typeof waits)[number]) => number) => Math.max(...waits.map(pick));
+    const most = (pick: (one: Waits) => number) => Math.max(...ours.map(pick));
     return {
       ...{ sites, pairs, seconds, floorSeconds, ratio: round(seconds / floorSeconds) },
       ...{ leastSeconds, leastRatio: round(leastSeconds / floorSeconds), ratioToLeast: round(seconds / leastSeconds) },

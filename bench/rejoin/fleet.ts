@@ -24,7 +24,8 @@ export interface FleetOrder extends BareOrder {
 }
 
 /** `bare`: a worker and nothing else, which reports nothing: the floor. `reporting`: it starts an inbox that does nothing besides. */
-export type Return = 'link' | 'bare' | 'reporting';
+export type Unlinked = 'bare' | 'reporting';
+export type Return = 'link' | Unlinked;
 
 /** `at`: epoch ms when each site connects. */
 export type FleetAct =
@@ -115,7 +116,7 @@ function link({ id, agent }: Site, signal: AbortSignal): Promise<void> {
   return runSiteLink({ ...options, readTemporal }, signal);
 }
 
-async function bareLink(site: Site, signal: AbortSignal, how: 'bare' | 'reporting'): Promise<void> {
+async function bareLink(site: Site, signal: AbortSignal, how: Unlinked): Promise<void> {
   const { id, agent } = site;
   const { address, namespace } = order;
   const connection = await NativeConnection.connect({ address });

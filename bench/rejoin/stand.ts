@@ -22,7 +22,7 @@ import { publishVersion, STRATEGY, STREAM, writeProject, type SweepProject } fro
 import { cpuOfPid } from '../sweep/stand.js';
 import { countCalls, readMetrics, sum, type Counted } from './exhausted.js';
 import type { Rejoined } from './figures.js';
-import type { FleetAct, FleetOrder, Held, Return } from './fleet.js';
+import type { FleetAct, FleetOrder, Held, Return, Unlinked } from './fleet.js';
 
 /** Sites in flight, on both sides. */
 const WINDOW = 250;
@@ -49,7 +49,7 @@ export interface Stand {
    * The same agents return in the same way, to commands that lie in their queues; `reporting`: and each starts an inbox that does
    * nothing. After it, `rejoin` cannot be run any more.
    */
-  floor(how: 'bare' | 'reporting'): Promise<Rejoined & { cpu: Cpu }>;
+  floor(how: Unlinked): Promise<Rejoined & { cpu: Cpu }>;
   /** Seconds for one no-op activity a site, at sites that are there: after `floor`. */
   noop(): Promise<number>;
   close(): Promise<void>;
@@ -196,16 +196,14 @@ async function rejoin(bench: Bench, version: string, how: Telling): ReturnType<S
 async function record({ fleets, registry }: Bench): Promise<void> {
   for (const { part } of away(fleets)) {
     const { told } = await part.ask({ act: { kind: 'report' } satisfies FleetAct });
-    for (const report of told as SiteReport[]) {
-      await registry.recordSiteEvents(report, [], Date.now(), { runId: `bench ${Date.now()}`, name: report.site });
-    }
+    for (const report of told as SiteReport[]) await registry.recordReport(report, Date.now());
   }
 }
 
 async function floor(
   bench: Bench,
   version: string,
-  { tries, how }: { tries: number; how: 'bare' | 'reporting' },
+  { tries, how }: { tries: number; how: Unlinked },
 ): Promise<Rejoined & { cpu: Cpu }> {
   const { client, project, sites } = bench;
   await leave(bench);

@@ -1,22 +1,18 @@
 /** The inbox that returning sites share, on a real server: few tasks for many, and nobody waits for another. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
-import { NativeConnection, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startTemporal, type TemporalServer } from '../../infra/dev/temporal.js';
 import type { TakenDelivery } from '../../policies/model/inbox.js';
 import type { SiteReport } from '../../policies/model/report.js';
-import { workflowBundle } from '../infra/bundle.js';
-import { recordHistories } from './record-histories.js';
+import {
+  ACTIVITY_SCHEDULED,
+  INBOX_QUEUE,
+  openInboxStage,
+  TASK_DONE,
+  TASK_FAILED,
+  type InboxStage,
+} from './inbox-stage.js';
 
-const QUEUE = 'arrivals';
-const directory = mkdtempSync(join(tmpdir(), 'arrivals-'));
-const closers: (() => unknown)[] = [() => rmSync(directory, { recursive: true, force: true })];
-let temporal: TemporalServer;
-let client: Client;
+let stage: InboxStage;
 /** The sites of each call. */
 let calls: string[][];
 let names: string[];
@@ -39,46 +35,20 @@ async function recordArrivals(deliveries: TakenDelivery[]): Promise<({ fresh: []
 }
 
 beforeAll(async () => {
-  temporal = await startTemporal({ directory });
-  closers.push(() => temporal.stop());
-  const connection = await NativeConnection.connect({ address: temporal.address });
-  closers.push(() => connection.close());
-  const bundle = await workflowBundle();
-  const worker = await Worker.create({
-    ...{ connection, taskQueue: QUEUE, workflowBundle: bundle, activities: { recordArrivals } },
-  });
-  const running = worker.run();
-  closers.push(async () => {
-    worker.shutdown();
-    await running;
-  });
-  const plain = await Connection.connect({ address: temporal.address });
-  closers.push(() => plain.close());
-  client = new Client({ connection: plain });
-  closers.push(() => recordHistories(client));
+  stage = await openInboxStage({ recordArrivals });
 }, 120_000);
-afterAll(async () => {
-  for (const close of closers.reverse()) await close();
-});
+afterAll(() => stage?.close());
 beforeEach(() => {
   [calls, names, away, slowMs] = [[], [], 0, 0];
   refused = new Map();
 });
 
 const deliver = (id: string, site: string, args: unknown[] = []) =>
-  client.workflow.signalWithStart('arrivals', {
-    ...{ workflowId: `arrivals/${id}`, taskQueue: QUEUE, args, signal: 'deliver' },
+  stage.client.workflow.signalWithStart('arrivals', {
+    ...{ workflowId: `arrivals/${id}`, taskQueue: INBOX_QUEUE, args, signal: 'deliver' },
     signalArgs: [{ report: { site, epoch: 1 } as SiteReport, events: [] }],
   });
 const sitesOf = (count: number) => Array.from({ length: count }, (_, at) => `s${at}`);
-/** As the protocol numbers them. */
-const [TASK_DONE, TASK_FAILED, ACTIVITY_SCHEDULED] = ['7', '9', '10'];
-
-async function kindsOf(id: string): Promise<string[]> {
-  const { events } = await client.workflow.getHandle(`arrivals/${id}`).fetchHistory();
-  return (events ?? []).map(({ eventType }) => String(eventType));
-}
-
 describe('arrivals', () => {
   it('of many sites share tasks: each is recorded once, and the run ends when all are', async () => {
     slowMs = 300;
@@ -87,7 +57,7 @@ describe('arrivals', () => {
     await handle.result();
     expect(calls.flat()).toEqual(sitesOf(60));
     expect(new Set(names).size).toBe(60);
-    const kinds = await kindsOf('many');
+    const kinds = await stage.kindsOf('arrivals/many');
     expect(kinds.filter((kind) => kind === TASK_DONE).length).toBeLessThan(20);
     // A task that ends the run while signals come fails, and what it had recorded would be recorded again.
     expect(kinds).not.toContain(TASK_FAILED);
@@ -98,7 +68,7 @@ describe('arrivals', () => {
     slowMs = 500;
     const first = await deliver('burst', 's0');
     await Promise.all(sitesOf(250).map((site) => deliver('burst', site)));
-    await client.workflow.getHandle('arrivals/burst', first.signaledRunId).result();
+    await stage.client.workflow.getHandle('arrivals/burst', first.signaledRunId).result();
     expect(new Set(calls.flat())).toEqual(new Set(sitesOf(250)));
     // s0 came twice.
     expect(new Set(names).size).toBe(251);
@@ -124,7 +94,7 @@ describe('arrivals', () => {
     await deliver('away', 's1');
     await handle.result();
     expect(new Set(calls.flat())).toEqual(new Set(['s0', 's1']));
-    expect(await kindsOf('away')).toContain(ACTIVITY_SCHEDULED);
+    expect(await stage.kindsOf('arrivals/away')).toContain(ACTIVITY_SCHEDULED);
   }, 60_000);
 
   it('a long history is followed by another run, with what came meanwhile', async () => {
@@ -134,17 +104,22 @@ describe('arrivals', () => {
       await deliver('long', site, [[], 20]);
       await sleep(60);
     }
-    await client.workflow.getHandle('arrivals/long').result();
+    await stage.client.workflow.getHandle('arrivals/long').result();
     expect(calls.flat()).toEqual(sitesOf(30));
-    const of = await client.workflow.getHandle('arrivals/long', first.signaledRunId).describe();
+    const of = await stage.client.workflow.getHandle('arrivals/long', first.signaledRunId).describe();
     expect(of.status.name).toBe('CONTINUED_AS_NEW');
   }, 60_000);
 
   it('ends at once where it was begun by hand with nothing to take, and drops what is no delivery', async () => {
-    const started = { workflowId: 'arrivals/none', taskQueue: QUEUE };
-    expect(await (await client.workflow.start('arrivals', started)).result()).toBeUndefined();
-    const odd = { workflowId: 'arrivals/odd', taskQueue: QUEUE, signal: 'deliver', signalArgs: [{ report: 'none' }] };
-    await (await client.workflow.signalWithStart('arrivals', odd)).result();
+    const started = { workflowId: 'arrivals/none', taskQueue: INBOX_QUEUE };
+    expect(await (await stage.client.workflow.start('arrivals', started)).result()).toBeUndefined();
+    const odd = {
+      workflowId: 'arrivals/odd',
+      taskQueue: INBOX_QUEUE,
+      signal: 'deliver',
+      signalArgs: [{ report: 'none' }],
+    };
+    await (await stage.client.workflow.signalWithStart('arrivals', odd)).result();
     expect(calls).toEqual([]);
   });
 });

@@ -13,8 +13,13 @@ import { commandId, frozenPlan, Journal, report, result, status } from '../../re
 
 const [RUN, SITE] = ['run-1', 'osl-01'];
 let registry: Registry;
+let deps: ControlDeps;
+let waker: CatchUpWaker;
 beforeEach(async () => {
   registry = await openRegistry('sqlite::memory:');
+  const client = { withDeadline: (_at: number, calls: () => unknown) => calls() };
+  deps = { registry, client, now: () => 3_000 } as unknown as ControlDeps;
+  waker = new CatchUpWaker(deps);
   await registry.freeze(frozenPlan(), { firstRunId: RUN, workflowId: 'w-1' }, 1_000);
   await registry.putStatus(status(RUN, { workflowId: 'w-1' }));
 });
@@ -34,9 +39,6 @@ it.each([
   ['by another activity, of the same delivery', '1', '2', 1, 1],
   ['by another activity that names no delivery, as of before', '1', '2', undefined, 0],
 ])('is told %s', async (_how, first, then, nth, again) => {
-  const client = { withDeadline: (_at: number, calls: () => unknown) => calls() };
-  const deps = { registry, client, now: () => 3_000 } as unknown as ControlDeps;
-  const waker = new CatchUpWaker(deps);
   const journal = new Journal(SITE);
   journal.ended(result(commandId(RUN, SITE), 'confirmed'));
   const told = report(SITE, { head: journal.events[0]?.hash ?? '' });
@@ -46,9 +48,6 @@ it.each([
 });
 
 it('arrivals of many sites are recorded together, and one that cannot be takes no other with it', async () => {
-  const client = { withDeadline: (_at: number, calls: () => unknown) => calls() };
-  const deps = { registry, client, now: () => 3_000 } as unknown as ControlDeps;
-  const waker = new CatchUpWaker(deps);
   const none = { site: undefined } as unknown as SiteReport;
   const told = [report('osl-01'), none, report('osl-02')].map((one, at) => ({ report: one, events: [], nth: at + 1 }));
   const ends = await within('1', () => recordArrivals(deps, waker, told));
@@ -59,9 +58,6 @@ it('arrivals of many sites are recorded together, and one that cannot be takes n
 });
 
 it('what arrives with samples leaves them in the registry, and its news is told once more to who asks again', async () => {
-  const client = { withDeadline: (_at: number, calls: () => unknown) => calls() };
-  const deps = { registry, client, now: () => 3_000 } as unknown as ControlDeps;
-  const waker = new CatchUpWaker(deps);
   const journal = new Journal(SITE);
   journal.ended(result(commandId(RUN, SITE), 'confirmed'));
   const head = report(SITE, { head: journal.events[0]?.hash ?? '' });
