@@ -18,14 +18,31 @@ import type { Log } from './log.js';
 const PAGE = 100;
 const MOST = 5_000;
 
-/** Whether there is something to deliver. */
+/** What there is to deliver and to ask, over one connection. */
 export class Due {
   is = true;
   wake: (() => void) | undefined;
+  private readonly answered: { asker: Asker; by: number }[] = [];
 
   set(): void {
     this.is = true;
     this.wake?.();
+  }
+
+  /** A result is going out to `asker`: whether it was heard is asked some time later. */
+  answers(asker: Asker): void {
+    this.answered.push({ asker, by: elapsed() + HEARD_WITHIN_MS });
+    this.wake?.();
+  }
+
+  /** When the first of them has to be asked, by the monotonic clock. */
+  get askBy(): number {
+    return this.answered[0]?.by ?? Infinity;
+  }
+
+  /** Whose turn it is; taken from those that wait. */
+  nextAsked(): Asker | undefined {
+    return this.answered.shift()?.asker;
   }
 }
 
@@ -81,17 +98,22 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
         if (await deliver(options, sent, looks)) due.set();
         reportAt = nextReport(options);
         if (looks) lookAt = reportAt;
-      } else if (elapsed() >= contactAt) {
-        const id = await echo(options);
-        if (namespaceId !== undefined && id !== namespaceId) {
-          lookAt = 0;
-          due.set();
+      } else if (elapsed() >= Math.min(contactAt, due.askBy)) {
+        const asker = due.nextAsked();
+        if (asker) {
+          if (!(await isHeard(options, asker))) due.set();
+        } else {
+          const id = await echo(options);
+          if (namespaceId !== undefined && id !== namespaceId) {
+            lookAt = 0;
+            due.set();
+          }
+          namespaceId = id;
         }
-        namespaceId = id;
       } else {
         await new Promise<void>((resolve) => {
           due.wake = resolve;
-          void pause(Math.min(contactAt, reportAt) - elapsed(), signal).then(resolve);
+          void pause(Math.min(contactAt, due.askBy, reportAt) - elapsed(), signal).then(resolve);
         });
         await pause(timers.gather, signal);
         continue;
@@ -115,7 +137,8 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
   stopListening();
 }
 
-const HEARD_WITHIN_MS = 5_000;
+/** Over fibre at the next contact, which it takes the place of. */
+const HEARD_WITHIN_MS = 15_000;
 const AT_WORK = new Set<string>(['RUNNING', 'PAUSED']);
 /** Of a shard that has taken the result, is about to, or is followed by a run that asks again. */
 const HEARS = new Set<string>(['RUNNING', 'PAUSED', 'COMPLETED', 'CONTINUED_AS_NEW']);
@@ -125,17 +148,14 @@ const HEARS = new Set<string>(['RUNNING', 'PAUSED', 'COMPLETED', 'CONTINUED_AS_N
  * the SDK tells its log alone, and the event was one that a result would carry. The same on every link: one read weighs
  * less than the heartbeats of a command, and a thin link would tell an hour later.
  */
-export async function deliverIfUnheard(options: DeliveryOptions, asker: Asker, signal: AbortSignal): Promise<void> {
-  await pause(HEARD_WITHIN_MS, signal);
-  if (signal.aborted) return;
-  const { workflowId, runId } = asker;
+async function isHeard(options: DeliveryOptions, { workflowId, runId }: Asker): Promise<boolean> {
   try {
     const shard = options.client.workflow.getHandle(workflowId, runId);
-    if (HEARS.has((await echoed(options, () => shard.describe())).status.name)) return;
+    return HEARS.has((await echoed(options, () => shard.describe())).status.name);
   } catch (error) {
-    options.log.debug({ cause: causeOf(error) }, 'whether the result was heard could not be asked; it is told again');
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+    return false;
   }
-  options.due?.set();
 }
 
 /** A connection over which nothing comes back looks open for hours: only an answer in time is one. */

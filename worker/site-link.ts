@@ -16,7 +16,7 @@ import {
   type TemporalSettings,
 } from './connection.js';
 import type { Log } from './log.js';
-import { Announced, deliverIfUnheard, Due, keepDelivering, type DeliveryOptions } from './site-delivery.js';
+import { Announced, Due, keepDelivering, type DeliveryOptions } from './site-delivery.js';
 
 export interface SiteLinkOptions {
   site: string;
@@ -109,8 +109,9 @@ async function serve(options: Lasting, held: Held, standing: Standing, signal: A
   };
   const client = new Client({ connection, namespace });
   const namespaceId = namespaceInfo?.id ?? undefined;
-  const delivery: DeliveryOptions = { site, door, log, timers, client, namespaceId, onEcho, due: new Due(), announced };
-  const onResult = (asker: Asker) => void deliverIfUnheard(delivery, asker, ended.signal);
+  const due = new Due();
+  const delivery: DeliveryOptions = { site, door, log, timers, client, namespaceId, onEcho, due, announced };
+  const onResult = (asker: Asker) => due.answers(asker);
   const worker = await Worker.create({ ...siteWorkerOptions({ ...options, onResult }), connection, namespace });
   const delivering = keepDelivering(delivery, ended.signal);
   const following = followSettings(options, held, { worker, delivery }, ended.signal);

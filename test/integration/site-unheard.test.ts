@@ -69,11 +69,11 @@ async function linked(site: string) {
 }
 
 describe('a result of a site', () => {
-  it('[B36] is told unasked within seconds where its shard was terminated before it', async () => {
+  it('[B36] is told unasked within a quarter of a minute where its shard was terminated before it', async () => {
     const { shard, answer, told } = await linked('unheard');
     await shard.terminate('with its rollout');
     answer();
-    await until(async () => (await told()).length === 1, 'the site tells what nobody heard', 20_000);
+    await until(async () => (await told()).length === 1, 'the site tells what nobody heard', 30_000);
     expect(await told()).toEqual([[1]]);
   });
 
@@ -81,7 +81,8 @@ describe('a result of a site', () => {
     const { shard, answer, told } = await linked('heard');
     answer();
     expect(await shard.result()).toMatchObject([{ kind: 'result' }]);
-    await sleep(8_000);
+    // Longer than until it is asked.
+    await sleep(18_000);
     expect(await told()).toEqual([]);
   });
 });
