@@ -12,6 +12,11 @@ const ADDRESS = { site: '10.77.1.2', centre: '10.77.2.2' } as const;
 const ROUTER = { site: '10.77.1.1', centre: '10.77.2.1' } as const;
 type End = keyof typeof ADDRESS;
 const ENDS: End[] = ['site', 'centre'];
+/** Where packets of each direction leave for the site's cable. */
+const SITES_WAY = [
+  ['way', 'site'],
+  ['site', 'eth0'],
+] as const;
 
 /** What a run that was killed could not remove. */
 function clearLeftBehind(): void {
@@ -93,18 +98,47 @@ export class NetSpaces {
     this.ip('way', 'link', 'set', 'centre', 'mtu', String(bytes));
   }
 
-  /** Each direction brings so much from now on; what does not fit queues. Undefined: as much as ever. */
-  narrow(bitsPerSecond: number | undefined): void {
-    const ways = [
-      ['way', 'site'],
-      ['site', 'eth0'],
-    ] as const;
-    for (const [name, device] of ways) {
-      const shape = ['tbf', 'rate', `${bitsPerSecond}bit`, 'burst', '1600', 'latency', '60s'];
-      const does =
-        bitsPerSecond === undefined ? ['del', 'dev', device, 'root'] : ['replace', 'dev', device, 'root', ...shape];
-      this.within(name, 'tc', 'qdisc', ...does);
+  /** Each direction brings so much from now on; what does not fit queues. */
+  narrow(bitsPerSecond: number): void {
+    const shape = ['tbf', 'rate', `${bitsPerSecond}bit`, 'burst', '1600', 'latency', '60s'];
+    for (const [name, device] of SITES_WAY)
+      this.within(name, 'tc', 'qdisc', 'replace', 'dev', device, 'root', ...shape);
+  }
+
+  /** Each direction brings so much, and loses this share of its packets by chance, whatever they are. */
+  narrowAndLossy(bitsPerSecond: number, share: number): void {
+    // A program of the kernel's packet filter: load a random number of 32 bits; if it is greater, 0 (no match), else -1 (this class).
+    const most = Math.floor(share * 2 ** 32);
+    const byChance = `4,32 0 0 4294963256,37 1 0 ${most},6 0 0 4294967295,6 0 0 0`;
+    const rate = ['htb', 'rate', `${bitsPerSecond}bit`];
+    for (const [name, device] of SITES_WAY) {
+      const tc = (what: string, ...args: string[]) => this.within(name, 'tc', what, 'add', 'dev', device, ...args);
+      tc('qdisc', 'root', 'handle', '1:', 'htb', 'default', '10');
+      tc('class', 'parent', '1:', 'classid', '1:10', ...rate);
+      tc('class', 'parent', '1:', 'classid', '1:20', ...rate);
+      // A queue in which no packet has room.
+      tc('qdisc', 'parent', '1:20', 'handle', '20:', 'bfifo', 'limit', '1');
+      tc('filter', 'parent', '1:', 'bpf', 'bytecode', byChance, 'flowid', '1:20');
     }
+  }
+
+  /** Packets that were lost by chance since `narrowAndLossy`, and all that came to the device. */
+  lostByChance(): { lost: number; of: number } {
+    const counts = { lost: 0, of: 0 };
+    for (const [name, device] of SITES_WAY) {
+      const shown = this.within(name, 'tc', '-s', 'qdisc', 'show', 'dev', device);
+      const [, sent = 0, dropped = 0] = (/htb 1:.*\n Sent \d+ bytes (\d+) pkt \(dropped (\d+)/.exec(shown) ?? []).map(
+        Number,
+      );
+      counts.lost += dropped;
+      counts.of += sent + dropped;
+    }
+    return counts;
+  }
+
+  /** After either of them: as much as ever. */
+  widen(): void {
+    for (const [name, device] of SITES_WAY) this.within(name, 'tc', 'qdisc', 'del', 'dev', device, 'root');
   }
 
   async stop(): Promise<void> {
@@ -161,8 +195,8 @@ export class NetSpaces {
     return `${this.prefix}-${name}`;
   }
 
-  private within(space: End | 'way', ...command: string[]): void {
-    execFileSync('ip', ['netns', 'exec', this.space(space), ...command], { stdio: 'pipe' });
+  private within(space: End | 'way', ...command: string[]): string {
+    return execFileSync('ip', ['netns', 'exec', this.space(space), ...command], { stdio: 'pipe', encoding: 'utf8' });
   }
 
   private ip(space: End | 'way', ...args: string[]): void {
