@@ -112,8 +112,11 @@ export function tendHolds(context: SiteContext): () => void {
 function tend(context: SiteContext, markAfter: number): void {
   const { store, log } = context;
   try {
+    const holds = store.holds();
+    // Each second for years, and mostly there is none: no clock is read for that.
+    if (holds.length === 0) return;
     const moment = holdMoment(context);
-    for (const hold of store.holds()) {
+    for (const hold of holds) {
       const isOver = timeLeftOf(hold, moment) === 0;
       const isMarkDue = hold.bootId !== moment.bootId || moment.elapsed - hold.markedElapsed >= markAfter;
       if (isOver) endHold(context, hold);
