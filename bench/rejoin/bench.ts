@@ -3,15 +3,15 @@
  * inboxes, registry and reconciler. The floor: the same agents return in the same way to commands that lie in their queues
  * already, from bare workflows; so the ratio is what the centre's way of finding out and commanding costs, and not what
  * connecting and the agents' own work cost where all of them share this machine (docs/decisions/0002). Beside it are printed the
- * least that any centre needs which takes in a report a site, each by a workflow of its own: the floor with workflows that do
- * nothing; what is left where reports cost nothing (`told`); and the time of one no-op activity a site at connected sites.
+ * least that any centre needs to which each site says a report, and nobody takes it in: the floor with a signal a site; what is left where
+ * reports cost nothing (`told`); and the time of one no-op activity a site at connected sites.
  */
 import type { CatchUpPace } from '../../policies/catch-up/pace.js';
 import type { BenchOptions } from '../options.js';
 import { median } from '../sweep/figures.js';
-import { sum } from './exhausted.js';
+import { sum, type Counted } from './exhausted.js';
 import { round, waitsOf, type Rejoined, type Waits } from './figures.js';
-import { openStand, type Batch, type Cpu } from './stand.js';
+import { openStand, type Batch, type Cpu, type Stand } from './stand.js';
 
 export const describe =
   'rejoin: all sites return within 1 s, owed a release; until 99 % hold it, against the same agents with commands waiting';
@@ -22,22 +22,29 @@ function eachSite(runs: { cpu: Cpu }[], sites: number): Cpu {
   return { central: of('central'), sites: of('sites'), server: of('server') };
 }
 
-type Pairs = Required<Pick<BenchOptions, 'pairs'>> & Pick<BenchOptions, 'tell'>;
+type Run = Rejoined & Waits & { cpu: Cpu };
 
-/** As many runs as pairs were asked for, one after another, each with its waits. */
-async function repeated<Run extends Rejoined & { cpu: Cpu }>(
-  what: string,
-  { pairs, tell }: Pairs,
-  once: () => Promise<Run>,
-): Promise<(Run & Waits)[]> {
-  const runs: (Run & Waits)[] = [];
-  for (let i = 0; i < pairs; i += 1) {
-    const run = await once();
+/** What is compared, each next to the others: a machine that others use is slower in one minute than in the next. */
+interface Round {
+  ours: Run & { batches: Batch[]; calls: Counted };
+  floor: Run;
+  told: Run;
+  least: Run;
+}
+
+async function roundOf(stand: Stand, tell: (line: string) => void): Promise<Round> {
+  const measured = async <R extends Rejoined & { cpu: Cpu }>(what: string, running: Promise<R>) => {
+    const run = await running;
     const waits = waitsOf(run);
-    tell(`${what}, ${i + 1} of ${pairs}: ${JSON.stringify({ ...waits, cpu: run.cpu })}`);
-    runs.push({ ...run, ...waits });
-  }
-  return runs;
+    tell(`${what}: ${JSON.stringify({ ...waits, cpu: run.cpu })}`);
+    return { ...run, ...waits };
+  };
+  return {
+    ours: await measured('rejoin', stand.rejoin('inboxes')),
+    floor: await measured('floor', stand.floor('bare')),
+    told: await measured('rejoin, told', stand.rejoin('told')),
+    least: await measured('floor, reporting', stand.floor('reporting')),
+  };
 }
 
 export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promise<Record<string, unknown>> {
@@ -45,20 +52,26 @@ export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promi
   const pace: Partial<CatchUpPace> = { burst: sites, perMinute: 60 * sites, gather: 1_000, jitter: 0 };
   const stand = await openStand({ sites, pace, tell });
   try {
-    const ours = await repeated('rejoin', { pairs, tell }, () => stand.rejoin('inboxes'));
-    const told = await repeated('rejoin, told', { pairs, tell }, () => stand.rejoin('told'));
-    const floors = await repeated('floor', { pairs, tell }, () => stand.floor('bare'));
-    const least = await repeated('floor, reporting', { pairs, tell }, () => stand.floor('reporting'));
+    const rounds: Round[] = [];
+    for (let i = 0; i < pairs; i += 1) rounds.push(await roundOf(stand, tell));
     const noopSeconds = median([await stand.noop(), await stand.noop()]);
-    const secondsOf = (runs: { seconds: number }[]) => median(runs.map((one) => one.seconds));
-    const [seconds, floorSeconds, leastSeconds] = [secondsOf(ours), secondsOf(floors), secondsOf(least)];
-    const toldSeconds = secondsOf(told);
+    const of = <K extends keyof Round>(what: K): Round[K][] => rounds.map((round) => round[what]);
+    const ours = of('ours');
+    const secondsOf = (what: keyof Round) => median(of(what).map((run) => run.seconds));
+    const ratioOf = (a: keyof Round, b: keyof Round) =>
+      round(median(rounds.map((one) => one[a].seconds / one[b].seconds)));
+    const seconds = secondsOf('ours');
     const calls = sum(ours.map((one) => one.calls));
     const most = (pick: (one: Waits) => number) => Math.max(...ours.map(pick));
     return {
-      ...{ sites, pairs, seconds, floorSeconds, ratio: round(seconds / floorSeconds) },
-      ...{ leastSeconds, leastRatio: round(leastSeconds / floorSeconds), ratioToLeast: round(seconds / leastSeconds) },
-      ...{ toldSeconds, toldRatio: round(toldSeconds / floorSeconds) },
+      ...{ sites, pairs, seconds, floorSeconds: secondsOf('floor'), ratio: ratioOf('ours', 'floor') },
+      ratios: rounds.map((one) => round(one.ours.seconds / one.floor.seconds)),
+      ...{
+        leastSeconds: secondsOf('least'),
+        leastRatio: ratioOf('least', 'floor'),
+        ratioToLeast: ratioOf('ours', 'least'),
+      },
+      ...{ toldSeconds: secondsOf('told'), toldRatio: ratioOf('told', 'floor') },
       resourceExhausted: calls.resourceExhausted,
       starved: most((one) => one.starved),
       never: most((one) => one.never),
@@ -66,8 +79,8 @@ export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promi
       ...{ pace, requests: calls.requests, operations: calls.operations, failures: calls.failures },
       batches: ours.map((one): Batch[] => one.batches),
       cpuMsPerSite: {
-        ...{ ours: eachSite(ours, sites), told: eachSite(told, sites) },
-        ...{ floor: eachSite(floors, sites), least: eachSite(least, sites) },
+        ...{ ours: eachSite(ours, sites), told: eachSite(of('told'), sites) },
+        ...{ floor: eachSite(of('floor'), sites), least: eachSite(of('least'), sites) },
       },
       noopFloorSeconds: round(noopSeconds),
       ratioToNoopFloor: round(seconds / noopSeconds),

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
+import { arrivalsId } from '../../policies/model/inbox.js';
 import { LINK_TIMERS } from '../../policies/model/link.js';
 import type { Agent } from '../../site/agent.js';
 import { openAgent } from '../../site/open-agent.js';
@@ -23,7 +24,7 @@ export interface FleetOrder extends BareOrder {
   metrics: string;
 }
 
-/** `bare`: a worker and nothing else, which reports nothing: the floor. `reporting`: it starts an inbox that does nothing besides. */
+/** `bare`: a worker and nothing else, which reports nothing: the floor. `reporting`: besides, its report goes to a workflow that many share and that does nothing. */
 export type Unlinked = 'bare' | 'reporting';
 export type Return = 'link' | Unlinked;
 
@@ -132,8 +133,8 @@ async function bareLink(site: Site, signal: AbortSignal, how: Unlinked): Promise
 }
 
 async function reportToNobody({ id, agent }: Site, client: Client): Promise<void> {
-  await client.workflow.signalWithStart('emptyInbox', {
-    ...{ workflowId: `empty-inbox/${id}`, taskQueue: FLOOR_QUEUE },
+  await client.workflow.signalWithStart('emptyArrivals', {
+    ...{ workflowId: `empty-${arrivalsId(id)}`, taskQueue: FLOOR_QUEUE },
     ...{ signal: 'deliver', signalArgs: [{ report: await agent.door.report(), events: [] }] },
   });
 }

@@ -33,8 +33,13 @@ const AWAY = 'away';
 /** How long the rollout waits for those that are away, and a batch for one that is back. */
 const SETTLE_WITHIN = '40s';
 const RETURN_WITHIN_MS = 1_000;
+/**
+ * Each time, from leaving to returning: whoever was away only for a moment returns for much less (caches, compiled code, what it wrote
+ * down of its last contact), and a rollout waits for those that are away before it is promoted without them.
+ */
+const AWAY_MS = 60_000;
 const WITHIN_MS = 120_000;
-/** Above whatever the centre has given: nothing of the centre comes after it. */
+/** Above whatever the centre has given until then, times the run. */
 const FLOOR_GENERATION = 1_000_000;
 
 export type Telling = 'inboxes' | 'told';
@@ -46,8 +51,7 @@ export interface Stand {
    */
   rejoin(how: Telling): Promise<Rejoined & { batches: Batch[]; calls: Counted; cpu: Cpu }>;
   /**
-   * The same agents return in the same way, to commands that lie in their queues; `reporting`: and each starts an inbox that does
-   * nothing. After it, `rejoin` cannot be run any more.
+   * The same agents return in the same way, to commands that lie in their queues; `reporting`: and each says its report to nobody.
    */
   floor(how: Unlinked): Promise<Rejoined & { cpu: Cpu }>;
   /** Seconds for one no-op activity a site, at sites that are there: after `floor`. */
@@ -109,6 +113,8 @@ interface Bench {
   /** Where the SDK's metrics of every process with clients can be read. */
   metrics: string[];
   tell: (line: string) => void;
+  /** Epoch ms. */
+  leftAt: number;
 }
 
 async function open({ sites: count, pace, tell }: StandOptions, closers: Closer[]): Promise<Bench> {
@@ -148,10 +154,12 @@ async function open({ sites: count, pace, tell }: StandOptions, closers: Closer[
   const registry = await openRegistry(project.registry);
   closers.push(() => registry.close());
   const client = new Client({ connection, namespace });
-  const bench = { client, sites, directory, project, registry, fleets, metrics, tell, central, serverPid: server.pid };
+  const at = { serverPid: server.pid, leftAt: 0 };
+  const bench: Bench = { ...{ client, sites, directory, project, registry, fleets, metrics, tell, central }, ...at };
   await until('reports of all sites', async () => (await registry.reports()).size === sites.length + 1);
   tell(`${sites.length} sites are up`);
-  await rollOut(bench, STRATEGY, '1.0.0', sites.length + 1);
+  // Twice: with the second release a site makes the room that it keeps for an undo.
+  for (const version of ['1.0.0', '1.1.0']) await rollOut(bench, STRATEGY, version, sites.length + 1);
   await Promise.all(fleets.map(({ part }) => part.ask({ act: { kind: 'settle' } satisfies FleetAct })));
   return bench;
 }
@@ -182,6 +190,7 @@ async function rejoin(bench: Bench, version: string, how: Telling): ReturnType<S
   if (debts.length !== sites.length) throw new Error(`expected ${sites.length} sites to be owed, got ${debts.length}`);
   tell(`${version} is promoted, ${sites.length} sites are owed it`);
   if (how === 'told') await record(bench);
+  await beAway(bench);
   const before = { calls: await callsOf(metrics), cpu: await cpuOf(bench) };
   if (how === 'told') setTimeout(() => void wakeCatchUp(client, STREAM), 500 + RETURN_WITHIN_MS);
   const rejoined = await comeBack(bench, digest, how === 'told' ? 'bare' : 'link');
@@ -208,12 +217,16 @@ async function floor(
   const { client, project, sites } = bench;
   await leave(bench);
   const { ref } = await publishVersion(bench.directory, project.depot, version);
-  const pages = signPages(project, { sites, ref, generation: FLOOR_GENERATION + tries, tries });
+  const pages = signPages(project, { sites, ref, generation: FLOOR_GENERATION * tries, tries });
   const ended = await startFloor(client, { sites, window: WINDOW }, pages);
+  await beAway(bench);
   const before = await cpuOf(bench);
   const rejoined = await comeBack(bench, ref.digest, how);
   await ended();
-  return { ...rejoined, cpu: less(await cpuOf(bench), before) };
+  const cpu = less(await cpuOf(bench), before);
+  // What the centre gives next has to come after it.
+  await record(bench);
+  return { ...rejoined, cpu };
 }
 
 async function noop({ client, sites }: Bench): Promise<number> {
@@ -222,8 +235,14 @@ async function noop({ client, sites }: Bench): Promise<number> {
   return (to - from) / 1_000;
 }
 
-async function leave({ fleets }: Bench): Promise<void> {
-  await Promise.all(away(fleets).map(({ part }) => part.ask({ act: { kind: 'leave' } satisfies FleetAct })));
+async function leave(bench: Bench): Promise<void> {
+  await Promise.all(away(bench.fleets).map(({ part }) => part.ask({ act: { kind: 'leave' } satisfies FleetAct })));
+  bench.leftAt = Date.now();
+}
+
+/** Until all have been away for long enough. */
+async function beAway({ leftAt }: Bench): Promise<void> {
+  await sleep(Math.max(0, leftAt + AWAY_MS - Date.now()));
 }
 
 function away(fleets: Bench['fleets']): Bench['fleets'] {

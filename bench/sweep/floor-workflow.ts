@@ -1,5 +1,5 @@
 /** The floor: the least that Temporal can be asked for the same work, one activity a site from a sliding window. */
-import { defineSignal, proxyActivities, setHandler } from '@temporalio/workflow';
+import { defineSignal, proxyActivities, setHandler, sleep } from '@temporalio/workflow';
 import type { SiteActivities } from '../../activities/contract.js';
 import type { Page } from '../../policies/model/command.js';
 
@@ -23,7 +23,9 @@ export async function floorShard({ sites, window }: FloorShard): Promise<void> {
   await Promise.all(Array.from({ length: window }, slot));
 }
 
-/** The least that a site's report costs where each site has an inbox of its own: it begins, takes nothing in, and ends. */
-export async function emptyInbox(): Promise<void> {
-  setHandler(defineSignal('deliver'), () => undefined);
+/** The least that reports cost which many sites share a workflow for: it takes nothing in, and ends when none has come for a second. */
+export async function emptyArrivals(): Promise<void> {
+  let came = 0;
+  setHandler(defineSignal('deliver'), () => void (came += 1));
+  for (let before = -1; before !== came; await sleep('1s')) before = came;
 }
