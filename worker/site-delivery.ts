@@ -18,31 +18,46 @@ import type { Log } from './log.js';
 const PAGE = 100;
 const MOST = 5_000;
 
+/** How long after a result it is asked whether it was heard: not before its answer can have come, and not later than the second. */
+const HEARD_AFTER = { least: 5_000, most: 15_000 };
+
 /** What there is to deliver and to ask, over one connection. */
 export class Due {
   is = true;
   wake: (() => void) | undefined;
-  private readonly answered: { asker: Asker; by: number }[] = [];
+  private answered: { asker: Asker; at: number }[] = [];
+
+  /** `after`: for tests. */
+  constructor(private readonly after = HEARD_AFTER) {}
 
   set(): void {
     this.is = true;
     this.wake?.();
   }
 
-  /** A result is going out to `asker`: whether it was heard is asked some time later. */
+  /** A result is going out to `asker`. */
   answers(asker: Asker): void {
-    this.answered.push({ asker, by: elapsed() + HEARD_WITHIN_MS });
+    this.answered.push({ asker, at: elapsed() });
     this.wake?.();
   }
 
-  /** When the first of them has to be asked, by the monotonic clock. */
+  /** When the first of those that were answered has to be asked, by the monotonic clock. */
   get askBy(): number {
-    return this.answered[0]?.by ?? Infinity;
+    const [first] = this.answered;
+    return first ? first.at + this.after.most : Infinity;
   }
 
-  /** Whose turn it is; taken from those that wait. */
+  /** Who may be asked by now, taken from those that wait. */
   nextAsked(): Asker | undefined {
-    return this.answered.shift()?.asker;
+    const [first] = this.answered;
+    if (!first || elapsed() < first.at + this.after.least) return undefined;
+    this.answered.shift();
+    return first.asker;
+  }
+
+  /** Whoever was answered before `since` need not be asked: the inbox has been told all that there was then. */
+  toldAll(since: number): void {
+    this.answered = this.answered.filter(({ at }) => at >= since);
   }
 }
 
@@ -101,7 +116,12 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
       } else if (elapsed() >= Math.min(contactAt, due.askBy)) {
         const asker = due.nextAsked();
         if (asker) {
-          if (!(await isHeard(options, asker))) due.set();
+          const answer = await askHeard(options, asker);
+          if (answer !== 'heard') due.set();
+          // What the link is worth the delivery shows that follows.
+          if (answer === 'failed') continue;
+          // A run that is gone so soon is gone with more than itself.
+          if (answer === 'gone') lookAt = 0;
         } else {
           const id = await echo(options);
           if (namespaceId !== undefined && id !== namespaceId) {
@@ -137,24 +157,26 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
   stopListening();
 }
 
-/** Over fibre at the next contact, which it takes the place of. */
-const HEARD_WITHIN_MS = 15_000;
 const AT_WORK = new Set<string>(['RUNNING', 'PAUSED']);
 /** Of a shard that has taken the result, is about to, or is followed by a run that asks again. */
 const HEARS = new Set<string>(['RUNNING', 'PAUSED', 'COMPLETED', 'CONTINUED_AS_NEW']);
 
 /**
  * A result that comes when its shard has ended and no heartbeat has told so yet goes nowhere: Temporal refuses it, of which
- * the SDK tells its log alone, and the event was one that a result would carry. The same on every link: one read weighs
- * less than the heartbeats of a command, and a thin link would tell an hour later.
+ * the SDK tells its log alone, and the event was one that a result would carry. Over fibre the question takes the place of an echo; on a
+ * thinner link it comes besides: one read weighs less than the heartbeats of a command, and an echo would tell an hour later.
  */
-async function isHeard(options: DeliveryOptions, { workflowId, runId }: Asker): Promise<boolean> {
+async function askHeard(
+  options: DeliveryOptions,
+  { workflowId, runId }: Asker,
+): Promise<'heard' | 'unheard' | 'gone' | 'failed'> {
   try {
     const shard = options.client.workflow.getHandle(workflowId, runId);
-    return HEARS.has((await echoed(options, () => shard.describe())).status.name);
+    const { status } = await echoed(options, () => shard.describe());
+    return HEARS.has(status.name) ? 'heard' : 'unheard';
   } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError)) throw error;
-    return false;
+    options.log.debug({ cause: causeOf(error) }, 'whether the result was heard could not be asked; it is told again');
+    return error instanceof WorkflowNotFoundError ? 'gone' : 'failed';
   }
 }
 
@@ -190,6 +212,7 @@ function nextReport({ timers = LINK_TIMERS.fibre, reportEvery = timers.reportEve
  */
 async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean): Promise<boolean> {
   const { site, door, client, announced = new Announced() } = options;
+  const began = elapsed();
   const ending = await askEnding(options, sent, looks);
   const report = await door.report();
   if (looks) goBack(options, sent, ending, report.epoch);
@@ -198,7 +221,10 @@ async function deliver(options: DeliveryOptions, sent: Carried, looks: boolean):
   const mayAnnounce = sent.isFirst() && announced.inARow < MOST_ANNOUNCED;
   for (let pages = 0; pages <= MOST / PAGE; pages++) {
     const { page, entries } = nextPage(door, events, sent);
-    if (pages > 0 && page.length === 0 && entries.length === 0) return isCut;
+    if (pages > 0 && page.length === 0 && entries.length === 0) {
+      if (!isCut) options.due?.toldAll(began);
+      return isCut;
+    }
     const outbox = entries.length > 0 && door.outbox ? { outbox: door.outbox.page(entries) } : {};
     const delivery = { report, events: page, ...outbox };
     const isAll = pages === 0 && page.length === events.length && bytesOf(delivery) <= ARRIVAL_BYTES;

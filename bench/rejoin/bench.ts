@@ -2,9 +2,13 @@
  * Sites that were away while a release was promoted return within one second: how long until 99 % hold it, through reports,
  * inboxes, registry and reconciler. The floor: the same agents return in the same way to commands that lie in their queues
  * already, from bare workflows; so the ratio is what the centre's way of finding out and commanding costs, and not what
- * connecting and the agents' own work cost where all of them share this machine (docs/decisions/0002). Beside it are printed the
- * least that any centre needs to which each site says a report, and nobody takes it in: the floor with a signal a site; what is left where
- * reports cost nothing (`told`); and the time of one no-op activity a site at connected sites.
+ * connecting and the agents' own work cost where all of them share this machine (docs/decisions/0002). Printed beside it:
+ *
+ * - `least`: the floor in which each site besides says what it has to say to a workflow that many share, and nobody takes it in;
+ * - `told`: ours where reports cost nothing, so that what is left is commanding;
+ * - the time of one no-op activity a site, at connected sites.
+ *
+ * Seconds are medians of the rounds, and ratios are medians of the rounds' own ratios.
  */
 import type { CatchUpPace } from '../../policies/catch-up/pace.js';
 import type { BenchOptions } from '../options.js';
@@ -24,7 +28,7 @@ function eachSite(runs: { cpu: Cpu }[], sites: number): Cpu {
 
 type Run = Rejoined & Waits & { cpu: Cpu };
 
-/** What is compared, each next to the others: a machine that others use is slower in one minute than in the next. */
+/** What is compared, each next to the others, and in turn first: a machine that others use is slower in one minute than in the next. */
 interface Round {
   ours: Run & { batches: Batch[]; calls: Counted };
   floor: Run;
@@ -32,19 +36,23 @@ interface Round {
   least: Run;
 }
 
-async function roundOf(stand: Stand, tell: (line: string) => void): Promise<Round> {
+async function roundOf(stand: Stand, floorFirst: boolean, tell: (line: string) => void): Promise<Round> {
   const measured = async <R extends Rejoined & { cpu: Cpu }>(what: string, running: Promise<R>) => {
     const run = await running;
     const waits = waitsOf(run);
     tell(`${what}: ${JSON.stringify({ ...waits, cpu: run.cpu })}`);
     return { ...run, ...waits };
   };
-  return {
-    ours: await measured('rejoin', stand.rejoin('inboxes')),
-    floor: await measured('floor', stand.floor('bare')),
-    told: await measured('rejoin, told', stand.rejoin('told')),
-    least: await measured('floor, reporting', stand.floor('reporting')),
-  };
+  const ours = () => measured('rejoin', stand.rejoin('inboxes'));
+  const floor = () => measured('floor', stand.floor('bare'));
+  const told = () => measured('rejoin, told', stand.rejoin('told'));
+  const least = () => measured('floor, reporting', stand.floor('reporting'));
+  if (floorFirst) {
+    const before = { floor: await floor(), ours: await ours() };
+    return { ...before, least: await least(), told: await told() };
+  }
+  const before = { ours: await ours(), floor: await floor() };
+  return { ...before, told: await told(), least: await least() };
 }
 
 export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promise<Record<string, unknown>> {
@@ -53,7 +61,7 @@ export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promi
   const stand = await openStand({ sites, pace, tell });
   try {
     const rounds: Round[] = [];
-    for (let i = 0; i < pairs; i += 1) rounds.push(await roundOf(stand, tell));
+    for (let i = 0; i < pairs; i += 1) rounds.push(await roundOf(stand, i % 2 === 1, tell));
     const noopSeconds = median([await stand.noop(), await stand.noop()]);
     const of = <K extends keyof Round>(what: K): Round[K][] => rounds.map((round) => round[what]);
     const ours = of('ours');

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
-import { arrivalsId } from '../../policies/model/inbox.js';
+import { arrivalsId, type Delivery } from '../../policies/model/inbox.js';
 import { LINK_TIMERS } from '../../policies/model/link.js';
 import type { Agent } from '../../site/agent.js';
 import { openAgent } from '../../site/open-agent.js';
@@ -34,7 +34,7 @@ export type FleetAct =
   | { kind: 'leave' }
   /** Until every agent has done what it does once, soon after its first start. */
   | { kind: 'settle' }
-  /** Answers with what every site would report. */
+  /** Answers with what every site would deliver. */
   | { kind: 'report' }
   /** Answers with `Held` once all hold it or the time is over. */
   | { kind: 'hold'; digest: string; until: number };
@@ -85,7 +85,7 @@ async function openSite(id: string): Promise<Site> {
 async function act(what: FleetAct): Promise<unknown> {
   if (what.kind === 'leave') return void (await Promise.all(sites.map(leave)));
   if (what.kind === 'settle') return settle();
-  if (what.kind === 'report') return Promise.all(sites.map(({ agent }) => agent.door.report()));
+  if (what.kind === 'report') return Promise.all(sites.map(deliveryOf));
   if (what.kind === 'hold') return hold(what.digest, what.until);
   for (const site of sites) {
     const end = new AbortController();
@@ -132,10 +132,14 @@ async function bareLink(site: Site, signal: AbortSignal, how: Unlinked): Promise
   await closeConnection(connection);
 }
 
-async function reportToNobody({ id, agent }: Site, client: Client): Promise<void> {
+async function deliveryOf({ agent: { door } }: Site): Promise<Delivery> {
+  return { report: await door.report(), events: door.unacknowledged(Infinity) };
+}
+
+async function reportToNobody(site: Site, client: Client): Promise<void> {
   await client.workflow.signalWithStart('emptyArrivals', {
-    ...{ workflowId: `empty-${arrivalsId(id)}`, taskQueue: FLOOR_QUEUE },
-    ...{ signal: 'deliver', signalArgs: [{ report: await agent.door.report(), events: [] }] },
+    ...{ workflowId: `empty-${arrivalsId(site.id)}`, taskQueue: FLOOR_QUEUE },
+    ...{ signal: 'deliver', signalArgs: [await deliveryOf(site)] },
   });
 }
 

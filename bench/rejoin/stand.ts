@@ -9,7 +9,7 @@ import { startTemporal } from '../../infra/dev/temporal.js';
 import { wakeCatchUp } from '../../activities/control/wake-catch-up.js';
 import type { CatchUpPace } from '../../policies/catch-up/pace.js';
 import { batchId } from '../../policies/model/debt.js';
-import type { SiteReport } from '../../policies/model/report.js';
+import type { Delivery } from '../../policies/model/inbox.js';
 import { TASK_QUEUE } from '../../policies/model/rollout.js';
 import { serveDepot } from '../../records/depot/serve.js';
 import { openRegistry } from '../../records/registry/open.js';
@@ -18,7 +18,7 @@ import type { ControlOrder } from '../sweep/control.js';
 import type { FloorOrder } from '../sweep/floor.js';
 import { signPages, startFloor } from '../sweep/floor-run.js';
 import { startPart, type Part } from '../sweep/part.js';
-import { publishVersion, STRATEGY, STREAM, writeProject, type SweepProject } from '../sweep/project.js';
+import { publishVersion, STRATEGY, STREAM, writeProject, type Acked, type SweepProject } from '../sweep/project.js';
 import { cpuOfPid } from '../sweep/stand.js';
 import { countCalls, readMetrics, sum, type Counted } from './exhausted.js';
 import type { Rejoined } from './figures.js';
@@ -201,12 +201,18 @@ async function rejoin(bench: Bench, version: string, how: Telling): ReturnType<S
   return { ...rejoined, batches: await batchesSince(registry, first), calls, cpu };
 }
 
-/** As their inboxes would, with nothing left to tell. */
-async function record({ fleets, registry }: Bench): Promise<void> {
+/** As their inboxes would, with nothing left to tell; and how far each may be acknowledged then. */
+async function record({ fleets, registry }: Bench): Promise<Map<string, Acked>> {
+  const acked = new Map<string, Acked>();
   for (const { part } of away(fleets)) {
     const { told } = await part.ask({ act: { kind: 'report' } satisfies FleetAct });
-    for (const report of told as SiteReport[]) await registry.recordReport(report, Date.now());
+    for (const { report, events } of told as Delivery[]) {
+      const { site, epoch, sequence } = report;
+      await registry.recordSiteEvents(report, events, Date.now(), { runId: 'bench', name: `${site} ${sequence}` });
+      acked.set(site, { epoch, sequence });
+    }
   }
+  return acked;
 }
 
 async function floor(
@@ -217,7 +223,9 @@ async function floor(
   const { client, project, sites } = bench;
   await leave(bench);
   const { ref } = await publishVersion(bench.directory, project.depot, version);
-  const pages = signPages(project, { sites, ref, generation: FLOOR_GENERATION * tries, tries });
+  // As the centre would: else each run would leave its events to the next one to tell.
+  const acked = await record(bench);
+  const pages = signPages(project, { sites, ref, generation: FLOOR_GENERATION * tries, tries, acked });
   const ended = await startFloor(client, { sites, window: WINDOW }, pages);
   await beAway(bench);
   const before = await cpuOf(bench);

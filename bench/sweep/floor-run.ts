@@ -7,7 +7,7 @@ import { signCommand } from '../../policies/signing/dsse.js';
 import { FLOOR_QUEUE } from './floor.js';
 import type { FloorShard } from './floor-workflow.js';
 import { countHistories, readHistory, type Counted } from './histories.js';
-import { commandFor, type SweepProject } from './project.js';
+import { commandFor, type Acked, type SweepProject } from './project.js';
 
 /** With `pages` the agents carry these out, and nothing else differs. Returns how to wait for the end. */
 export async function startFloor(
@@ -38,11 +38,11 @@ function pageOf(site: string, pages: Map<string, Page> | undefined): { page?: Pa
 /** One page a site, with a command as the centre would issue it. */
 export function signPages(
   { privateKeyPem }: Pick<SweepProject, 'privateKeyPem'>,
-  of: { sites: string[]; ref: ReleaseRef; generation: number; tries: number },
+  of: { sites: string[]; ref: ReleaseRef; generation: number; tries: number; acked?: Map<string, Acked> },
 ): Map<string, Page> {
-  const { sites, ...what } = of;
+  const { sites, acked, ...what } = of;
   const pages = sites.map((site): [string, Page] => {
-    const command = commandFor({ site, ...what });
+    const command = commandFor({ site, ...what, acked: acked?.get(site) });
     return [site, { commands: [{ site, commandId: command.id, envelope: signCommand(command, privateKeyPem) }] }];
   });
   return new Map(pages);

@@ -80,14 +80,23 @@ export async function publishVersion(directory: string, depot: string, version: 
   return publishRelease(release, depot);
 }
 
+export type Acked = Command['ackedThrough'];
+
 /** A converge as the centre would issue it, for the floor whose sites do the agents' work. */
-export function commandFor(of: { site: string; ref: ReleaseRef; generation: number; tries: number }): Command {
-  const { site, ref, generation } = of;
+export function commandFor(of: {
+  site: string;
+  ref: ReleaseRef;
+  generation: number;
+  tries: number;
+  /** Nothing, if not given. */
+  acked?: Acked | undefined;
+}): Command {
+  const { site, ref, generation, acked = { epoch: 1, sequence: 0 } } = of;
   const now = Date.now();
   return {
     ...{ version: 1, id: `floor/${site}/${STREAM}/converge/${of.tries}`, rollout: 'floor', site, stream: STREAM },
     ...{ verb: 'converge', generation, try: of.tries, digest: ref.digest, releaseVersion: ref.version, vars: {} },
     ...{ planDigest: `sha256:${'0'.repeat(64)}`, issuedAt: now, switchBy: now + 600_000, allowed: false },
-    ackedThrough: { epoch: 1, sequence: 0 },
+    ackedThrough: acked,
   };
 }

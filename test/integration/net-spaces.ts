@@ -17,6 +17,11 @@ const SITES_WAY = [
   ['way', 'site'],
   ['site', 'eth0'],
 ] as const;
+/** Where they leave the router: who sent a packet that is lost there is not told of it, as it would be of one lost at its own end. */
+const ROUTERS_WAY = [
+  ['way', 'site'],
+  ['way', 'centre'],
+] as const;
 
 /** What a run that was killed could not remove. */
 function clearLeftBehind(): void {
@@ -36,6 +41,19 @@ export function whyNoSpaces(): string | undefined {
     return undefined;
   } catch (error) {
     return `no network namespace with a cable can be made here: ${String(error)}`;
+  }
+}
+
+/** Why nothing can be lost by chance here, or undefined. */
+export function whyNoChance(): string | undefined {
+  const spaces = new NetSpaces(`fhns${process.pid}try`);
+  try {
+    spaces.narrowAndLossy(1_500_000, 0.02);
+    return undefined;
+  } catch (error) {
+    return `no packets can be lost by chance here: ${String(error)}`;
+  } finally {
+    spaces.clear();
   }
 }
 
@@ -111,7 +129,7 @@ export class NetSpaces {
     const most = Math.floor(share * 2 ** 32);
     const byChance = `4,32 0 0 4294963256,37 1 0 ${most},6 0 0 4294967295,6 0 0 0`;
     const rate = ['htb', 'rate', `${bitsPerSecond}bit`];
-    for (const [name, device] of SITES_WAY) {
+    for (const [name, device] of ROUTERS_WAY) {
       const tc = (what: string, ...args: string[]) => this.within(name, 'tc', what, 'add', 'dev', device, ...args);
       tc('qdisc', 'root', 'handle', '1:', 'htb', 'default', '10');
       tc('class', 'parent', '1:', 'classid', '1:10', ...rate);
@@ -122,23 +140,26 @@ export class NetSpaces {
     }
   }
 
-  /** Packets that were lost by chance since `narrowAndLossy`, and all that came to the device. */
-  lostByChance(): { lost: number; of: number } {
-    const counts = { lost: 0, of: 0 };
-    for (const [name, device] of SITES_WAY) {
+  /** Since `narrowAndLossy`, in each direction: packets that were lost by chance, and all that came. */
+  lostByChance(): { lost: number; of: number }[] {
+    return ROUTERS_WAY.map(([name, device]) => {
       const shown = this.within(name, 'tc', '-s', 'qdisc', 'show', 'dev', device);
-      const [, sent = 0, dropped = 0] = (/htb 1:.*\n Sent \d+ bytes (\d+) pkt \(dropped (\d+)/.exec(shown) ?? []).map(
+      const [, sent = 0, lost = 0] = (/htb 1:.*\n Sent \d+ bytes (\d+) pkt \(dropped (\d+)/.exec(shown) ?? []).map(
         Number,
       );
-      counts.lost += dropped;
-      counts.of += sent + dropped;
-    }
-    return counts;
+      return { lost, of: sent + lost };
+    });
   }
 
-  /** After either of them: as much as ever. */
+  /** After `narrow`: as much as ever. */
   widen(): void {
     for (const [name, device] of SITES_WAY) this.within(name, 'tc', 'qdisc', 'del', 'dev', device, 'root');
+  }
+
+  /** After `narrowAndLossy`, also where it came only half way. */
+  loseNoMore(): void {
+    for (const [name, device] of ROUTERS_WAY)
+      this.within(name, 'sh', '-c', `tc qdisc del dev ${device} root 2>/dev/null || true`);
   }
 
   async stop(): Promise<void> {

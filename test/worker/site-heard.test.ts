@@ -15,13 +15,21 @@ const door = {
   contacted: () => undefined,
 } as unknown as SiteDoor;
 
-/** What a site with one result asks and tells over a connection, until `enough` of it. */
-async function afterResult(shard: () => Promise<string>, enough: number) {
+interface Given {
+  /** What is said of the shard. */
+  shard: () => Promise<string>;
+  contactEvery?: number;
+  after?: { least: number; most: number };
+  results?: number;
+}
+
+/** What a site asks and tells over a connection once its results have gone out, until `enough` of it. */
+async function afterResults({ shard, results = 1, ...given }: Given, enough: number) {
   const asked: string[] = [];
   const failures: string[] = [];
   const client = {
     workflow: {
-      signalWithStart: async () => void asked.push('told'),
+      signalWithStart: async (type: string) => void asked.push(type),
       getHandle: (workflowId: string, runId: string) => ({
         describe: async () => {
           asked.push(`${workflowId} ${runId}`);
@@ -38,53 +46,70 @@ async function afterResult(shard: () => Promise<string>, enough: number) {
     options: { namespace: 'default' },
     withDeadline: async (_deadline: number, ask: () => Promise<unknown>) => ask(),
   } as unknown as Client;
-  const due = new Due();
+  const due = new Due(given.after ?? { least: 0, most: 60_000 });
   const end = new AbortController();
-  const timers = { ...LINK_TIMERS.fibre, contactEvery: 200, gather: 1 };
+  const timers = { ...LINK_TIMERS.fibre, contactEvery: given.contactEvery ?? 200, gather: 1 };
   const onEcho = (failure?: string) => void (failure !== undefined && failures.push(failure));
   const running = keepDelivering(
     { site: 'osl-01', door, client, log, timers, namespaceId: 'one', due, onEcho },
     end.signal,
   );
-  await vi.waitFor(() => expect(asked).toEqual(['told']));
-  due.answers({ workflowId: 'shard', runId: 'run-1' });
-  await vi.waitFor(() => expect(asked.length).toBeGreaterThanOrEqual(enough), { timeout: 5_000, interval: 5 });
+  await vi.waitFor(() => expect(asked[0]).toBe('arrivals'));
+  const from = asked.length;
+  for (let n = 1; n <= results; n += 1) due.answers({ workflowId: 'shard', runId: `run-${n}` });
+  const since = () => asked.slice(from);
+  await vi.waitFor(() => expect(since().length).toBeGreaterThanOrEqual(enough), { timeout: 5_000, interval: 5 });
   end.abort();
   await running;
-  return { asked: asked.slice(0, enough), failures };
+  return { asked: since().slice(0, enough), failures };
 }
 
 test.each(['COMPLETED', 'RUNNING', 'PAUSED', 'CONTINUED_AS_NEW'])(
   'a shard that is %s has heard it: asked once, instead of an echo, and nothing is told',
   async (status) => {
-    const { asked } = await afterResult(async () => status, 3);
-    expect(asked).toEqual(['told', 'shard run-1', 'echo']);
+    const { asked } = await afterResults({ shard: async () => status }, 2);
+    expect(asked).toEqual(['shard run-1', 'echo']);
   },
 );
 
 test.each(['TERMINATED', 'CANCELLED', 'FAILED', 'TIMED_OUT'])(
   'a shard that is %s has not: it is told unasked',
   async (status) => {
-    const { asked, failures } = await afterResult(async () => status, 4);
-    expect(asked).toEqual(['told', 'shard run-1', 'told', 'echo']);
+    const { asked, failures } = await afterResults({ shard: async () => status }, 3);
+    expect(asked).toEqual(['shard run-1', 'inbox', 'echo']);
     expect(failures).toEqual([]);
   },
 );
 
-test('nor has one that nobody knows', async () => {
-  const gone = async () => {
-    throw new WorkflowNotFoundError('not found', 'shard', 'run-1');
-  };
-  const { asked, failures } = await afterResult(gone, 4);
-  expect(asked).toEqual(['told', 'shard run-1', 'told', 'echo']);
+const gone = async () => {
+  throw new WorkflowNotFoundError('not found', 'shard', 'run-1');
+};
+const away = async () => {
+  throw new Error('14 UNAVAILABLE: no route');
+};
+
+test.each([
+  ['one that nobody knows', gone],
+  ['one that cannot be asked about', away],
+])('nor has %s, and the link is no worse for it', async (_, shard) => {
+  const { asked, failures } = await afterResults({ shard }, 3);
+  expect(asked).toEqual(['shard run-1', 'inbox', 'echo']);
   expect(failures).toEqual([]);
 });
 
-test('an answer that does not come is a failure of the link, and it is told once there is one', async () => {
-  const away = async () => {
-    throw new Error('14 UNAVAILABLE: no route');
-  };
-  const { asked, failures } = await afterResult(away, 3);
-  expect(asked).toEqual(['told', 'shard run-1', 'told']);
-  expect(failures).toEqual([expect.stringContaining('no route')]);
+test('once it is all told, nobody else is asked', async () => {
+  const { asked } = await afterResults({ shard: async () => 'TERMINATED', results: 3 }, 3);
+  expect(asked).toEqual(['shard run-1', 'inbox', 'echo']);
+});
+
+test('not before the answer can have come: an echo is due first', async () => {
+  const { asked } = await afterResults({ shard: async () => 'RUNNING', after: { least: 500, most: 60_000 } }, 3);
+  expect(asked[0]).toBe('echo');
+  expect(asked).toContain('shard run-1');
+});
+
+test('on a link that is to prove its contact once an hour it does not wait for that', async () => {
+  const after = { least: 100, most: 300 };
+  const { asked } = await afterResults({ shard: async () => 'RUNNING', contactEvery: 3_600_000, after }, 1);
+  expect(asked).toEqual(['shard run-1']);
 });
