@@ -118,8 +118,6 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
         if (asker) {
           const answer = await askHeard(options, asker);
           if (answer !== 'heard') due.set();
-          // What the link is worth the delivery shows that follows.
-          if (answer === 'failed') continue;
           // A run that is gone so soon is gone with more than itself.
           if (answer === 'gone') lookAt = 0;
         } else {
@@ -166,17 +164,15 @@ const HEARS = new Set<string>(['RUNNING', 'PAUSED', 'COMPLETED', 'CONTINUED_AS_N
  * the SDK tells its log alone, and the event was one that a result would carry. Over fibre the question takes the place of an echo; on a
  * thinner link it comes besides: one read weighs less than the heartbeats of a command, and an echo would tell an hour later.
  */
-async function askHeard(
-  options: DeliveryOptions,
-  { workflowId, runId }: Asker,
-): Promise<'heard' | 'unheard' | 'gone' | 'failed'> {
+async function askHeard(options: DeliveryOptions, { workflowId, runId }: Asker): Promise<'heard' | 'unheard' | 'gone'> {
   try {
     const shard = options.client.workflow.getHandle(workflowId, runId);
     const { status } = await echoed(options, () => shard.describe());
     return HEARS.has(status.name) ? 'heard' : 'unheard';
   } catch (error) {
-    options.log.debug({ cause: causeOf(error) }, 'whether the result was heard could not be asked; it is told again');
-    return error instanceof WorkflowNotFoundError ? 'gone' : 'failed';
+    // Whatever else fails is a failure of the link, as an echo's would be: it must not be noticed later than that. It is told again then.
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+    return 'gone';
   }
 }
 

@@ -52,6 +52,9 @@ interface Site {
   scrubbed: boolean;
 }
 
+/** Events of a site that it tells at once: more than a run leaves. */
+const MOST = 1_000;
+
 /** Kept open: with its last connection the SDK's runtime would end, and begin anew with its counts at 0. */
 let kept: NativeConnection | undefined;
 let order: FleetOrder;
@@ -133,7 +136,7 @@ async function bareLink(site: Site, signal: AbortSignal, how: Unlinked): Promise
 }
 
 async function deliveryOf({ agent: { door } }: Site): Promise<Delivery> {
-  return { report: await door.report(), events: door.unacknowledged(Infinity) };
+  return { report: await door.report(), events: door.unacknowledged(MOST) };
 }
 
 async function reportToNobody(site: Site, client: Client): Promise<void> {

@@ -88,13 +88,16 @@ const away = async () => {
   throw new Error('14 UNAVAILABLE: no route');
 };
 
-test.each([
-  ['one that nobody knows', gone],
-  ['one that cannot be asked about', away],
-])('nor has %s, and the link is no worse for it', async (_, shard) => {
-  const { asked, failures } = await afterResults({ shard }, 3);
+test('nor has one that nobody knows, and the link is no worse for it', async () => {
+  const { asked, failures } = await afterResults({ shard: gone }, 3);
   expect(asked).toEqual(['shard run-1', 'inbox', 'echo']);
   expect(failures).toEqual([]);
+});
+
+test('a question without an answer is a failure of the link, as an echo without one, and it is told again', async () => {
+  const { asked, failures } = await afterResults({ shard: away }, 2);
+  expect(asked).toEqual(['shard run-1', 'inbox']);
+  expect(failures).toEqual([expect.stringContaining('no route')]);
 });
 
 test('once it is all told, nobody else is asked', async () => {
