@@ -13,53 +13,11 @@ import { bytesOf, cutPage } from '../policies/site/plan-outbox.js';
 import { TASK_QUEUE } from '../policies/model/rollout.js';
 import { Carried, type Ending } from './carried.js';
 import { causeOf, pause } from './connection.js';
+import { Due, elapsed } from './due.js';
 import type { Log } from './log.js';
 
 const PAGE = 100;
 const MOST = 5_000;
-
-/** How long after a result it is asked whether it was heard: not before its answer can have come, and not later than the second. */
-const HEARD_AFTER = { least: 5_000, most: 15_000 };
-
-/** What there is to deliver and to ask, over one connection. */
-export class Due {
-  is = true;
-  wake: (() => void) | undefined;
-  private answered: { asker: Asker; at: number }[] = [];
-
-  /** `after`: for tests. */
-  constructor(private readonly after = HEARD_AFTER) {}
-
-  set(): void {
-    this.is = true;
-    this.wake?.();
-  }
-
-  /** A result is going out to `asker`. */
-  answers(asker: Asker): void {
-    this.answered.push({ asker, at: elapsed() });
-    this.wake?.();
-  }
-
-  /** When the first of those that were answered has to be asked, by the monotonic clock. */
-  get askBy(): number {
-    const [first] = this.answered;
-    return first ? first.at + this.after.most : Infinity;
-  }
-
-  /** Who may be asked by now, taken from those that wait. */
-  nextAsked(): Asker | undefined {
-    const [first] = this.answered;
-    if (!first || elapsed() < first.at + this.after.least) return undefined;
-    this.answered.shift();
-    return first.asker;
-  }
-
-  /** Whoever was answered before `since` need not be asked: the inbox has been told all that there was then. */
-  toldAll(since: number): void {
-    this.answered = this.answered.filter(({ at }) => at >= since);
-  }
-}
 
 /**
  * Over all connections: how often in a row something was said to the inbox that sites share and not to the own one. Too often, and the own one
@@ -89,9 +47,6 @@ export interface DeliveryOptions {
   onEcho?: (failure?: string) => void;
 }
 
-/** What is due is told by the monotonic clock: a wall clock that is set back would keep a site silent for as long. */
-const elapsed = () => performance.now();
-
 /** Delivers until `signal` is aborted; never throws. */
 export async function keepDelivering(options: DeliveryOptions, signal: AbortSignal): Promise<void> {
   const { door, log, timers = LINK_TIMERS.fibre, due = new Due() } = options;
@@ -104,7 +59,7 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
   let reportAt = nextReport(options);
   // Of its own: a site that has news all the time makes no report besides.
   let lookAt = reportAt;
-  let { namespaceId } = options;
+  const known = { namespaceId: options.namespaceId };
   while (!signal.aborted) {
     try {
       if (due.is || elapsed() >= reportAt) {
@@ -114,20 +69,9 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
         reportAt = nextReport(options);
         if (looks) lookAt = reportAt;
       } else if (elapsed() >= Math.min(contactAt, due.askBy)) {
-        const asker = due.nextAsked();
-        if (asker) {
-          const answer = await askHeard(options, asker);
-          if (answer !== 'heard') due.set();
-          // A run that is gone so soon is gone with more than itself.
-          if (answer === 'gone') lookAt = 0;
-        } else {
-          const id = await echo(options);
-          if (namespaceId !== undefined && id !== namespaceId) {
-            lookAt = 0;
-            due.set();
-          }
-          namespaceId = id;
-        }
+        const found = await contact(options, due, known);
+        if (found !== 'well') due.set();
+        if (found === 'lost') lookAt = 0;
       } else {
         await new Promise<void>((resolve) => {
           due.wake = resolve;
@@ -155,24 +99,43 @@ export async function keepDelivering(options: DeliveryOptions, signal: AbortSign
   stopListening();
 }
 
+/** `untold`: somebody has not heard what was told. `lost`: the centre may have lost what it had. */
+type Found = 'well' | 'untold' | 'lost';
+
+/** Proves the contact: by a question that waits to be asked, else by an echo. The namespace's id is kept in `known`. */
+async function contact(
+  options: DeliveryOptions,
+  due: Due,
+  known: Pick<DeliveryOptions, 'namespaceId'>,
+): Promise<Found> {
+  const asker = due.nextAsked();
+  if (asker) return askHeard(options, asker);
+  const id = await echo(options);
+  const isAnother = known.namespaceId !== undefined && id !== known.namespaceId;
+  known.namespaceId = id;
+  return isAnother ? 'lost' : 'well';
+}
+
 const AT_WORK = new Set<string>(['RUNNING', 'PAUSED']);
 /** Of a shard that has taken the result, is about to, or is followed by a run that asks again. */
 const HEARS = new Set<string>(['RUNNING', 'PAUSED', 'COMPLETED', 'CONTINUED_AS_NEW']);
 
 /**
  * A result that comes when its shard has ended and no heartbeat has told so yet goes nowhere: Temporal refuses it, of which
- * the SDK tells its log alone, and the event was one that a result would carry. Over fibre the question takes the place of an echo; on a
- * thinner link it comes besides: one read weighs less than the heartbeats of a command, and an echo would tell an hour later.
+ * the SDK tells its log alone, and the event was one that a result would carry. Over fibre the question takes the place of an
+ * echo; on a thinner link it comes besides: one read weighs less than the heartbeats of a command, and an echo would tell an
+ * hour later.
  */
-async function askHeard(options: DeliveryOptions, { workflowId, runId }: Asker): Promise<'heard' | 'unheard' | 'gone'> {
+async function askHeard(options: DeliveryOptions, { workflowId, runId }: Asker): Promise<Found> {
   try {
     const shard = options.client.workflow.getHandle(workflowId, runId);
     const { status } = await echoed(options, () => shard.describe());
-    return HEARS.has(status.name) ? 'heard' : 'unheard';
+    return HEARS.has(status.name) ? 'well' : 'untold';
   } catch (error) {
-    // Whatever else fails is a failure of the link, as an echo's would be: it must not be noticed later than that. It is told again then.
+    // Whatever else fails is a failure of the link, named as soon as an echo's would be; then all is told again.
     if (!(error instanceof WorkflowNotFoundError)) throw error;
-    return 'gone';
+    // A run that is gone so soon is gone with more than itself.
+    return 'lost';
   }
 }
 

@@ -15,8 +15,9 @@ import {
   type Connected,
   type TemporalSettings,
 } from './connection.js';
+import { Due } from './due.js';
 import type { Log } from './log.js';
-import { Announced, Due, keepDelivering, type DeliveryOptions } from './site-delivery.js';
+import { Announced, keepDelivering, type DeliveryOptions } from './site-delivery.js';
 
 export interface SiteLinkOptions {
   site: string;

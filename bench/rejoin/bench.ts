@@ -28,7 +28,7 @@ function eachSite(runs: { cpu: Cpu }[], sites: number): Cpu {
 
 type Run = Rejoined & Waits & { cpu: Cpu };
 
-/** What is compared, each next to the others, and in turn first: a machine that others use is slower in one minute than in the next. */
+/** What is compared, each next to the others, in turn first: a machine that others use is slower in one minute than in the next. */
 interface Round {
   ours: Run & { batches: Batch[]; calls: Counted };
   floor: Run;
@@ -36,23 +36,33 @@ interface Round {
   least: Run;
 }
 
-async function roundOf(stand: Stand, floorFirst: boolean, tell: (line: string) => void): Promise<Round> {
+async function roundOf(stand: Stand, isSwapped: boolean, tell: (line: string) => void): Promise<Round> {
   const measured = async <R extends Rejoined & { cpu: Cpu }>(what: string, running: Promise<R>) => {
     const run = await running;
     const waits = waitsOf(run);
     tell(`${what}: ${JSON.stringify({ ...waits, cpu: run.cpu })}`);
     return { ...run, ...waits };
   };
-  const ours = () => measured('rejoin', stand.rejoin('inboxes'));
-  const floor = () => measured('floor', stand.floor('bare'));
-  const told = () => measured('rejoin, told', stand.rejoin('told'));
-  const least = () => measured('floor, reporting', stand.floor('reporting'));
-  if (floorFirst) {
-    const before = { floor: await floor(), ours: await ours() };
-    return { ...before, least: await least(), told: await told() };
+  const [ours, floor] = await inTurn(
+    isSwapped,
+    () => measured('rejoin', stand.rejoin('inboxes')),
+    () => measured('floor', stand.floor('bare')),
+  );
+  const [told, least] = await inTurn(
+    isSwapped,
+    () => measured('rejoin, told', stand.rejoin('told')),
+    () => measured('floor, reporting', stand.floor('reporting')),
+  );
+  return { ours, floor, told, least };
+}
+
+async function inTurn<A, B>(isSwapped: boolean, a: () => Promise<A>, b: () => Promise<B>): Promise<[A, B]> {
+  if (isSwapped) {
+    const second = await b();
+    return [await a(), second];
   }
-  const before = { ours: await ours(), floor: await floor() };
-  return { ...before, told: await told(), least: await least() };
+  const first = await a();
+  return [first, await b()];
 }
 
 export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promise<Record<string, unknown>> {
@@ -66,14 +76,14 @@ export async function run({ sites = 500, pairs = 2, tell }: BenchOptions): Promi
     const of = <K extends keyof Round>(what: K): Round[K][] => rounds.map((round) => round[what]);
     const ours = of('ours');
     const secondsOf = (what: keyof Round) => median(of(what).map((run) => run.seconds));
-    const ratioOf = (a: keyof Round, b: keyof Round) =>
-      round(median(rounds.map((one) => one[a].seconds / one[b].seconds)));
+    const ratiosOf = (a: keyof Round, b: keyof Round) => rounds.map((one) => round(one[a].seconds / one[b].seconds));
+    const ratioOf = (a: keyof Round, b: keyof Round) => round(median(ratiosOf(a, b)));
     const seconds = secondsOf('ours');
     const calls = sum(ours.map((one) => one.calls));
     const most = (pick: (one: Waits) => number) => Math.max(...ours.map(pick));
     return {
       ...{ sites, pairs, seconds, floorSeconds: secondsOf('floor'), ratio: ratioOf('ours', 'floor') },
-      ratios: rounds.map((one) => round(one.ours.seconds / one.floor.seconds)),
+      ratios: ratiosOf('ours', 'floor'),
       ...{
         leastSeconds: secondsOf('least'),
         leastRatio: ratioOf('least', 'floor'),

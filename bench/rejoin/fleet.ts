@@ -24,7 +24,10 @@ export interface FleetOrder extends BareOrder {
   metrics: string;
 }
 
-/** `bare`: a worker and nothing else, which reports nothing: the floor. `reporting`: besides, its report goes to a workflow that many share and that does nothing. */
+/**
+ * `bare`: a worker and nothing else, which reports nothing: the floor. `reporting`: besides, what it has to say goes to a workflow
+ * that many share and that does nothing.
+ */
 export type Unlinked = 'bare' | 'reporting';
 export type Return = 'link' | Unlinked;
 

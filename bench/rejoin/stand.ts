@@ -18,7 +18,7 @@ import type { ControlOrder } from '../sweep/control.js';
 import type { FloorOrder } from '../sweep/floor.js';
 import { signPages, startFloor } from '../sweep/floor-run.js';
 import { startPart, type Part } from '../sweep/part.js';
-import { publishVersion, STRATEGY, STREAM, writeProject, type Acked, type SweepProject } from '../sweep/project.js';
+import { publishVersion, STRATEGY, STREAM, writeProject, type SweepProject } from '../sweep/project.js';
 import { cpuOfPid } from '../sweep/stand.js';
 import { countCalls, readMetrics, sum, type Counted } from './exhausted.js';
 import type { Rejoined } from './figures.js';
@@ -34,8 +34,8 @@ const AWAY = 'away';
 const SETTLE_WITHIN = '40s';
 const RETURN_WITHIN_MS = 1_000;
 /**
- * Each time, from leaving to returning: whoever was away only for a moment returns for much less (caches, compiled code, what it wrote
- * down of its last contact), and a rollout waits for those that are away before it is promoted without them.
+ * Each time, from leaving to returning: whoever was away only for a moment returns for much less (caches, compiled code, what it
+ * wrote down of its last contact), and a rollout waits for those that are away before it is promoted without them.
  */
 const AWAY_MS = 60_000;
 const WITHIN_MS = 120_000;
@@ -201,18 +201,12 @@ async function rejoin(bench: Bench, version: string, how: Telling): ReturnType<S
   return { ...rejoined, batches: await batchesSince(registry, first), calls, cpu };
 }
 
-/** As their inboxes would, with nothing left to tell; and how far each may be acknowledged then. */
-async function record({ fleets, registry }: Bench): Promise<Map<string, Acked>> {
-  const acked = new Map<string, Acked>();
+/** As their inboxes would, with nothing left to tell. */
+async function record({ fleets, registry }: Bench): Promise<void> {
   for (const { part } of away(fleets)) {
     const { told } = await part.ask({ act: { kind: 'report' } satisfies FleetAct });
-    for (const { report, events } of told as Delivery[]) {
-      const { site, epoch, sequence } = report;
-      await registry.recordSiteEvents(report, events, Date.now(), { runId: 'bench', name: `${site} ${sequence}` });
-      acked.set(site, { epoch, sequence });
-    }
+    for (const { report, events } of told as Delivery[]) await registry.recordSiteEvents(report, events, Date.now());
   }
-  return acked;
 }
 
 async function floor(
@@ -220,21 +214,17 @@ async function floor(
   version: string,
   { tries, how }: { tries: number; how: Unlinked },
 ): Promise<Rejoined & { cpu: Cpu }> {
-  const { client, project, sites } = bench;
+  const { client, project, registry, sites } = bench;
   await leave(bench);
   const { ref } = await publishVersion(bench.directory, project.depot, version);
-  // As the centre would: else each run would leave its events to the next one to tell.
-  const acked = await record(bench);
+  const acked = await registry.acknowledged(sites);
   const pages = signPages(project, { sites, ref, generation: FLOOR_GENERATION * tries, tries, acked });
   const ended = await startFloor(client, { sites, window: WINDOW }, pages);
   await beAway(bench);
   const before = await cpuOf(bench);
   const rejoined = await comeBack(bench, ref.digest, how);
   await ended();
-  const cpu = less(await cpuOf(bench), before);
-  // What the centre gives next has to come after it.
-  await record(bench);
-  return { ...rejoined, cpu };
+  return { ...rejoined, cpu: less(await cpuOf(bench), before) };
 }
 
 async function noop({ client, sites }: Bench): Promise<number> {
@@ -243,9 +233,11 @@ async function noop({ client, sites }: Bench): Promise<number> {
   return (to - from) / 1_000;
 }
 
+/** What they have to say is recorded as they go: no run leaves it to the next, and whatever generation they hold the centre knows. */
 async function leave(bench: Bench): Promise<void> {
   await Promise.all(away(bench.fleets).map(({ part }) => part.ask({ act: { kind: 'leave' } satisfies FleetAct })));
   bench.leftAt = Date.now();
+  await record(bench);
 }
 
 /** Until all have been away for long enough. */

@@ -17,7 +17,7 @@ const SITES_WAY = [
   ['way', 'site'],
   ['site', 'eth0'],
 ] as const;
-/** Where they leave the router: who sent a packet that is lost there is not told of it, as it would be of one lost at its own end. */
+/** Where they leave the router: whoever sent a packet that is lost there is not told, as it would be of one lost at its own end. */
 const ROUTERS_WAY = [
   ['way', 'site'],
   ['way', 'centre'],
@@ -130,7 +130,7 @@ export class NetSpaces {
     const byChance = `4,32 0 0 4294963256,37 1 0 ${most},6 0 0 4294967295,6 0 0 0`;
     const rate = ['htb', 'rate', `${bitsPerSecond}bit`];
     for (const [name, device] of ROUTERS_WAY) {
-      const tc = (what: string, ...args: string[]) => this.within(name, 'tc', what, 'add', 'dev', device, ...args);
+      const tc = (what: string, ...args: string[]) => this.within(name, 'tc', what, 'replace', 'dev', device, ...args);
       tc('qdisc', 'root', 'handle', '1:', 'htb', 'default', '10');
       tc('class', 'parent', '1:', 'classid', '1:10', ...rate);
       tc('class', 'parent', '1:', 'classid', '1:20', ...rate);
@@ -151,15 +151,11 @@ export class NetSpaces {
     });
   }
 
-  /** After `narrow`: as much as ever. */
+  /** After either of them, also where it came only half way: as much as ever. */
   widen(): void {
-    for (const [name, device] of SITES_WAY) this.within(name, 'tc', 'qdisc', 'del', 'dev', device, 'root');
-  }
-
-  /** After `narrowAndLossy`, also where it came only half way. */
-  loseNoMore(): void {
-    for (const [name, device] of ROUTERS_WAY)
-      this.within(name, 'sh', '-c', `tc qdisc del dev ${device} root 2>/dev/null || true`);
+    for (const [name, device] of [...SITES_WAY, ...ROUTERS_WAY]) {
+      this.within(name, 'tc', 'qdisc', 'replace', 'dev', device, 'root', 'noqueue');
+    }
   }
 
   async stop(): Promise<void> {

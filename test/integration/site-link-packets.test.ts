@@ -168,7 +168,7 @@ describe.skipIf(whyNot)(`packets that vanish${whyNot === undefined ? '' : ` (ski
           expect(lost / of).toBeLessThan(0.1);
         }
       } finally {
-        spaces.loseNoMore();
+        spaces.widen();
       }
     },
   );

@@ -3,8 +3,9 @@ import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { expect, test, vi } from 'vitest';
 import { LINK_TIMERS } from '../../policies/model/link.js';
 import type { SiteDoor } from '../../policies/model/site-door.js';
+import { Due } from '../../worker/due.js';
 import { openLog } from '../../worker/log.js';
-import { Due, keepDelivering } from '../../worker/site-delivery.js';
+import { keepDelivering } from '../../worker/site-delivery.js';
 
 const log = openLog('test');
 log.level = 'silent';
