@@ -22,6 +22,7 @@ let away: number;
 let slowMs: number;
 
 async function recordArrivals(deliveries: TakenDelivery[]): Promise<({ fresh: [] } | null)[]> {
+  if (deliveries.length === 0) return [];
   calls.push(deliveries.map(({ report }) => report.site));
   names.push(...deliveries.map(({ report, nth }) => `${report.site} ${nth}`));
   await sleep(slowMs);
@@ -61,18 +62,26 @@ describe('arrivals', () => {
     expect(kinds.filter((kind) => kind === TASK_DONE).length).toBeLessThan(20);
     // A task that ends the run while signals come fails, and what it had recorded would be recorded again.
     expect(kinds).not.toContain(TASK_FAILED);
-    expect(kinds).not.toContain(ACTIVITY_SCHEDULED);
+    // What ends a task in the midst of fifties; everything else is done within tasks.
+    expect(kinds.filter((kind) => kind === ACTIVITY_SCHEDULED).length).toBeLessThan(3);
   });
 
   it('a burst of more than the server keeps behind one task loses nobody, and nobody has two names', async () => {
     slowMs = 500;
     const first = await deliver('burst', 's0');
     await Promise.all(sitesOf(250).map((site) => deliver('burst', site)));
-    await stage.client.workflow.getHandle('arrivals/burst', first.signaledRunId).result();
+    const run = stage.client.workflow.getHandle('arrivals/burst', first.signaledRunId);
+    await run.result();
     expect(new Set(calls.flat())).toEqual(new Set(sitesOf(250)));
     // s0 came twice.
     expect(new Set(names).size).toBe(251);
     expect(Math.max(...calls.map(({ length }) => length))).toBe(50);
+    // The server lets a timer of less than a second wait for as long as that: nobody who waits to be recorded waits for one.
+    const timers = ((await run.fetchHistory()).events ?? []).flatMap(
+      (event) => event.timerStartedEventAttributes ?? [],
+    );
+    expect(timers.map(({ startToFireTimeout }) => Number(startToFireTimeout?.seconds))).not.toContain(0);
+    expect(timers.length).toBeGreaterThan(0);
   }, 60_000);
 
   it('one that cannot be recorded is tried again alone, and holds nobody up', async () => {

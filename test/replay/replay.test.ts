@@ -74,6 +74,7 @@ describe('recorded histories', () => {
     tells('withdrawn.shard.1.json', '"name":"judgeWithdrawal"');
     tells('arrivals.arrivals.1.json', '"name":"recordArrivals"');
     tells('arrivals.arrivals.2.json', '"continuedExecutionRunId"');
+    tells('arrivals.arrivals.3.json', '"startToFireTimeout":"0.001s"');
     tells('long.shard.1.json', '"continuedExecutionRunId"');
   });
 
