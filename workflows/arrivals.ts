@@ -14,13 +14,16 @@ const TOGETHER = 50;
 /** A workflow has 2,000 activities at once at most. */
 const MOST_APART = 500;
 const QUIET_FOR = '1s';
+const AWAY_FOR = '2s';
 
 /** `continueAfterEvents`: for tests; otherwise as Temporal suggests. */
 export async function arrivals(left: Delivery[] = [], continueAfterEvents?: number): Promise<void> {
-  const waiting = [...left];
+  const waiting: TakenDelivery[] = [];
   const apart = new Set<number>();
-  let taken = 0;
-  setHandler(deliverSignal, (delivery) => void (isDelivery(delivery) && waiting.push(delivery)), {
+  let heard = 0;
+  const hear = (delivery: Delivery) => waiting.push({ ...delivery, nth: (heard += 1) });
+  left.forEach(hear);
+  setHandler(deliverSignal, (delivery) => void (isDelivery(delivery) && hear(delivery)), {
     description: 'Report and events of a site that has come back.',
   });
   while (waiting.length > 0) {
@@ -29,12 +32,13 @@ export async function arrivals(left: Delivery[] = [], continueAfterEvents?: numb
       return continueAsNew<typeof arrivals>(waiting, continueAfterEvents);
     }
     await condition(() => apart.size < MOST_APART);
-    const some = waiting.splice(0, TOGETHER).map((delivery) => ({ ...delivery, nth: (taken += 1) }));
-    for (const one of await takeTogether(some)) {
+    const { taken, left: unrecorded, away } = await takeTogether(waiting.slice(0, TOGETHER));
+    waiting.splice(0, taken);
+    for (const one of unrecorded) {
       apart.add(one.nth);
       void takeApart(one, () => apart.delete(one.nth));
     }
-    if (waiting.length > 0) await endTask();
+    if (waiting.length > 0) await (away ? sleep(AWAY_FOR) : endTask());
     await condition(() => waiting.length > 0 || apart.size === 0);
     // A task with signals behind it cannot end the run (measured), and what it had recorded would be recorded again.
     await condition(() => waiting.length > 0, QUIET_FOR);
@@ -55,15 +59,28 @@ function isLong(events: number | undefined): boolean {
   return continueAsNewSuggested || (events !== undefined && historyLength > events);
 }
 
-/** Those that could not be recorded, or of which nobody knows. */
-async function takeTogether(deliveries: TakenDelivery[]): Promise<TakenDelivery[]> {
+interface Together {
+  /** So many, from the first on. */
+  taken: number;
+  /** Those of them that could not be recorded, or of which nobody knows. */
+  left: TakenDelivery[];
+  away?: true;
+}
+
+/**
+ * How many were taken the effect says, and not what is waiting: where the server made a task fail behind which a hundred signals were,
+ * the SDK goes on with the run as it was, and a replay sees from the start what came by then (measured; fault O6). For the same
+ * reason a failure, which says nothing, stands for the first alone.
+ */
+async function takeTogether(deliveries: TakenDelivery[]): Promise<Together> {
   try {
     const recorded = await atOnce.recordArrivals(deliveries);
     await tellRollouts(recorded.flatMap((one) => one?.fresh ?? []));
-    return deliveries.filter((_, index) => !recorded[index]);
+    return { taken: recorded.length, left: deliveries.filter((_, index) => recorded[index] === null) };
   } catch (error) {
     log.info('arrivals could not be recorded together', { deliveries: deliveries.length, error: String(error) });
-    return deliveries;
+    if (!patched('arrivals-fail-one-by-one')) return { taken: deliveries.length, left: deliveries };
+    return { taken: 1, left: deliveries.slice(0, 1), away: true };
   }
 }
 

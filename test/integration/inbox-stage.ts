@@ -17,6 +17,8 @@ export interface InboxStage {
   client: Client;
   /** Of the latest run, in order. */
   kindsOf(workflowId: string): Promise<string[]>;
+  /** A run that does not replay would stand still with the worker that had it in mind. Rejects with what differs. */
+  replay(workflowId: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -46,7 +48,11 @@ export async function openInboxStage(activities: WorkerOptions['activities'] & o
       const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
       return (events ?? []).map(({ eventType }) => String(eventType));
     };
-    return { client, kindsOf, close };
+    const replay = async (workflowId: string) => {
+      const history = await client.workflow.getHandle(workflowId).fetchHistory();
+      await Worker.runReplayHistory({ workflowBundle: bundle }, history, workflowId);
+    };
+    return { client, kindsOf, replay, close };
   } catch (error) {
     await close();
     throw error;

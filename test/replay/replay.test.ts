@@ -75,6 +75,7 @@ describe('recorded histories', () => {
     tells('arrivals.arrivals.1.json', '"name":"recordArrivals"');
     tells('arrivals.arrivals.2.json', '"continuedExecutionRunId"');
     tells('arrivals.arrivals.3.json', '"startToFireTimeout":"0.001s"');
+    tells('arrivals.arrivals.5.json', 'WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND');
     tells('long.shard.1.json', '"continuedExecutionRunId"');
   });
 
