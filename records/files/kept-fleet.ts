@@ -19,7 +19,9 @@ export class KeptFleet {
 
   /** As `loadFleet`, and throws what it throws. Frozen: whoever asks next is given the same. */
   async load(path: string): Promise<LoadedFleet> {
-    if (this.#kept?.path === path && (await isAsRead(this.#kept))) return this.#kept.fleet;
+    // Of its own: while the files are read, another may be kept in its place.
+    const kept = this.#kept;
+    if (kept?.path === path && (await isAsRead(kept))) return kept.fleet;
     const texts = new Map<string, string>();
     const fleet = await loadFleet(path, [], async (file, code) => {
       const text = await readText(file, code);

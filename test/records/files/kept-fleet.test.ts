@@ -69,6 +69,15 @@ describe('a fleet that is kept', () => {
     expect(await load()).toEqual(first);
   });
 
+  it('asked for beside another is not taken for it', async () => {
+    const other = await written({ 'fleet.yaml': 'apiVersion: foothold/v1\nkind: Fleet\nsites: [{ id: z }]\n' });
+    for (let round = 0; round < 20; round++) {
+      await load();
+      const both = await Promise.all([load(), kept.load(join(other, 'fleet.yaml'))]);
+      expect(both.map(({ sites }) => sites.map(({ id }) => id))).toEqual([['a', 'b', 'c'], ['z']]);
+    }
+  });
+
   it('cannot be changed by one who was given it', async () => {
     const [site] = (await load()).sites;
     expect(() => ((site?.vars as { port: number }).port += 1)).toThrow(TypeError);
