@@ -7,7 +7,7 @@ import type { ResolvedFleet } from '../../policies/model/fleet.js';
 import { didYouMean } from '../../policies/model/nearest.js';
 import { withRetired } from '../../policies/site/judge-import.js';
 import { Strategy } from '../../policies/model/strategy.js';
-import { KeptFleet } from '../../records/files/kept-fleet.js';
+import { loadFleet } from '../../records/files/fleet-file.js';
 import { FLEET_NAME, newerImport } from '../../records/files/newer-import.js';
 import { loadProject, resolveProject } from '../../records/files/project-file.js';
 import { loadStrategies } from '../../records/files/strategy-file.js';
@@ -20,12 +20,10 @@ interface FileDocument {
   path: string;
 }
 
-const keptFleet = new KeptFleet();
-
 export async function readFleet(deps: ControlDeps): Promise<ResolvedFleet> {
   const project = resolveProject(await loadProject(deps.projectPath));
   const document = await newest(deps, 'fleet', FLEET_NAME, async () => {
-    const fleet = await keptFleet.load(project.fleet);
+    const fleet = await loadFleet(project.fleet);
     return { body: fleet, digest: fleet.digest, path: project.fleet };
   });
   return withRetired(document.body as ResolvedFleet, await deps.registry.retiredSites());

@@ -10,16 +10,14 @@ import { fleetFaults, resolveSite, siteFaults } from './fleet-sites.js';
 import { includedFiles } from './include.js';
 import { findingOf, findingsIn, placeOf, placeText, refuseIfAny, type Finding, type SourceFile } from './located.js';
 import { readText } from './read-text.js';
-import { parseYaml } from './yaml-file.js';
+import { parseYaml, readYamlFile } from './yaml-file.js';
 
 const CODE = 'FLEET_INVALID';
 
 export interface LoadedFleet extends ResolvedFleet {
   /** The fleet file itself with every default written out, built-in link classes included; not the included files. */
-  filled: z.input<typeof Fleet>;
+  filled: unknown;
 }
-
-type ReadText = typeof readText;
 
 /** One file's sites, and where they stand in it. */
 interface Part {
@@ -28,17 +26,13 @@ interface Part {
 }
 
 /**
- * The fleet with every site resolved, ordered by id; `added` are sites from elsewhere (`{ sites: [...] }`), `read` gives the
- * texts of its files. Throws MistakeError FLEET_INVALID or FILE_NOT_FOUND.
+ * The fleet with every site resolved, ordered by id; `added` are sites from elsewhere (`{ sites: [...] }`). Throws
+ * MistakeError FLEET_INVALID or FILE_NOT_FOUND.
  */
-export async function loadFleet(
-  path: string,
-  added: SourceFile[] = [],
-  read: ReadText = readText,
-): Promise<LoadedFleet> {
-  const source = parseYaml(path, await read(path, CODE), CODE);
+export async function loadFleet(path: string, added: SourceFile[] = []): Promise<LoadedFleet> {
+  const source = await readYamlFile(path, CODE);
   const fleet = checkFile(source, { kind: 'Fleet', schema: Fleet, code: CODE, rules: fleetFaults });
-  const parts = [{ source, sites: fleet.sites }, ...(await includedParts(source, fleet, read)), ...added.map(partOf)];
+  const parts = [{ source, sites: fleet.sites }, ...(await includedParts(source, fleet)), ...added.map(partOf)];
   refuseIfAny(CODE, [...repeatedIds(parts), ...siteFindings(parts, fleet)]);
   const links = linkClassesOf(fleet.linkClasses);
   const sites = parts
@@ -54,12 +48,12 @@ function partOf(source: SourceFile): Part {
 }
 
 /** Every file is read before any is refused, so that one run names all that is wrong. */
-async function includedParts(source: SourceFile, fleet: Fleet, read: ReadText): Promise<Part[]> {
+async function includedParts(source: SourceFile, fleet: Fleet): Promise<Part[]> {
   const { paths, findings } = await includedFiles(source, fleet.include, dirname(source.path));
   const parts: Part[] = [];
   for (const path of paths) {
     try {
-      parts.push(partOf(await readIncluded(path, read)));
+      parts.push(partOf(await readIncluded(path)));
     } catch (error) {
       findings.push(...findingsIn(error));
     }
@@ -68,8 +62,8 @@ async function includedParts(source: SourceFile, fleet: Fleet, read: ReadText): 
   return parts;
 }
 
-async function readIncluded(path: string, read: ReadText): Promise<SourceFile> {
-  const text = await read(path, CODE);
+async function readIncluded(path: string): Promise<SourceFile> {
+  const text = await readText(path, CODE);
   if (extname(path) === '.csv') return parseSitesCsv(path, text, CODE);
   const source = parseYaml(path, text, CODE);
   if (!Array.isArray(source.data)) return source;

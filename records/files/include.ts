@@ -38,11 +38,6 @@ function objectionTo(path: string, self: string, earlier: string[]): string | un
   return `expected files that end in ${READABLE.join(', ')}, found ${path}`;
 }
 
-/** What fits one of `patterns`, in their order, whatever it is. */
-export async function fitting(directory: string, patterns: string[]): Promise<string[]> {
-  return (await Promise.all(patterns.map((pattern) => matching(directory, pattern)))).flat();
-}
-
 async function matching(directory: string, pattern: string): Promise<string[]> {
   const path = isAbsolute(pattern) ? pattern : join(directory, pattern);
   const [folder, last] = [dirname(path), basename(path)];
