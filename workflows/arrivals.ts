@@ -32,7 +32,7 @@ export async function arrivals(left: Delivery[] = [], continueAfterEvents?: numb
       return continueAsNew<typeof arrivals>(waiting, continueAfterEvents);
     }
     await condition(() => apart.size < MOST_APART);
-    const { taken, left: unrecorded, away } = await takeTogether(waiting.slice(0, TOGETHER));
+    const { taken, unrecorded, away } = await takeTogether(waiting.slice(0, TOGETHER));
     waiting.splice(0, taken);
     for (const one of unrecorded) {
       apart.add(one.nth);
@@ -63,7 +63,7 @@ interface Together {
   /** So many, from the first on. */
   taken: number;
   /** Those of them that could not be recorded, or of which nobody knows. */
-  left: TakenDelivery[];
+  unrecorded: TakenDelivery[];
   away?: true;
 }
 
@@ -76,11 +76,11 @@ async function takeTogether(deliveries: TakenDelivery[]): Promise<Together> {
   try {
     const recorded = await atOnce.recordArrivals(deliveries);
     await tellRollouts(recorded.flatMap((one) => one?.fresh ?? []));
-    return { taken: recorded.length, left: deliveries.filter((_, index) => recorded[index] === null) };
+    return { taken: recorded.length, unrecorded: deliveries.filter((_, index) => recorded[index] === null) };
   } catch (error) {
     log.info('arrivals could not be recorded together', { deliveries: deliveries.length, error: String(error) });
-    if (!patched('arrivals-fail-one-by-one')) return { taken: deliveries.length, left: deliveries };
-    return { taken: 1, left: deliveries.slice(0, 1), away: true };
+    if (!patched('arrivals-fail-one-by-one')) return { taken: deliveries.length, unrecorded: deliveries };
+    return { taken: 1, unrecorded: deliveries.slice(0, 1), away: true };
   }
 }
 
