@@ -74,6 +74,15 @@ export interface KnownCommands {
   next?: string;
 }
 
+/**
+ * `wasReset`: another run of this rollout had begun already, and a person has not adopted this one. `askedBy`: the run that
+ * asked, absent in histories of before. A run that was reset finds in its history what the run before it was answered.
+ */
+export interface Recording {
+  wasReset: boolean;
+  askedBy?: string;
+}
+
 /** A frozen plan, and the names that freezing gave the rollout. */
 export type FrozenRef = Pick<PlanOutline, 'planDigest' | 'label' | 'generation'>;
 
@@ -87,12 +96,15 @@ export interface ControlActivities {
    * that has a plan, which only a run that was reset does not know of, and answers that plan.
    */
   recordRefused(request: RolloutRequest, reason: Reason, run: RunIdentity): Promise<{ frozen: FrozenRef | null }>;
-  /** `wasReset`: another run of this rollout had begun already, and a person has not adopted this one. */
-  recordProgress(drafts: EvidenceDraft[], status: RolloutStatus, run: RunIdentity): Promise<{ wasReset: boolean }>;
+  /** Records, and says whether the run that asks was reset. */
+  recordProgress(drafts: EvidenceDraft[], status: RolloutStatus, run: RunIdentity): Promise<Recording>;
   /** A page of them, by site, from behind `after`: the whole of a large fleet is more than an activity may return. */
   knownCommands(firstRunId: string, after: string): Promise<KnownCommands>;
-  /** A person has decided that the rollout goes on in this run. */
-  adoptRun(run: RunIdentity): Promise<void>;
+  /**
+   * A person has decided that the rollout goes on in this run. False: another was adopted, of which this one has not learned.
+   * Undefined in histories of before.
+   */
+  adoptRun(run: RunIdentity): Promise<boolean | undefined>;
   /** At sealing: debts pass to `catchUp` or are cancelled, `desired` is set; wakes `catchUp` where it has work. */
   handOver(run: RunIdentity, outcome: RolloutOutcome): Promise<HandedOver>;
   /** What the reconciler of a stream needs to decide what is next. */

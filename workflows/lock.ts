@@ -67,10 +67,10 @@ async function cancelLock(stream: string, lockRunId: string | undefined): Promis
 const GONE_WITHIN = '5s';
 
 /**
- * A reset run holds the lock that the lost run has taken: measured, the server leaves that child running, refuses to
- * cancel it as a child, and tells the new run nothing of its end.
+ * Of a rollout, whichever of its runs has taken them. A reset run holds the lock that the lost run has taken: measured, the server
+ * leaves that child running, refuses to cancel it as a child, and tells the new run nothing of its end.
  */
-async function endForeignChild(stream: string, firstRunId: string): Promise<void> {
+export async function endLocksOf(firstRunId: string, stream: string): Promise<void> {
   for (;;) {
     const holder = await patient.describeLock(stream);
     if (holder?.firstRunId !== firstRunId) return;
@@ -104,7 +104,7 @@ async function tryLock(stream: string, me: LockHolder): Promise<StreamLock | und
       async release() {
         released = true;
         scope.cancel();
-        if (!(await condition(() => over, GONE_WITHIN))) await endForeignChild(stream, me.firstRunId);
+        if (!(await condition(() => over, GONE_WITHIN))) await endLocksOf(me.firstRunId, stream);
       },
     };
   } catch (error) {

@@ -3,7 +3,7 @@ import { log, patched, sleep } from '@temporalio/workflow';
 import type { LockHolder } from '../activities/contract.js';
 import type { RolloutRequest } from '../policies/model/rollout.js';
 import type { Reason } from '../policies/model/verdict.js';
-import { takeLock, type StreamLock } from './lock.js';
+import { endLocksOf, takeLock, type StreamLock } from './lock.js';
 import { atStart, patient } from './proxies.js';
 import type { RolloutRun } from './rollout-run.js';
 import { waitForPerson } from './wait.js';
@@ -86,4 +86,10 @@ export async function retakeLock(run: RolloutRun): Promise<StreamLock> {
     // An undo needs no lock: its generation tells the sites whose command is the newer one.
     if (run.stop) return { lost: () => false, release: async () => {} };
   }
+}
+
+/** At the end. A run that was reset twice knows nothing of the lock that the run between has taken once it was adopted. */
+export async function letGoOfLock(run: RolloutRun): Promise<void> {
+  await run.lock?.release();
+  if (run.learnedBy !== undefined) await endLocksOf(run.identity.firstRunId, run.stream);
 }

@@ -36,8 +36,8 @@ export async function keepRecording(run: RolloutRun): Promise<void> {
     if (word !== published) publishState(run, word);
     published = word;
     await recordLost(run);
-    const { wasReset } = await patient.recordProgress(drafts, status, run.identity);
-    if (wasReset) await learnOfReset(run);
+    const { wasReset, askedBy } = await patient.recordProgress(drafts, status, run.identity);
+    if (wasReset) await learnOfReset(run, askedBy);
     run.recording = false;
     run.inFlight = [];
   }

@@ -2,20 +2,25 @@
  * A run that was reset (design §4, measured): the run that was thrown away may have commanded sites. Nobody is commanded
  * until a person has decided, by promote, that the rollout goes on in this run; an undo goes to all that is known.
  */
-import { condition } from '@temporalio/workflow';
+import { condition, patched } from '@temporalio/workflow';
 import type { PlanOutline } from '../policies/model/outline.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { takeKnown } from './rollout-carry.js';
 import { retakeLock } from './rollout-lock.js';
-import { isRecorded, note, openConverges, type RolloutRun } from './rollout-run.js';
+import { untilRecorded } from './rollout-record.js';
+import { note, openConverges, type RolloutRun } from './rollout-run.js';
 import { patient } from './proxies.js';
 import { waitForPerson } from './wait.js';
 import { cancelShard } from './wave.js';
 
-/** Takes in what the registry knows of the lost run. Part of recording: whoever waits for that has it. */
-export async function learnOfReset(run: RolloutRun): Promise<void> {
-  if (run.wasReset) return;
+/**
+ * Takes in what the registry knows of the lost run. Part of recording: whoever waits for that has it. A run that is reset to
+ * where the run before it had learned of a reset learns anew: that one may have been adopted, and have commanded sites.
+ */
+export async function learnOfReset(run: RolloutRun, askedBy: string | undefined): Promise<void> {
+  if (run.wasReset && run.learnedBy === askedBy) return;
   run.wasReset = true;
+  run.learnedBy = askedBy;
   await endShards(run);
   note(run, 'reset', await takeKnown(run));
 }
@@ -34,18 +39,34 @@ async function endShards(run: RolloutRun): Promise<void> {
 
 /** Waits, changing nothing, until a person adopts this run or stops the rollout. */
 export async function waitForAdoption(run: RolloutRun, outline: PlanOutline): Promise<void> {
-  await condition(() => isRecorded(run) || run.stop !== undefined);
   const detail = 'another run of this rollout had begun; promote goes on in this one, abort and revert undo both';
   const reason: Reason = { code: 'RUN_WAS_RESET', detail };
-  await waitForPerson(run, reason, { then: 'stay', owner: outline.strategy.owner }, () => false);
-  if (run.stop) return;
-  // An answer that was on its way before must not be taken for a second reset.
-  run.adopting = true;
-  await condition(() => !run.recording);
-  await patient.adoptRun(run.identity);
-  run.adopting = false;
+  for (let isAdopted = false; !isAdopted;) {
+    await untilRecorded(run);
+    const { learnedBy } = run;
+    await waitForPerson(run, reason, { then: 'stay', owner: outline.strategy.owner }, () => false);
+    if (run.stop) return;
+    // By what is recorded of the wait's end it is found out whether this run is still the one that waited.
+    if (patched('adopted-once-recorded')) await untilRecorded(run);
+    if (run.stop) return;
+    isAdopted = run.learnedBy === learnedBy && (await adopt(run));
+  }
   run.wasReset = false;
   // The lock may be a child of the lost run, whose end nobody would hear of.
   await run.lock?.release();
   run.lock = await retakeLock(run);
+}
+
+/**
+ * False: it was reset once more. Temporal repeats here what a person had said to the run before, which may have gone on by that
+ * word and commanded sites. What it has commanded is learned first, and a person asked again.
+ */
+async function adopt(run: RolloutRun): Promise<boolean> {
+  // An answer that was on its way before must not be taken for a second reset.
+  run.adopting = true;
+  await condition(() => !run.recording);
+  const isAdopted = (await patient.adoptRun(run.identity)) !== false;
+  run.adopting = false;
+  if (!isAdopted) run.dirty = true;
+  return isAdopted;
 }

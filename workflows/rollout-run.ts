@@ -117,6 +117,8 @@ export interface RolloutRun {
   mayRetry: boolean;
   /** Another run of this rollout had begun, and no person has decided yet that this one goes on (RUN_WAS_RESET). */
   wasReset: boolean;
+  /** The run that asked when this was learned of last: another than this one where that is in the history of the run before it. */
+  learnedBy?: string | undefined;
   /** A person's decision for this run is being recorded. */
   adopting: boolean;
   /** After continue-as-new: what was not carried is still being read. Nothing is told of the rollout until then. */

@@ -20,7 +20,7 @@ import { keepRecording, untilAllRecorded, untilRecorded } from './rollout-record
 import { begin, isOver } from './rollout-begin.js';
 import { carriedOf, sealedSites } from './rollout-carry.js';
 import { carryOutAndDecide, followDecision } from './rollout-decision.js';
-import { keepLock } from './rollout-lock.js';
+import { keepLock, letGoOfLock } from './rollout-lock.js';
 import { keepHearing } from './rollout-news.js';
 import { letFilesTravel } from './rollout-prefetch.js';
 import { readRequest } from './rollout-request.js';
@@ -121,7 +121,7 @@ async function seal(run: RolloutRun, outline: PlanOutline, end: End): Promise<Ro
   await run.blocking;
   // What is still owed has its next owner before a successor can begin.
   await patient.handOver(run.identity, end.outcome);
-  await run.lock?.release();
+  await letGoOfLock(run);
   await condition(allHandlersFinished);
   if (isOver(end.outcome)) throw endFailure(end, outline);
   const count = outline.stages.map((stage) => budgetOf(run, stage).count);

@@ -5,7 +5,7 @@
 import { condition, ParentClosePolicy, patched, sleep } from '@temporalio/workflow';
 import type { OutlineSite, OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import { SHARD_SIZE, type ShardInput } from '../policies/model/outline.js';
-import { note, openConverges, setStage, type OpenShard, type RolloutRun } from './rollout-run.js';
+import { isRecorded, note, openConverges, setStage, type OpenShard, type RolloutRun } from './rollout-run.js';
 import { isDisposition } from '../policies/rollout/outcomes.js';
 import { patienceFor } from '../policies/rollout/patience.js';
 import { patient } from './proxies.js';
@@ -37,9 +37,11 @@ export async function undo(run: RolloutRun, outline: PlanOutline, scope: UndoSco
       else if (isBegun(run, stage)) setStage(run, stage.name, { state: 'stopped' });
     }
     // A reset, or a shard that answers late, may bring to light more sites that were commanded: those are undone too.
-    const hasGrown = () => run.commanded.size !== known;
-    await untilAnswered(run, until, () => run.stop !== asked || hasGrown());
-    if (run.stop !== asked || !hasGrown()) return;
+    const isMore = () => run.stop !== asked || run.commanded.size !== known;
+    await untilAnswered(run, until, isMore);
+    // That it was reset a run learns from recording.
+    if (!isMore() && patched('undo-ends-recorded')) await condition(() => isRecorded(run) || isMore());
+    if (run.stop !== asked || run.commanded.size === known) return;
   }
 }
 

@@ -2,7 +2,7 @@
 import type { EvidenceDraft } from '../../policies/model/evidence.js';
 import type { RolloutRequest, RolloutStatus } from '../../policies/model/rollout.js';
 import type { Reason } from '../../policies/model/verdict.js';
-import type { FrozenRef, KnownCommands, RunIdentity } from '../contract.js';
+import type { FrozenRef, KnownCommands, Recording, RunIdentity } from '../contract.js';
 import { tryOf } from '../../policies/model/command-id.js';
 import type { ControlDeps } from './deps.js';
 import { evidenceKey } from './evidence-key.js';
@@ -12,17 +12,16 @@ export async function recordProgress(
   drafts: EvidenceDraft[],
   status: RolloutStatus,
   run: RunIdentity,
-): Promise<{ wasReset: boolean }> {
+): Promise<Recording> {
   const { registry, now } = deps;
+  const askedBy = run.runId;
   if (drafts.length > 0) await registry.appendEvidence(evidenceKey(run), drafts, now());
   await registry.putStatus(status);
-  if (!(await wasReset(deps, run))) return { wasReset: false };
+  if (!(await wasReset(deps, run))) return { wasReset: false, askedBy };
   // From here on nobody may converge for this rollout, shards that the lost run left behind included.
-  await registry.adoptRun(run.firstRunId, run.continuation, NOBODY);
-  return { wasReset: true };
+  await registry.disownRuns(run.firstRunId, run.continuation);
+  return { wasReset: true, askedBy };
 }
-
-const NOBODY = 'nobody';
 
 export async function wasReset(
   { registry }: ControlDeps,

@@ -97,8 +97,10 @@ export interface KnownRollouts {
   ): Promise<{ site: string; mate: ChangingMember }[]>;
   /** Members of these redundancy groups, of any stream, at which something may be changing. */
   changingMembers(groups: string[]): Promise<ChangingMember[]>;
-  /** A person goes on with a run that was reset: `recordRun` answers with it from now on. */
-  adoptRun(firstRunId: string, continuation: number, runId: string): Promise<void>;
+  /** A run of it was reset: `recordRun` answers with no run from now on, until a person goes on with one. */
+  disownRuns(firstRunId: string, continuation: number): Promise<void>;
+  /** A person goes on with this run: `recordRun` answers with it from now on. False, and nothing changed: it answers with another. */
+  adoptRun(firstRunId: string, continuation: number, runId: string): Promise<boolean>;
   putSamples(firstRunId: string, stage: string, wave: number, samples: Sample[]): Promise<void>;
   samples(firstRunId: string, stage?: string, wave?: number): Promise<(Sample & { stage: string; wave: number })[]>;
   /**

@@ -107,6 +107,7 @@ function ofRollouts(db: Db): KnownRollouts {
     freeze: (frozen, run, now) => plans.freeze(db, frozen, run, now),
     frozenPlan: (planDigest) => kept.get(planDigest),
     recordRun: (firstRunId, continuation, runId) => runs.recordRun(db, firstRunId, continuation, runId),
+    disownRuns: (firstRunId, continuation) => runs.disownRuns(db, firstRunId, continuation),
     adoptRun: (firstRunId, continuation, runId) => runs.adoptRun(db, firstRunId, continuation, runId),
     adoptGeneration: (stream, generation) => reports.adoptGeneration(db, stream, generation),
     knownGeneration: (stream) => generations.knownGeneration(db, stream),

@@ -121,6 +121,69 @@ describe('[§4 measured] reset', () => {
   });
 });
 
+describe('reset to where the run before had learned of a reset, and was adopted', () => {
+  /** Commands the first stage, is reset and adopted, commands the second, and is reset to before it was adopted. */
+  async function resetTwice(label: string, [first, second, third]: [string, string, string], before = () => {}) {
+    for (const site of [first, second]) await stage.bringUp(site, { converge: 'confirmed' });
+    const outline = outlineOf(label, { one: [[first]], two: [[second]], three: [[third]] });
+    outline.stages = outline.stages.map((one) => ({ ...one, soak: one.name === 'one' ? 3_000 : 60_000 }));
+    const handle = await stage.start(outline);
+    await received(stage, `converge ${first}`);
+    await resetTo(stage, handle.workflowId, taskBefore(activity('sampleGate')));
+    const latest = stage.client.workflow.getHandle(handle.workflowId);
+    await waitFor(latest, 'RUN_WAS_RESET');
+    await latest.executeUpdate('promote', { args: [asker] });
+    await received(stage, `converge ${second}`);
+    await until(
+      async () => (await latest.query<{ state: string } | null>('status'))?.state === 'gating' || undefined,
+      'the gate of the second',
+    );
+    before();
+    await resetTo(stage, handle.workflowId, taskBefore(activity('adoptRun')));
+    return latest;
+  }
+  const reverts = (sites: string[]) => commandsOf(stage, sites).filter((line) => line.startsWith('revert'));
+
+  it('a revert goes to the sites that the adopted run has commanded as well', async () => {
+    const latest = await resetTwice('edge-proxy-3.4.0-1', ['m1', 'm2', 'm3']);
+    await waitFor(latest, 'RUN_WAS_RESET');
+    await latest.executeUpdate('revert', { args: [asker] });
+    expect((await failureOf(latest.result())).type).toBe('RolloutReverted');
+    expect(reverts(['m1', 'm2', 'm3']).sort()).toEqual(['revert m1', 'revert m2']);
+    await lockIsFree();
+  });
+
+  it('an undo does not end before it is known whom the adopted run has commanded, however long the registry is away', async () => {
+    const latest = await resetTwice('edge-proxy-3.4.2-1', ['o1', 'o2', 'o3'], () => {
+      stage.faults.recordProgress = () => {
+        throw new Error('the registry is away');
+      };
+    });
+    await latest.executeUpdate('revert', { args: [asker] });
+    await received(stage, 'revert o1').finally(() => pause(3_000));
+    const whileAway = reverts(['o1', 'o2', 'o3']);
+    delete stage.faults.recordProgress;
+    expect((await failureOf(latest.result())).type).toBe('RolloutReverted');
+    expect(whileAway).toEqual(['revert o1']);
+    expect(reverts(['o1', 'o2', 'o3']).sort()).toEqual(['revert o1', 'revert o2']);
+  });
+
+  it('the word that adopted that run is none for this one; one for this one is, and what that one commanded is known', async () => {
+    const latest = await resetTwice('edge-proxy-3.4.1-1', ['n1', 'n2', 'n3']);
+    // Temporal has repeated the promote in the new run.
+    await pause(3_000);
+    await waitFor(latest, 'RUN_WAS_RESET');
+    await latest.executeUpdate('promote', { args: [asker] });
+    await until(
+      async () => (await latest.query<{ wait?: unknown } | null>('status'))?.wait === undefined || undefined,
+      'the end of the wait',
+    );
+    await latest.executeUpdate('revert', { args: [asker] });
+    expect((await failureOf(latest.result())).type).toBe('RolloutReverted');
+    expect(reverts(['n1', 'n2', 'n3']).sort()).toEqual(['revert n1', 'revert n2']);
+  });
+});
+
 describe('[§4 measured] reset of a rollout whose beginning would now be refused', () => {
   const LOCK = 'foothold/stream/edge-proxy';
   const first = (events: HistoryEvent[]) => events.find((event) => event.workflowTaskCompletedEventAttributes);

@@ -272,9 +272,10 @@ function rememberingActivities(stage: Remembered): ControlActivities {
       faults.recordProgress?.();
       seen.drafts.push(...drafts);
       seen.statuses.push(status);
-      if (!wasReset(run)) return { wasReset: false };
+      const askedBy = run.runId;
+      if (!wasReset(run)) return { wasReset: false, askedBy };
       runs.set(`${run.firstRunId}/${run.continuation}`, 'nobody');
-      return { wasReset: true };
+      return { wasReset: true, askedBy };
     },
     async knownCommands(firstRunId): Promise<KnownCommands> {
       const mine = [...commands.values()].filter((one) => one.firstRunId === firstRunId);
@@ -284,7 +285,10 @@ function rememberingActivities(stage: Remembered): ControlActivities {
       };
     },
     async adoptRun(run) {
-      runs.set(`${run.firstRunId}/${run.continuation}`, run.runId);
+      const key = `${run.firstRunId}/${run.continuation}`;
+      if (!['nobody', run.runId].includes(runs.get(key) ?? run.runId)) return false;
+      runs.set(key, run.runId);
+      return true;
     },
     async handOver(run, outcome) {
       seen.handedOver.push({ workflowId: run.workflowId, outcome });

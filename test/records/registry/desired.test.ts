@@ -267,15 +267,32 @@ describe('rollouts that are not sealed', () => {
 });
 
 describe('runs of a rollout', () => {
-  it('[A42] answer with the run that was seen first, until a person adopts another', async () => {
-    expect(await registry.recordRun('run-1', 0, 'run-1')).toBe('run-1');
-    expect(await registry.recordRun('run-1', 0, 'reset')).toBe('run-1');
-    expect(await registry.recordRun('run-1', 1, 'next')).toBe('next');
-    await registry.adoptRun('run-1', 0, 'reset');
-    expect(await registry.recordRun('run-1', 0, 'run-1')).toBe('reset');
-    expect(await registry.recordRun('run-1', 0, 'reset')).toBe('reset');
-    expect(await registry.recordRun('run-1', 1, 'other')).toBe('next');
-    await registry.adoptRun('run-1', 2, 'before-it-was-seen');
-    expect(await registry.recordRun('run-1', 2, 'other')).toBe('before-it-was-seen');
+  const seen = (continuation: number, runId: string) => registry.recordRun('run-1', continuation, runId);
+
+  it('[A42] answer with the run that was seen first, after a reset with none, and then with the one that a person adopts', async () => {
+    expect(await seen(0, 'run-1')).toBe('run-1');
+    expect(await seen(0, 'reset')).toBe('run-1');
+    expect(await seen(1, 'next')).toBe('next');
+    await registry.disownRuns('run-1', 0);
+    expect(['run-1', 'reset']).not.toContain(await seen(0, 'reset'));
+    expect(await registry.adoptRun('run-1', 0, 'reset')).toBe(true);
+    expect(await seen(0, 'run-1')).toBe('reset');
+    expect(await seen(0, 'reset')).toBe('reset');
+    expect(await seen(1, 'other')).toBe('next');
+    expect(await registry.adoptRun('run-1', 2, 'before-it-was-seen')).toBe(true);
+    expect(await seen(2, 'other')).toBe('before-it-was-seen');
+    await registry.disownRuns('run-1', 3);
+    expect(await seen(3, 'late')).not.toBe('late');
+  });
+
+  it('are not taken from one that was adopted by another that has not found out that it was reset', async () => {
+    await registry.disownRuns('run-1', 0);
+    expect(await registry.adoptRun('run-1', 0, 'second')).toBe(true);
+    expect(await registry.adoptRun('run-1', 0, 'third')).toBe(false);
+    expect(await seen(0, 'third')).toBe('second');
+    expect(await registry.adoptRun('run-1', 0, 'second')).toBe(true);
+    await registry.disownRuns('run-1', 0);
+    expect(await registry.adoptRun('run-1', 0, 'third')).toBe(true);
+    expect(await seen(0, 'third')).toBe('third');
   });
 });
