@@ -11,7 +11,13 @@ import type { SiteEvent, SiteReport } from '../policies/model/report.js';
 import type { OutboxAcks, OutboxPage } from '../policies/model/telemetry.js';
 import type { CatchUpFacts } from '../policies/catch-up/facts.js';
 import type { HandedOver } from '../policies/model/debt.js';
-import type { RolloutOutcome, RolloutRequest, RolloutStatus, SiteOutcome } from '../policies/model/rollout.js';
+import type {
+  RolloutOutcome,
+  RolloutRequest,
+  RolloutStatus,
+  SiteOutcome,
+  UndoScope,
+} from '../policies/model/rollout.js';
 import type { Reason } from '../policies/model/verdict.js';
 import type { Elsewhere } from '../policies/rollout/held-by.js';
 
@@ -72,6 +78,8 @@ export interface KnownCommands {
   outcomes: SiteOutcome[];
   /** There is more: to be given as `after`. */
   next?: string;
+  /** With the last page: the undos that were begun, in their order. Absent in histories of before. */
+  undos?: UndoScope[];
 }
 
 /**

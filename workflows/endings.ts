@@ -150,6 +150,10 @@ export async function stopped(run: RolloutRun, outline: PlanOutline): Promise<En
 }
 
 async function undoneBy(run: RolloutRun, outline: PlanOutline, stop: Stop): Promise<End> {
+  if (stop.resumes) {
+    await undo(run, outline, stop.resumes);
+    return { outcome: stop.resumes.keepConfirmed ? 'aborted' : 'reverted', reason: stop.resumes.reason };
+  }
   const stages = outline.stages.map((stage) => stage.name);
   const isRevert = stop.verb === 'revert';
   const detail = `by ${stop.by}: ${stop.reason}`;

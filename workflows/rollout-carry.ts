@@ -4,7 +4,7 @@
  */
 import type { FrozenRef } from '../activities/contract.js';
 import type { PlanOutline } from '../policies/model/outline.js';
-import type { SiteOutcome, SiteOutcomeWord } from '../policies/model/rollout.js';
+import type { SiteOutcome, SiteOutcomeWord, UndoScope } from '../policies/model/rollout.js';
 import { patient } from './proxies.js';
 import { placeOf, takeOutcome } from './rollout-news.js';
 import type { Carried, RolloutRun } from './rollout-run.js';
@@ -48,10 +48,10 @@ export async function takeUp(run: RolloutRun, frozen: FrozenRef): Promise<PlanOu
 }
 
 /** Takes in what the registry knows of this rollout's commands, page by page. */
-export async function takeKnown(run: RolloutRun): Promise<{ commanded: number; outcomes: number }> {
+export async function takeKnown(run: RolloutRun): Promise<{ commanded: number; outcomes: number; undos: UndoScope[] }> {
   const taken = { commanded: 0, outcomes: 0 };
   for (let after = ''; ;) {
-    const { commanded, outcomes, next } = await patient.knownCommands(run.identity.firstRunId, after);
+    const { commanded, outcomes, next, undos = [] } = await patient.knownCommands(run.identity.firstRunId, after);
     for (const { site, switchBy, try: number } of commanded) {
       run.commanded.set(site, { site, switchBy: Math.max(switchBy, run.commanded.get(site)?.switchBy ?? 0) });
       if (number > (run.tries.get(site) ?? 1)) run.tries.set(site, number);
@@ -63,7 +63,7 @@ export async function takeKnown(run: RolloutRun): Promise<{ commanded: number; o
     }
     taken.commanded += commanded.length;
     taken.outcomes += outcomes.length;
-    if (next === undefined) return taken;
+    if (next === undefined) return { ...taken, undos };
     after = next;
   }
 }

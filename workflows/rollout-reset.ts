@@ -4,11 +4,12 @@
  */
 import { condition, patched } from '@temporalio/workflow';
 import type { PlanOutline } from '../policies/model/outline.js';
+import type { UndoScope } from '../policies/model/rollout.js';
 import type { Reason } from '../policies/model/verdict.js';
 import { takeKnown } from './rollout-carry.js';
 import { retakeLock } from './rollout-lock.js';
 import { untilRecorded } from './rollout-record.js';
-import { note, openConverges, type RolloutRun } from './rollout-run.js';
+import { note, openConverges, setStage, type RolloutRun } from './rollout-run.js';
 import { patient } from './proxies.js';
 import { waitForPerson } from './wait.js';
 import { cancelShard } from './wave.js';
@@ -22,7 +23,27 @@ export async function learnOfReset(run: RolloutRun, askedBy: string | undefined)
   run.wasReset = true;
   run.learnedBy = askedBy;
   await endShards(run);
-  note(run, 'reset', await takeKnown(run));
+  const { undos, ...taken } = await takeKnown(run);
+  note(run, 'reset', { ...taken, ...(undos.length > 0 && { undos }) });
+  // Of what the activities of before had told nothing of, histories must not decide otherwise.
+  if (askedBy !== undefined) beginCommanded(run);
+  resumeUndo(run, undos);
+}
+
+/** A stage of which the lost run has commanded sites is begun: its failures count, and an undo of all that is begun goes to it. */
+function beginCommanded(run: RolloutRun): void {
+  for (const { name, waves } of run.outline?.stages ?? []) {
+    const wave = waves.findLastIndex(({ sites }) => sites.some(({ id }) => run.commanded.has(id)));
+    if (wave !== -1 && run.stages[name] === undefined) setStage(run, name, { wave: wave + 1, state: 'running' });
+  }
+}
+
+/** An undo that was begun is taken back by nobody, a reset included: sites that have reverted take nothing from this rollout any more. */
+function resumeUndo(run: RolloutRun, undos: UndoScope[]): void {
+  run.begunUndos = undos;
+  const last = undos.at(-1);
+  if (!last || run.stop) return;
+  run.stop = { verb: 'abort', by: 'Foothold', reason: 'the run before this one had begun to undo', resumes: last };
 }
 
 /**

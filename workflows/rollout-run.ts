@@ -10,6 +10,7 @@ import type {
   RolloutState,
   SiteOutcome,
   StageStatus,
+  UndoScope,
   VerbPayload,
   Wait,
 } from '../policies/model/rollout.js';
@@ -55,7 +56,8 @@ export interface Carried {
   drafts: EvidenceDraft[];
 }
 
-export type Stop = { verb: 'abort' | 'revert' | 'supersede' } & VerbPayload;
+/** `resumes`: nobody asked for it now, the run before this one had begun it. */
+export type Stop = { verb: 'abort' | 'revert' | 'supersede'; resumes?: UndoScope } & VerbPayload;
 
 export interface OpenShard {
   workflowId: string;
@@ -119,6 +121,8 @@ export interface RolloutRun {
   wasReset: boolean;
   /** The run that asked when this was learned of last: another than this one where that is in the history of the run before it. */
   learnedBy?: string | undefined;
+  /** Of the runs before this one: they stand, whatever is decided here. */
+  begunUndos: UndoScope[];
   /** A person's decision for this run is being recorded. */
   adopting: boolean;
   /** After continue-as-new: what was not carried is still being read. Nothing is told of the rollout until then. */
@@ -172,6 +176,7 @@ export function openRolloutRun(
     recording: false,
     mayRetry: false,
     wasReset: false,
+    begunUndos: [],
     adopting: false,
     reading: Boolean(carried),
     judged: 0,

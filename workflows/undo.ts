@@ -10,38 +10,36 @@ import { isDisposition } from '../policies/rollout/outcomes.js';
 import { patienceFor } from '../policies/rollout/patience.js';
 import { patient } from './proxies.js';
 import { shardInput, startShard, stopShards, type ShardHandle } from './wave.js';
-import type { Reason } from '../policies/model/verdict.js';
-
-export interface UndoScope {
-  /** Names of the stages whose commanded sites are reverted. */
-  stages: string[];
-  /** An abort leaves confirmed sites as they are. */
-  keepConfirmed: boolean;
-  /** A central revert blocks the release for the stream until someone allows it. */
-  block: boolean;
-  reason: Reason;
-}
+import type { UndoScope } from '../policies/model/rollout.js';
+import { keepsConfirmed } from '../policies/rollout/undo-scope.js';
 
 /** Stops what runs, sends the reverts, and waits until nothing unsettled may still change by itself. */
 export async function undo(run: RolloutRun, outline: PlanOutline, scope: UndoScope): Promise<void> {
   const asked = run.stop;
   run.state = 'reverting';
   note(run, 'undo', { ...scope });
-  if (scope.block) run.blocking = blockRelease(outline);
+  const blocks = () => [scope, ...run.begunUndos].some(({ block }) => block);
+  let isBlocking = blocks();
+  if (isBlocking) run.blocking = blockRelease(outline);
   await stopShards(run);
   const until = Date.now() + patienceOf(run, outline);
   for (;;) {
     const known = run.commanded.size;
+    const undos = [scope, ...run.begunUndos];
+    if (!isBlocking && blocks()) run.blocking = blockRelease(outline);
+    isBlocking = blocks();
     for (const stage of outline.stages) {
-      if (scope.stages.includes(stage.name)) await revertStage(run, outline, stage, scope.keepConfirmed);
+      const keep = keepsConfirmed(undos, stage.name);
+      if (keep !== undefined) await revertStage(run, outline, stage, keep);
       else if (isBegun(run, stage)) setStage(run, stage.name, { state: 'stopped' });
     }
     // A reset, or a shard that answers late, may bring to light more sites that were commanded: those are undone too.
-    const isMore = () => run.stop !== asked || run.commanded.size !== known;
+    const hasGrown = () => run.commanded.size !== known || run.begunUndos.length >= undos.length;
+    const isMore = () => run.stop !== asked || hasGrown();
     await untilAnswered(run, until, isMore);
     // That it was reset a run learns from recording.
     if (!isMore() && patched('undo-ends-recorded')) await condition(() => isRecorded(run) || isMore());
-    if (run.stop !== asked || run.commanded.size === known) return;
+    if (run.stop !== asked || !hasGrown()) return;
   }
 }
 

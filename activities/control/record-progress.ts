@@ -2,8 +2,7 @@
 import type { EvidenceDraft } from '../../policies/model/evidence.js';
 import type { RolloutRequest, RolloutStatus } from '../../policies/model/rollout.js';
 import type { Reason } from '../../policies/model/verdict.js';
-import type { FrozenRef, KnownCommands, Recording, RunIdentity } from '../contract.js';
-import { tryOf } from '../../policies/model/command-id.js';
+import type { FrozenRef, Recording, RunIdentity } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 import { evidenceKey } from './evidence-key.js';
 
@@ -67,41 +66,4 @@ export async function recordRefused(
     at,
   );
   return { frozen: null };
-}
-
-const SITES_OF_A_PAGE = 1_000;
-
-/** A run that was thrown away may have commanded sites that its successor knows nothing of. */
-export async function knownCommands(
-  { registry }: ControlDeps,
-  firstRunId: string,
-  after: string,
-): Promise<KnownCommands> {
-  const known = await registry.commanded(firstRunId);
-  const converges = (await registry.siteRows(firstRunId)).filter((row) => row.verb === 'converge');
-  const left = [...new Set([...known, ...converges].map(({ site }) => site))].filter((site) => site > after).sort();
-  const page = new Set(left.slice(0, SITES_OF_A_PAGE));
-  const last = left[SITES_OF_A_PAGE - 1];
-  const commanded = known.filter(({ site }) => page.has(site));
-  const rows = converges.filter(({ site }) => page.has(site));
-  return {
-    ...(last !== undefined && left.length > page.size && { next: last }),
-    commanded: commanded.map(({ site, switchBy, commandId }) => ({
-      site,
-      switchBy: switchBy ?? 0,
-      try: tryOf(commandId),
-    })),
-    outcomes: rows.map(({ site, outcome, stage, wave, reason, cause, at, state, until, commandId }) => ({
-      site,
-      outcome,
-      stage,
-      wave,
-      ...(reason && { reason }),
-      ...(cause && { cause }),
-      ...(at !== undefined && { at }),
-      ...(state !== undefined && { state }),
-      ...(until !== undefined && { until }),
-      ...(tryOf(commandId) > 1 && { try: tryOf(commandId) }),
-    })),
-  };
 }

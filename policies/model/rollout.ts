@@ -45,6 +45,17 @@ export type MessageVerb = RolloutVerb | 'supersede';
 export type OfferedVerb = RolloutVerb | 'promote --override';
 
 /** Payload of every verb, as update and as signal. Self-asserted. */
+/** What an undo goes to: part of its evidence, by which a run that was reset goes on with the undo of the run before. */
+export interface UndoScope {
+  /** Names of the stages whose commanded sites are reverted. */
+  stages: string[];
+  /** An abort leaves confirmed sites as they are. */
+  keepConfirmed: boolean;
+  /** A central revert blocks the release for the stream until someone allows it. */
+  block: boolean;
+  reason: Reason;
+}
+
 export interface VerbPayload {
   by: string;
   reason: string;

@@ -100,6 +100,18 @@ export async function commanded(db: Db, firstRunId: string, stage?: string): Pro
   return commandedSites(await loadRollout(db, firstRunId), stage);
 }
 
+export async function revertedStages(db: Db, firstRunId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('commands')
+    .select('stage')
+    .distinct()
+    .where('first_run_id', '=', firstRunId)
+    .where('verb', '=', 'revert')
+    .orderBy('stage')
+    .execute();
+  return rows.map(({ stage }) => stage);
+}
+
 async function loadRollout(db: Db, firstRunId: string): Promise<CommandFacts[]> {
   const rows = await db.selectFrom('commands').selectAll().where('first_run_id', '=', firstRunId).execute();
   return rows.map(factsOf);

@@ -130,13 +130,10 @@ function count(counts: Map<string, number>, runId: string, activityId: string): 
   return before;
 }
 
-export async function evidence(db: Db, firstRunId: string): Promise<EvidenceEntry[]> {
-  const rows = await db
-    .selectFrom('evidence')
-    .select('body')
-    .where('first_run_id', '=', firstRunId)
-    .orderBy('sequence')
-    .execute();
+export async function evidence(db: Db, firstRunId: string, kind?: string): Promise<EvidenceEntry[]> {
+  let query = db.selectFrom('evidence').select('body').where('first_run_id', '=', firstRunId);
+  if (kind !== undefined) query = query.where('kind', '=', kind);
+  const rows = await query.orderBy('sequence').execute();
   return rows.map((row) => JSON.parse(row.body) as EvidenceEntry);
 }
 

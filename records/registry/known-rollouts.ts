@@ -108,7 +108,8 @@ export interface KnownRollouts {
    * appends twice gives the second call another `activityId`, such as `<id>/seal`.
    */
   appendEvidence(key: EvidenceKey, drafts: EvidenceDraft[], now: number): Promise<void>;
-  evidence(firstRunId: string): Promise<EvidenceEntry[]>;
+  /** All of it, or that of one kind. */
+  evidence(firstRunId: string, kind?: string): Promise<EvidenceEntry[]>;
   /** Where the chain ends, kept apart from it: entries cut off its end show against this. */
   evidenceHead(firstRunId: string): Promise<{ sequence: number; hash: string } | undefined>;
 }

@@ -178,6 +178,8 @@ export interface KnownSites {
   problemSites(firstRunId: string, limit: number): Promise<SiteRow[]>;
   /** Sites for which a converge was ever scheduled, in a stage or in all, with the latest state known. */
   commanded(firstRunId: string, stage?: string): Promise<CommandedSite[]>;
+  /** Stages of which sites were sent a revert. */
+  revertedStages(firstRunId: string): Promise<string[]>;
   recordReport(report: SiteReport, now: number): Promise<void>;
   /**
    * Events of one site, idempotent by (site, epoch, sequence); a gap or a broken hash link throws nothing and is

@@ -126,7 +126,7 @@ function ofRollouts(db: Db): KnownRollouts {
     putSamples: (firstRunId, stage, wave, samples) => judged.putSamples(db, firstRunId, stage, wave, samples),
     samples: (firstRunId, stage, wave) => judged.samples(db, firstRunId, stage, wave),
     appendEvidence: (key, drafts, now) => evidenceLog.appendEvidence(db, key, drafts, now),
-    evidence: (firstRunId) => evidenceLog.evidence(db, firstRunId),
+    evidence: (firstRunId, kind) => evidenceLog.evidence(db, firstRunId, kind),
     evidenceHead: (firstRunId) => evidenceLog.evidenceHead(db, firstRunId),
   };
 }
@@ -137,6 +137,7 @@ function ofSites(db: Db): KnownSites {
     recordCommanded: (firstRunId, rows, now) => commands.recordCommanded(db, firstRunId, rows, now),
     recordSettled: (key, at, settled, now) => settle.recordSettled(db, key, at, settled, now),
     recordDispositions: (key, rows, now) => commands.recordDispositions(db, key, rows, now),
+    revertedStages: (firstRunId) => commands.revertedStages(db, firstRunId),
     siteRows: (firstRunId, filter) => totals.siteRows(db, firstRunId, filter),
     siteTotals: (firstRunId) => totals.siteTotals(db, firstRunId),
     problemSites: (firstRunId, limit) => totals.problemSites(db, firstRunId, limit),

@@ -10,6 +10,8 @@ interface Promotion {
   wave: number;
   confirmedSites: string[];
   from: number;
+  /** Once more after a reset, the gate has samples of its own. */
+  until: number;
   metrics: Metric[];
 }
 
@@ -24,8 +26,10 @@ function promotionsOf({ evidence, plan }: RolloutFacts): Promotion[] {
     });
     const stage = plan.stages.find((one) => one.name === data['stage']);
     if (!stage || !('metrics' in stage.gate)) return [];
-    const { confirmedSites = [], from = 0 } = (gate?.data ?? {}) as { confirmedSites?: string[]; from?: number };
-    return [{ stage: stage.name, wave: Number(data['wave']), confirmedSites, from, metrics: stage.gate.metrics }];
+    const { confirmedSites = [], from = 0, until = Infinity } = (gate?.data ?? {}) as Partial<Promotion>;
+    return [
+      { stage: stage.name, wave: Number(data['wave']), confirmedSites, from, until, metrics: stage.gate.metrics },
+    ];
   });
 }
 
@@ -57,14 +61,15 @@ export function judgeGateData(facts: SeedFacts): string[] {
   return facts.rollouts.flatMap((rollout) =>
     promotionsOf(rollout).flatMap((promotion) =>
       promotion.metrics.flatMap((metric) => {
-        const { stage, wave, from } = promotion;
+        const { stage, wave, from, until } = promotion;
         const at = `${rollout.status.label} ${stage}/${wave + 1} ${metric.name}`;
         const samples = rollout.samples.filter((sample) => {
           return (
             sample.stage === stage &&
             sample.wave === wave &&
             sample.metric === metric.name &&
-            sample.scheduledAt >= from
+            sample.scheduledAt >= from &&
+            sample.scheduledAt <= until
           );
         });
         return judgeSamples(facts, rollout, promotion, metric, samples).map((words) => `${at}: ${words}`);

@@ -121,6 +121,48 @@ describe('[§4 measured] reset', () => {
   });
 });
 
+describe('reset to before what the lost run had begun', () => {
+  const label = (version: string) => `edge-proxy-${version}-1`;
+  const reverts = (sites: string[]) => new Set(commandsOf(stage, sites).filter((line) => line.startsWith('revert')));
+
+  it('an undo that it had begun by itself goes on, to all that it was for, and needs no person', async () => {
+    await stage.bringUp('p1', { converge: 'confirmed' });
+    await stage.bringUp('p2', { converge: 'rejected' });
+    const outline = outlineOf(label('3.5.0'), { one: [['p1']], two: [['p2', 'p3']], three: [['p4']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'revert-all' };
+    outline.stages = outline.stages.map((one) => ({ ...one, settleWithin: 20_000 }));
+    const handle = await stage.start(outline);
+    await received(stage, 'revert p1');
+    const seen = stage.seen.drafts.length;
+    await resetTo(stage, handle.workflowId, taskBefore(child(`${label('3.5.0')}/one/1/1`)));
+    await stage.bringUp('p3', { converge: 'confirmed' });
+    const failure = await failureOf(stage.client.workflow.getHandle(handle.workflowId).result());
+    expect(failure.message).toContain('RolloutReverted');
+    expect(failure.message).toContain('BUDGET_FAILED');
+    expect(stage.seen.drafts.slice(seen).map(({ kind }) => kind)).not.toContain('wait');
+    expect(reverts(['p1', 'p2', 'p3'])).toEqual(new Set(['revert p1', 'revert p2', 'revert p3']));
+    expect(commandsOf(stage, ['p4'])).toEqual([]);
+    await lockIsFree();
+  }, 90_000);
+
+  it('a later stage counts as begun: an undo of all that is begun goes to its sites', async () => {
+    for (const site of ['q1', 'q2']) await stage.bringUp(site, { converge: 'confirmed' });
+    const outline = outlineOf(label('3.5.1'), { first: [['q1']], second: [['q2']], third: [['q3']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'revert-all' };
+    outline.stages = outline.stages.map((one) => ({ ...one, soak: one.name === 'first' ? 0 : 60_000 }));
+    const handle = await stage.start(outline);
+    await received(stage, 'converge q2');
+    stage.gate.set('first', 'fail');
+    await resetTo(stage, handle.workflowId, taskBefore(activity('sampleGate')));
+    const latest = stage.client.workflow.getHandle(handle.workflowId);
+    await waitFor(latest, 'RUN_WAS_RESET');
+    expect(reverts(['q1', 'q2'])).toEqual(new Set());
+    await latest.executeUpdate('promote', { args: [asker] });
+    expect((await failureOf(latest.result())).type).toBe('RolloutReverted');
+    expect(reverts(['q1', 'q2'])).toEqual(new Set(['revert q1', 'revert q2']));
+  });
+});
+
 describe('reset to where the run before had learned of a reset, and was adopted', () => {
   /** Commands the first stage, is reset and adopted, commands the second, and is reset to before it was adopted. */
   async function resetTwice(label: string, [first, second, third]: [string, string, string], before = () => {}) {

@@ -27,7 +27,13 @@ import type { Result, SiteState } from '../../policies/model/command.js';
 import { commandIdOf, tryOf } from '../../policies/model/command-id.js';
 import type { EvidenceDraft } from '../../policies/model/evidence.js';
 import type { PlanOutline } from '../../policies/model/outline.js';
-import { TASK_QUEUE, type RolloutRequest, type RolloutStatus, type SiteOutcome } from '../../policies/model/rollout.js';
+import {
+  TASK_QUEUE,
+  type RolloutRequest,
+  type RolloutStatus,
+  type SiteOutcome,
+  type UndoScope,
+} from '../../policies/model/rollout.js';
 import { outcomeOf } from '../../policies/rollout/outcomes.js';
 import type { Reason, Sample } from '../../policies/model/verdict.js';
 
@@ -229,6 +235,7 @@ interface Commanded {
 function rememberingActivities(stage: Remembered): ControlActivities {
   const { client, outlines, seen, gate, faults, deferrals, commands } = stage;
   const runs = new Map<string, string>();
+  const undos = new Map<string, UndoScope[]>();
   const plans = new Map<string, PlanOutline>();
   const wasReset = (run: { firstRunId: string; runId: string; continuation: number }) => {
     const key = `${run.firstRunId}/${run.continuation}`;
@@ -272,6 +279,8 @@ function rememberingActivities(stage: Remembered): ControlActivities {
       faults.recordProgress?.();
       seen.drafts.push(...drafts);
       seen.statuses.push(status);
+      const begun = drafts.flatMap(({ kind, data }) => (kind === 'undo' ? [data as unknown as UndoScope] : []));
+      undos.set(run.firstRunId, [...(undos.get(run.firstRunId) ?? []), ...begun]);
       const askedBy = run.runId;
       if (!wasReset(run)) return { wasReset: false, askedBy };
       runs.set(`${run.firstRunId}/${run.continuation}`, 'nobody');
@@ -282,6 +291,7 @@ function rememberingActivities(stage: Remembered): ControlActivities {
       return {
         commanded: mine.map(({ site, switchBy, commandId }) => ({ site, switchBy, try: tryOf(commandId) })),
         outcomes: mine.flatMap(({ outcome }) => (outcome ? [outcome] : [])),
+        undos: undos.get(firstRunId) ?? [],
       };
     },
     async adoptRun(run) {

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { ControlDeps } from '../../../activities/control/deps.js';
 import { readOutline } from '../../../activities/control/freeze-plan.js';
-import { knownCommands, recordRefused } from '../../../activities/control/record-progress.js';
+import { knownCommands } from '../../../activities/control/known-commands.js';
+import { recordRefused } from '../../../activities/control/record-progress.js';
 import { openRegistry } from '../../../records/registry/open.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { Rollout } from '../../records/registry/centre.js';
@@ -57,4 +58,17 @@ it('what is known of 2,500 sites comes in pages, every site once', async () => {
   expect(pages.flatMap(({ commanded }) => commanded.map(({ site }) => site)).sort()).toEqual(sites);
   const told = pages.flatMap(({ outcomes }) => outcomes).filter(({ outcome }) => outcome === 'confirmed');
   expect(told.map(({ site }) => site)).toEqual(['s-1700']);
+});
+
+it('an undo that was begun is told as the evidence has it, and one that could not be appended by the reverts that it issued', async () => {
+  const rollout = await Rollout.begin(registry, RUN, '2.4.0', ['osl-01', 'osl-02']);
+  for (const site of ['osl-01', 'osl-02']) await rollout.command(site);
+  expect((await knownCommands(deps, RUN, '')).undos).toEqual([]);
+  await rollout.command('osl-01', 'revert');
+  const issued = { stages: ['all'], keepConfirmed: false, block: false, reason: { code: 'RUN_WAS_RESET' } };
+  expect((await knownCommands(deps, RUN, '')).undos).toMatchObject([issued]);
+  const undo = { stages: ['all'], keepConfirmed: true, block: false, reason: { code: 'ABORTED', detail: 'by ann' } };
+  const key = { firstRunId: RUN, runId: RUN, activityId: 'a-7' };
+  await registry.appendEvidence(key, [{ kind: 'undo', data: undo }], 5_000);
+  expect((await knownCommands(deps, RUN, '')).undos).toEqual([undo]);
 });
