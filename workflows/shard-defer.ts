@@ -48,6 +48,8 @@ export async function keepAsking(run: ShardRun): Promise<void> {
     await condition(() => run.closing || nextDue(run) < Infinity);
     if (run.closing) return;
     const due = nextDue(run);
+    // A stop in the same workflow task has given them up.
+    if (due === Infinity) continue;
     const left = due - Date.now();
     if (left > 0) await condition(() => run.closing || nextDue(run) < due, left);
     takeDue(run, Date.now());

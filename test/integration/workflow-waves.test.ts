@@ -243,6 +243,23 @@ describe('deferred sites', () => {
     stage.deferrals.delete('f2');
   });
 
+  it('are given up by a shard that is cancelled in the task in which it finds them', async () => {
+    const now = Date.now();
+    const reason = { code: 'FROZEN', detail: 'freeze-3' };
+    const deferral = { site: 'h1', reason, askAt: now + 5_000, pause: 5_000, settleBy: now + 60_000, asking: false };
+    const nothing = { pending: [], inFlight: [], commanded: [], outcomes: [], unheard: [] };
+    const carried = { ...nothing, deferred: [deferral], stopped: false, held: false, continueAfterEvents: 4_096 };
+    const handle = await stage.client.workflow.start('shard', {
+      ...{ workflowId: 'cancelled-at-its-seam', taskQueue: 'foothold' },
+      args: [shardInputOf('edge-proxy-2.1.9-1', 'first-run-of-h', ['h1']), carried],
+      // So that its first task has both.
+      startDelay: '1s',
+    });
+    await handle.cancel();
+    const late = pause(10_000).then(() => 'it did not end');
+    expect(await Promise.race([handle.result(), late])).toMatchObject({ outcomes: [{ site: 'h1', outcome: 'untouched' }] });
+  });
+
   it('a redundancy mate is commanded in the same rollout as soon as the other has settled', async () => {
     await stage.bringUp('g2', { converge: 'confirmed' });
     const outline = outlineOf('edge-proxy-2.1.3-1', { one: [['g1']], two: [['g2']] });
