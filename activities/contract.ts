@@ -145,7 +145,11 @@ export interface ControlActivities {
    * continue-as-new, or without its lock.
    */
   rivalOf(stream: string, run: RunIdentity): Promise<LockHolder | null>;
-  awaitClosed(workflowId: string): Promise<void>;
+  /**
+   * Once it has closed. False: another run of it goes on, to which a cancel of the one before does not pass, or it takes its
+   * time; undefined in histories of before.
+   */
+  awaitClosed(workflowId: string): Promise<boolean | undefined>;
   /**
    * `nth`: which delivery of its run it is, whatever activity carries it; absent in histories of before. The bare array is what
    * control workers of before recorded in histories.

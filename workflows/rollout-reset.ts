@@ -12,7 +12,7 @@ import { untilRecorded } from './rollout-record.js';
 import { note, openConverges, setStage, type RolloutRun } from './rollout-run.js';
 import { patient } from './proxies.js';
 import { waitForPerson } from './wait.js';
-import { cancelShard } from './wave.js';
+import { endShard } from './wave.js';
 
 /**
  * Takes in what the registry knows of the lost run. Part of recording: whoever waits for that has it. A run that is reset to
@@ -52,8 +52,7 @@ function resumeUndo(run: RolloutRun, undos: UndoScope[]): void {
  */
 async function endShards(run: RolloutRun): Promise<void> {
   for (const shard of openConverges(run)) {
-    await cancelShard(shard.workflowId);
-    await patient.awaitClosed(shard.workflowId);
+    await endShard(shard.workflowId);
     shard.closed = true;
   }
 }

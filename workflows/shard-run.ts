@@ -47,6 +47,8 @@ export interface ShardRun {
   unrecorded: Settled[];
   unrecordedDispositions: { site: string; commandId: string; outcome: SiteOutcome }[];
   stopped: boolean;
+  /** What is in flight is let go of. */
+  cancelled: boolean;
   held: boolean;
   closing: boolean;
   continueAfterEvents: number;
@@ -76,6 +78,7 @@ export function openShardRun(input: ShardInput, carried?: CarriedShard | null): 
     unrecorded: [],
     unrecordedDispositions: [],
     stopped: carried?.stopped ?? false,
+    cancelled: false,
     held: carried?.held ?? false,
     closing: false,
     continueAfterEvents: carried?.continueAfterEvents ?? 4_096,

@@ -89,6 +89,7 @@ function handleMessages(run: ShardRun): void {
   setHandler(heardSignal, (sites) => hear(run, sites), { description: 'The rollout goes on in spite of these.' });
   // Cancel from the Temporal UI, or by a rollout that was reset: stop, and let go of what is observed as well.
   CancellationScope.current().cancelRequested.catch(() => {
+    run.cancelled = true;
     stop(run);
     for (const scope of run.observing.values()) scope.cancel();
   });
@@ -186,6 +187,8 @@ function isStale(command: IssuedCommand, now: number): boolean {
 }
 
 function isLong(run: ShardRun): boolean {
+  // It is about to end, and the next run would not know that it should.
+  if (run.cancelled) return false;
   const { continueAsNewSuggested, historyLength } = workflowInfo();
   return continueAsNewSuggested || historyLength > run.continueAfterEvents;
 }
@@ -200,6 +203,6 @@ async function continueIfLong(run: ShardRun): Promise<void> {
     await untilRecorded(run);
     await condition(allHandlersFinished);
   } while (!isRecorded(run));
-  if (isFinished(run)) return;
+  if (isFinished(run) || run.cancelled) return;
   await continueAsNew<typeof shard>(run.input, carriedOf(run));
 }

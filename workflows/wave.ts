@@ -120,10 +120,16 @@ export async function letGoOfShards(run: RolloutRun): Promise<void> {
   await condition(() => open.every((shard) => shard.closed), LET_GO_WITHIN);
 }
 
-export function cancelShard(workflowId: string): Promise<void> {
+function cancelShard(workflowId: string): Promise<void> {
   return getExternalWorkflowHandle(workflowId)
     .cancel()
     .catch((closed: unknown) => log.info('the shard has closed meanwhile', { closed: String(closed) }));
+}
+
+/** Cancelled again for as long as it runs: a run that has just continued as new knows nothing of a cancel of the one before. */
+export async function endShard(workflowId: string): Promise<void> {
+  do await cancelShard(workflowId);
+  while ((await patient.awaitClosed(workflowId)) === false);
 }
 
 export function shardInput(
@@ -181,8 +187,7 @@ export async function startShard(
       return handle;
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-      await cancelShard(workflowId);
-      await patient.awaitClosed(workflowId);
+      await endShard(workflowId);
     }
   }
 }

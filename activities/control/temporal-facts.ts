@@ -7,6 +7,7 @@ import type { LockHolder } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 
 const POLL_MS = 500;
+const CLOSES_WITHIN_MS = 60_000;
 
 /**
  * The holder as the lock's memo names it, or null if it is free by now. A workflow under its id that names nobody was
@@ -35,9 +36,16 @@ export async function describeHolder({ client, registry }: ControlDeps, stream: 
   return known ? { ...holder, label: known.label } : holder;
 }
 
-/** Returns once no run of the workflow is open. */
-export async function awaitClosed(client: Client, workflowId: string): Promise<void> {
-  while (await describeRunning(client, workflowId)) await Context.current().sleep(POLL_MS);
+/** Whether no run of the workflow is open: true as soon as that is so, false if another run goes on, or one after `within` ms. */
+export async function awaitClosed(client: Client, workflowId: string, within = CLOSES_WITHIN_MS): Promise<boolean> {
+  const until = Date.now() + within;
+  for (let first: string | undefined; ;) {
+    const running = await describeRunning(client, workflowId);
+    if (!running) return true;
+    first ??= running.runId;
+    if (running.runId !== first || Date.now() > until) return false;
+    await Context.current().sleep(POLL_MS);
+  }
 }
 
 /** Asked anew each time: a database of Temporal that was made anew has other namespaces of the same names. */

@@ -257,7 +257,9 @@ describe('deferred sites', () => {
     });
     await handle.cancel();
     const late = pause(10_000).then(() => 'it did not end');
-    expect(await Promise.race([handle.result(), late])).toMatchObject({ outcomes: [{ site: 'h1', outcome: 'untouched' }] });
+    expect(await Promise.race([handle.result(), late])).toMatchObject({
+      outcomes: [{ site: 'h1', outcome: 'untouched' }],
+    });
   });
 
   it('a redundancy mate is commanded in the same rollout as soon as the other has settled', async () => {
@@ -507,6 +509,24 @@ describe('a shard', () => {
     await handle.signal('heard', ['m0']);
     const end = (await handle.result()) as ShardEnds;
     expect(end.outcomes.find(({ site }) => site === 'm1')).toMatchObject({ outcome: 'confirmed' });
+  });
+
+  it('does not continue as new once it is cancelled: the next run would know nothing of that', async () => {
+    const firstRunId = '00000000-0000-4000-8000-000000000004';
+    const input = shardInputOf('edge-proxy-2.3.3-1', firstRunId, ['nobody'], { verb: 'revert', generation: 2 });
+    const commandId = `${firstRunId}/nobody/edge-proxy/revert/1`;
+    const envelope = { payloadType: 'application/vnd.foothold.command+json', payload: '', signatures: [] };
+    const page = { commands: [{ site: 'nobody', commandId, envelope }] };
+    const command = { site: 'nobody', queue: 'site-nobody', commandId, page, issuedAt: Date.now() };
+    const nothing = { pending: [], deferred: [], commanded: [], outcomes: [], unheard: [] };
+    const inFlight = [{ command, hasSlot: true }];
+    const handle = await stage.client.workflow.start('shard', {
+      ...{ workflowId: 'cancelled-and-long', taskQueue: 'foothold', startDelay: '1s' },
+      args: [input, { ...nothing, inFlight, stopped: false, held: false, continueAfterEvents: 1 }],
+    });
+    await handle.cancel();
+    const late = pause(10_000).then(() => 'it did not end');
+    expect(await Promise.race([handle.result(), late])).toMatchObject({ outcomes: [{ outcome: 'owed' }] });
   });
 
   it('[A19] signs a revert anew that the agent did not take in, under the same id, also after continuing as new', async () => {
