@@ -152,3 +152,11 @@ export const PAIRS: [[RolloutVerb, RolloutVerb], ...[RolloutVerb, RolloutVerb][]
   ['promote', 'revert'],
   ['revert', 'promote'],
 ];
+
+/** The second comes to a run that the first has made, and that a person may have adopted by then. */
+export function twoResets(chance: Chance): Fault[] {
+  return [8, 25].map((from) => {
+    const how: Act = { kind: 'reset', to: chance.next() };
+    return { on: 'rollout-task', at: from + chance.between(0, 14), how };
+  });
+}

@@ -1,7 +1,7 @@
 /** What a seed decides: the sites and how each goes, the gates, its faults, and who decides at the end. Pure. */
 import type { GateFate } from './prometheus.js';
 import { chanceOf, type Chance } from './random.js';
-import { anyFault, firstFault, killsWorker, kindOf, type Fault } from './seed-faults.js';
+import { anyFault, firstFault, killsWorker, kindOf, twoResets, type Fault } from './seed-faults.js';
 import type { Fate, SiteScript } from './site.js';
 
 export interface SeedSite {
@@ -41,6 +41,9 @@ export const STAGES = { low: 'canary', medium: 'some', high: 'rest' } as const;
 /** Of the rollout that a seed is about. */
 export const mainWorkflowId = ({ stream }: Pick<SeedPlan, 'stream'>): string => `${stream}-main`;
 
+/** One seed in so many; the draws of all others stay what they were. */
+const RESET_TWICE = 25;
+
 export function planSeed(seed: number): SeedPlan {
   const chance = chanceOf(seed);
   const stream = `seed-${seed}`;
@@ -50,7 +53,7 @@ export function planSeed(seed: number): SeedPlan {
   if (calm) soothe(sites);
   const first = firstFault(seed, chance);
   const more = Array.from({ length: chance.between(0, 2) }, () => anyFault(chance, killsWorker(first)));
-  const faults = [first, ...more];
+  const faults = seed % RESET_TWICE === 13 ? twoResets(chance) : [first, ...more];
   const dark = sites.some((site) => site.dark);
   const retried = faults.some(({ how }) => kindOf(how) === 'retry');
   if (retried) failOnce(chance, sites);
