@@ -1,9 +1,7 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { awaitClosed } from '../../../activities/control/temporal-facts.js';
-
-vi.mock('@temporalio/activity', () => ({ Context: { current: () => ({ sleep: (ms: number) => sleep(ms / 10) }) } }));
+import { inActivity } from '../in-activity.js';
 
 /** One look after the other: the run that is open, or none. */
 function looks(...runs: (string | undefined)[]): Client {
@@ -21,5 +19,5 @@ it.each([
   ['is followed by another run, which has not heard of a cancel', false, looks('a', 'b'), 60_000],
   ['takes its time', false, looks('a'), 100],
 ])('a workflow that %s: %s', async (_words, closed, client, within) => {
-  expect(await awaitClosed(client, 'w', within)).toBe(closed);
+  expect(await inActivity({}, () => awaitClosed(client, 'w', within))).toBe(closed);
 });

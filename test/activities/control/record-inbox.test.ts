@@ -1,5 +1,4 @@
 /** What a site told and is recorded once more, because the answer was lost: its news must not be lost with it. */
-import { asyncLocalStorage, Context, type Info } from '@temporalio/activity';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { ControlDeps } from '../../../activities/control/deps.js';
 import { recordArrivals, recordInbox } from '../../../activities/control/record-inbox.js';
@@ -10,6 +9,7 @@ import { linkOutboxEntry } from '../../../policies/signing/outbox-chain.js';
 import { openRegistry } from '../../../records/registry/open.js';
 import type { Registry } from '../../../records/registry/registry.js';
 import { commandId, frozenPlan, Journal, report, result, status } from '../../records/registry/facts.js';
+import { inActivity } from '../in-activity.js';
 
 const [RUN, SITE] = ['run-1', 'osl-01'];
 let registry: Registry;
@@ -27,11 +27,8 @@ afterEach(() => registry.close());
 
 /** As the activity `activityId` of one run of the inbox. */
 function within<T>(activityId: string, work: () => Promise<T>): Promise<T> {
-  const info = { activityId, workflowExecution: { workflowId: `inbox/${SITE}`, runId: 'inbox-run' } } as Info;
-  const never = new Promise<never>(() => undefined);
-  const none = undefined as never;
-  const context = new Context(info, never, new AbortController().signal, () => undefined, undefined, none, none, {});
-  return asyncLocalStorage.run(context, work);
+  const workflowExecution = { workflowId: `inbox/${SITE}`, runId: 'inbox-run' };
+  return inActivity({ activityId, workflowExecution }, work);
 }
 
 it.each([
