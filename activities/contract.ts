@@ -80,6 +80,8 @@ export interface KnownCommands {
   next?: string;
   /** With the last page: the undos that were begun, in their order. Absent in histories of before. */
   undos?: UndoScope[];
+  /** With it: stages of which sites were sent a revert, whether or not the evidence tells of the undo. */
+  reverting?: string[];
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What a rollout does when a wave does not promote it: wait for a person, undo, stay halted, or stop as it was told. */
+import { patched } from '@temporalio/workflow';
 import type { OutlineStage, PlanOutline } from '../policies/model/outline.js';
 import type { RolloutOutcome } from '../policies/model/rollout.js';
 import type { OnFailure } from '../policies/model/strategy.js';
@@ -15,6 +16,7 @@ import {
   type RolloutRun,
   type Stop,
 } from './rollout-run.js';
+import { untilAllRecorded } from './rollout-record.js';
 import { isUnsettled, undo } from './undo.js';
 import { waitForPerson } from './wait.js';
 import { letGoOfShards, stopShards, unsettled, untilShardsClosed } from './wave.js';
@@ -115,12 +117,26 @@ export async function failed(
   reason: Reason,
 ): Promise<Aftermath> {
   if (then === 'stay') return halted(run, outline, stage, reason);
+  for (let undone: string[] | undefined; ;) {
+    const stages = toRevert(run, outline, stage, then);
+    // What the run before had begun may be learned of only now: all that is begun is more then.
+    if (undone && stages.every((name) => undone?.includes(name))) return { outcome: 'reverted', reason };
+    await undo(run, outline, { stages, keepConfirmed: false, block: true, reason });
+    // A person who asked for more meanwhile gets it.
+    if (run.stop) return stopped(run, outline);
+    undone = stages;
+  }
+}
+
+function toRevert(
+  run: RolloutRun,
+  outline: PlanOutline,
+  stage: OutlineStage,
+  then: Exclude<OnFailure, 'stay'>,
+): string[] {
   const begun = outline.stages.map((s) => s.name).filter((name) => run.stages[name] !== undefined);
   const named = [...stagesToRevert(then, stage.name, begun), ...failingStages(run).map((s) => s.name)];
-  const stages = [...new Set(named)];
-  await undo(run, outline, { stages, keepConfirmed: false, block: true, reason });
-  // A person who asked for more meanwhile gets it.
-  return run.stop ? stopped(run, outline) : { outcome: 'reverted', reason };
+  return [...new Set(named)];
 }
 
 async function halted(run: RolloutRun, outline: PlanOutline, stage: OutlineStage, reason: Reason): Promise<Aftermath> {
@@ -152,7 +168,8 @@ export async function stopped(run: RolloutRun, outline: PlanOutline): Promise<En
 async function undoneBy(run: RolloutRun, outline: PlanOutline, stop: Stop): Promise<End> {
   if (stop.resumes) {
     await undo(run, outline, stop.resumes);
-    return { outcome: stop.resumes.keepConfirmed ? 'aborted' : 'reverted', reason: stop.resumes.reason };
+    const keeps = run.begunUndos.every(({ keepConfirmed }) => keepConfirmed);
+    return { outcome: keeps ? 'aborted' : 'reverted', reason: stop.resumes.reason };
   }
   const stages = outline.stages.map((stage) => stage.name);
   const isRevert = stop.verb === 'revert';
@@ -170,6 +187,8 @@ async function giveWay(run: RolloutRun, stop: Stop): Promise<End> {
   await stopShards(run);
   await letGoOfShards(run);
   const open = [...run.commanded.keys()].filter((site) => isUnsettled(run, site));
+  // That it was reset a run learns from recording; an undo that the run before had begun is finished first.
+  if (patched('supersede-ends-recorded')) await untilAllRecorded(run);
   note(run, 'superseded', { by: stop.by, rollout: stop.rollout ?? null, unsettled: open });
   const detail = `by ${stop.rollout ?? stop.by}: ${stop.reason}`;
   return { outcome: 'aborted', reason: { code: 'SUPERSEDED', detail } };

@@ -47,11 +47,25 @@ export async function takeUp(run: RolloutRun, frozen: FrozenRef): Promise<PlanOu
   return outline;
 }
 
+interface Known {
+  commanded: number;
+  outcomes: number;
+  undos: UndoScope[];
+  /** Stages of which sites were sent a revert. */
+  reverting: string[];
+}
+
 /** Takes in what the registry knows of this rollout's commands, page by page. */
-export async function takeKnown(run: RolloutRun): Promise<{ commanded: number; outcomes: number; undos: UndoScope[] }> {
+export async function takeKnown(run: RolloutRun): Promise<Known> {
   const taken = { commanded: 0, outcomes: 0 };
   for (let after = ''; ;) {
-    const { commanded, outcomes, next, undos = [] } = await patient.knownCommands(run.identity.firstRunId, after);
+    const {
+      commanded,
+      outcomes,
+      next,
+      undos = [],
+      reverting = [],
+    } = await patient.knownCommands(run.identity.firstRunId, after);
     for (const { site, switchBy, try: number } of commanded) {
       run.commanded.set(site, { site, switchBy: Math.max(switchBy, run.commanded.get(site)?.switchBy ?? 0) });
       if (number > (run.tries.get(site) ?? 1)) run.tries.set(site, number);
@@ -63,7 +77,7 @@ export async function takeKnown(run: RolloutRun): Promise<{ commanded: number; o
     }
     taken.commanded += commanded.length;
     taken.outcomes += outcomes.length;
-    if (next === undefined) return { ...taken, undos };
+    if (next === undefined) return { ...taken, undos, reverting };
     after = next;
   }
 }

@@ -23,11 +23,11 @@ export async function learnOfReset(run: RolloutRun, askedBy: string | undefined)
   run.wasReset = true;
   run.learnedBy = askedBy;
   await endShards(run);
-  const { undos, ...taken } = await takeKnown(run);
+  const { undos, reverting, ...taken } = await takeKnown(run);
   note(run, 'reset', { ...taken, ...(undos.length > 0 && { undos }) });
   // Of what the activities of before had told nothing of, histories must not decide otherwise.
   if (askedBy !== undefined) beginCommanded(run);
-  resumeUndo(run, undos);
+  resumeUndo(run, undos, reverting);
 }
 
 /** A stage of which the lost run has commanded sites is begun: its failures count, and an undo of all that is begun goes to it. */
@@ -39,11 +39,21 @@ function beginCommanded(run: RolloutRun): void {
 }
 
 /** An undo that was begun is taken back by nobody, a reset included: sites that have reverted take nothing from this rollout any more. */
-function resumeUndo(run: RolloutRun, undos: UndoScope[]): void {
+function resumeUndo(run: RolloutRun, undos: UndoScope[], reverting: string[]): void {
   run.begunUndos = undos;
-  const last = undos.at(-1);
-  if (!last || run.stop) return;
+  // Whoever is undoing already takes them in: its own may be among them, and reverts that it has issued itself.
+  if (run.state === 'reverting' || (run.stop && run.stop.verb !== 'supersede')) return;
+  const untold = reverting.filter((stage) => !undos.some(({ stages }) => stages.includes(stage)));
+  if (untold.length > 0) run.begunUndos = [...undos, untoldUndo(untold)];
+  const last = run.begunUndos.at(-1);
+  if (!last) return;
   run.stop = { verb: 'abort', by: 'Foothold', reason: 'the run before this one had begun to undo', resumes: last };
+}
+
+/** Reverts that were issued while the evidence could not be appended: whatever it was, nothing of it is left undone. */
+function untoldUndo(stages: string[]): UndoScope {
+  const reason: Reason = { code: 'RUN_WAS_RESET', detail: 'reverts had been issued' };
+  return { stages, keepConfirmed: false, block: true, reason };
 }
 
 /**
@@ -67,7 +77,7 @@ export async function waitForAdoption(run: RolloutRun, outline: PlanOutline): Pr
     await waitForPerson(run, reason, { then: 'stay', owner: outline.strategy.owner }, () => false);
     if (run.stop) return;
     // By what is recorded of the wait's end it is found out whether this run is still the one that waited.
-    if (patched('adopted-once-recorded')) await untilRecorded(run);
+    if (patched('adopted-once-recorded')) await learnOnceMore(run);
     if (run.stop) return;
     isAdopted = run.learnedBy === learnedBy && (await adopt(run));
   }
@@ -75,6 +85,14 @@ export async function waitForAdoption(run: RolloutRun, outline: PlanOutline): Pr
   // The lock may be a child of the lost run, whose end nobody would hear of.
   await run.lock?.release();
   run.lock = await retakeLock(run);
+}
+
+/** Reverts that the lost run had issued may have come to the registry since it was asked. */
+async function learnOnceMore(run: RolloutRun): Promise<void> {
+  await untilRecorded(run);
+  if (run.stop) return;
+  const { undos, reverting } = await takeKnown(run);
+  if (!run.stop) resumeUndo(run, undos, reverting);
 }
 
 /**

@@ -121,7 +121,7 @@ export interface RolloutRun {
   wasReset: boolean;
   /** The run that asked when this was learned of last: another than this one where that is in the history of the run before it. */
   learnedBy?: string | undefined;
-  /** Of the runs before this one: they stand, whatever is decided here. */
+  /** Of the runs before this one, and its own as far as they were told of: they stand, whatever is decided here. */
   begunUndos: UndoScope[];
   /** A person's decision for this run is being recorded. */
   adopting: boolean;

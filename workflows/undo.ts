@@ -22,10 +22,11 @@ export async function undo(run: RolloutRun, outline: PlanOutline, scope: UndoSco
   let isBlocking = blocks();
   if (isBlocking) run.blocking = blockRelease(outline);
   await stopShards(run);
-  const until = Date.now() + patienceOf(run, outline);
+  let until = 0;
   for (;;) {
     const known = run.commanded.size;
     const undos = [scope, ...run.begunUndos];
+    until = Math.max(until, Date.now() + patienceOf(run, outline));
     if (!isBlocking && blocks()) run.blocking = blockRelease(outline);
     isBlocking = blocks();
     for (const stage of outline.stages) {

@@ -5,6 +5,7 @@ import {
   getExternalWorkflowHandle,
   log,
   patched,
+  sleep,
   ParentClosePolicy,
   startChild,
   type ChildWorkflowHandle,
@@ -128,8 +129,11 @@ function cancelShard(workflowId: string): Promise<void> {
 
 /** Cancelled again for as long as it runs: a run that has just continued as new knows nothing of a cancel of the one before. */
 export async function endShard(workflowId: string): Promise<void> {
-  do await cancelShard(workflowId);
-  while ((await patient.awaitClosed(workflowId)) === false);
+  for (let pause = 1_000; ; pause = Math.min(2 * pause, 60_000)) {
+    await cancelShard(workflowId);
+    if ((await patient.awaitClosed(workflowId)) !== false) return;
+    await sleep(pause);
+  }
 }
 
 export function shardInput(

@@ -1,7 +1,6 @@
 /** What the registry knows of a rollout that one of its runs does not: what it has commanded, how that ended, what it undoes. */
 import { tryOf } from '../../policies/model/command-id.js';
 import type { UndoScope } from '../../policies/model/rollout.js';
-import type { Reason } from '../../policies/model/verdict.js';
 import type { Registry } from '../../records/registry/registry.js';
 import type { KnownCommands } from '../contract.js';
 import type { ControlDeps } from './deps.js';
@@ -23,7 +22,7 @@ export async function knownCommands(
   const commanded = known.filter(({ site }) => page.has(site));
   const rows = converges.filter(({ site }) => page.has(site));
   return {
-    ...(isLast ? { undos: await begunUndos(registry, firstRunId) } : { next: last }),
+    ...(isLast ? await begunUndos(registry, firstRunId) : { next: last }),
     commanded: commanded.map(({ site, switchBy, commandId }) => ({
       site,
       switchBy: switchBy ?? 0,
@@ -44,11 +43,7 @@ export async function knownCommands(
   };
 }
 
-/** By the evidence; and by reverts that were issued while it could not be appended. */
-async function begunUndos(registry: Registry, firstRunId: string): Promise<UndoScope[]> {
+async function begunUndos(registry: Registry, firstRunId: string): Promise<Pick<KnownCommands, 'undos' | 'reverting'>> {
   const undos = (await registry.evidence(firstRunId, 'undo')).map(({ data }) => data as unknown as UndoScope);
-  const told = new Set(undos.flatMap(({ stages }) => stages));
-  const stages = (await registry.revertedStages(firstRunId)).filter((stage) => !told.has(stage));
-  const reason: Reason = { code: 'RUN_WAS_RESET', detail: 'reverts had been issued' };
-  return stages.length === 0 ? undos : [...undos, { stages, keepConfirmed: false, block: false, reason }];
+  return { undos, reverting: await registry.revertedStages(firstRunId) };
 }

@@ -7,7 +7,8 @@ import type { LockHolder } from '../contract.js';
 import type { ControlDeps } from './deps.js';
 
 const POLL_MS = 500;
-const CLOSES_WITHIN_MS = 60_000;
+/** Less than an attempt may take. */
+const CLOSES_WITHIN_MS = 5_000;
 
 /**
  * The holder as the lock's memo names it, or null if it is free by now. A workflow under its id that names nobody was

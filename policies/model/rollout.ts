@@ -44,7 +44,6 @@ export type MessageVerb = RolloutVerb | 'supersede';
 /** As a person types it after `foothold`. */
 export type OfferedVerb = RolloutVerb | 'promote --override';
 
-/** Payload of every verb, as update and as signal. Self-asserted. */
 /** What an undo goes to: part of its evidence, by which a run that was reset goes on with the undo of the run before. */
 export interface UndoScope {
   /** Names of the stages whose commanded sites are reverted. */
@@ -56,6 +55,7 @@ export interface UndoScope {
   reason: Reason;
 }
 
+/** Payload of every verb, as update and as signal. Self-asserted. */
 export interface VerbPayload {
   by: string;
   reason: string;

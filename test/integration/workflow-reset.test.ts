@@ -152,14 +152,52 @@ describe('reset to before what the lost run had begun', () => {
     outline.stages = outline.stages.map((one) => ({ ...one, soak: one.name === 'first' ? 0 : 60_000 }));
     const handle = await stage.start(outline);
     await received(stage, 'converge q2');
-    stage.gate.set('first', 'fail');
     await resetTo(stage, handle.workflowId, taskBefore(activity('sampleGate')));
     const latest = stage.client.workflow.getHandle(handle.workflowId);
     await waitFor(latest, 'RUN_WAS_RESET');
     expect(reverts(['q1', 'q2'])).toEqual(new Set());
+    stage.gate.set('first', 'fail');
     await latest.executeUpdate('promote', { args: [asker] });
     expect((await failureOf(latest.result())).type).toBe('RolloutReverted');
     expect(reverts(['q1', 'q2'])).toEqual(new Set(['revert q1', 'revert q2']));
+  });
+
+  it('an abort said to the new run leaves the confirmed as they are, also where its reverts are known before it is', async () => {
+    await stage.bringUp('u1', { converge: 'confirmed' });
+    await stage.bringUp('u2', { converge: 'never' });
+    const outline = outlineOf(label('3.5.3'), { all: [['u1', 'u2']] });
+    outline.stages = outline.stages.map((one) => ({ ...one, settleWithin: 20_000 }));
+    const handle = await stage.start(outline);
+    await received(stage, 'converge u2');
+    await until(() => stage.seen.settled.find(({ site }) => site === 'u1'), 'what u1 ended with');
+    stage.faults.recordProgress = () => {
+      throw new Error('the registry is away');
+    };
+    await resetTo(stage, handle.workflowId, taskBefore(child(`${label('3.5.3')}/all/1/1`)));
+    const latest = stage.client.workflow.getHandle(handle.workflowId);
+    await latest.signal('abort', asker);
+    await pause(2_000);
+    delete stage.faults.recordProgress;
+    expect((await failureOf(latest.result())).type).toBe('RolloutAborted');
+    expect(reverts(['u1', 'u2'])).toEqual(new Set(['revert u2']));
+  });
+
+  it('also where the new run undoes by itself before it has learned of the stage', async () => {
+    for (const site of ['t1', 't2']) await stage.bringUp(site, { converge: 'confirmed' });
+    const outline = outlineOf(label('3.5.2'), { early: [['t1']], later: [['t2']], last: [['t3']] });
+    outline.strategy = { ...outline.strategy, onFailure: 'revert-all' };
+    outline.stages = outline.stages.map((one) => ({ ...one, soak: one.name === 'early' ? 0 : 60_000 }));
+    const handle = await stage.start(outline);
+    await received(stage, 'converge t2');
+    stage.gate.set('early', 'fail');
+    stage.faults.recordProgress = () => {
+      throw new Error('the registry is away');
+    };
+    await resetTo(stage, handle.workflowId, taskBefore(activity('sampleGate')));
+    await received(stage, 'revert t1').finally(() => delete stage.faults.recordProgress);
+    const failure = await failureOf(stage.client.workflow.getHandle(handle.workflowId).result());
+    expect(failure.type).toBe('RolloutReverted');
+    expect(reverts(['t1', 't2'])).toEqual(new Set(['revert t1', 'revert t2']));
   });
 });
 

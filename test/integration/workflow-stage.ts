@@ -236,6 +236,7 @@ function rememberingActivities(stage: Remembered): ControlActivities {
   const { client, outlines, seen, gate, faults, deferrals, commands } = stage;
   const runs = new Map<string, string>();
   const undos = new Map<string, UndoScope[]>();
+  const reverting = new Map<string, Set<string>>();
   const plans = new Map<string, PlanOutline>();
   const wasReset = (run: { firstRunId: string; runId: string; continuation: number }) => {
     const key = `${run.firstRunId}/${run.continuation}`;
@@ -292,6 +293,7 @@ function rememberingActivities(stage: Remembered): ControlActivities {
         commanded: mine.map(({ site, switchBy, commandId }) => ({ site, switchBy, try: tryOf(commandId) })),
         outcomes: mine.flatMap(({ outcome }) => (outcome ? [outcome] : [])),
         undos: undos.get(firstRunId) ?? [],
+        reverting: [...(reverting.get(firstRunId) ?? [])],
       };
     },
     async adoptRun(run) {
@@ -325,7 +327,8 @@ function rememberingActivities(stage: Remembered): ControlActivities {
     },
     async issueCommands(input, sites) {
       const now = Date.now();
-      const { firstRunId, verb, release } = input;
+      const { firstRunId, verb, release, stage: ofStage } = input;
+      if (verb === 'revert') reverting.set(firstRunId, (reverting.get(firstRunId) ?? new Set()).add(ofStage));
       return sites.map((site) => {
         const deferral = (code: Reason['code'], detail: string) => ({ site: site.id, deferred: { code, detail } });
         if (verb === 'converge') {
